@@ -1,0 +1,1 @@
+"""What can be done with an account, and keeping its tokens fresh."""

@@ -1,0 +1,40 @@
+"""The time: wall time for expiry, and a clock that counts sleep for deadlines (D9)."""
+
+import sys
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the daemon asks the time of. Tests put a fake one here; both are in seconds."""
+
+    def wall(self) -> float:
+        """Unix time. May jump: the person sets it, NTP corrects it."""
+        ...
+
+    def steady(self) -> float:
+        """Never jumps back, and counts the time the machine sleeps, so that it steps forward on waking."""
+        ...
+
+    def awake(self) -> float:
+        """Never jumps back, and stands still while the machine sleeps: what the event loop's timers run on."""
+        ...
+
+
+# CLOCK_BOOTTIME counts suspend on Linux; on macOS CLOCK_MONOTONIC_RAW does not, mach_continuous_time is CLOCK_MONOTONIC
+# (clock_gettime(3) of Darwin: "CLOCK_MONOTONIC … will continue to increment while the system is asleep").
+_STEADY = time.CLOCK_MONOTONIC if sys.platform == "darwin" else getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_AWAKE = getattr(time, "CLOCK_UPTIME_RAW", time.CLOCK_MONOTONIC)
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def wall(self) -> float:
+        return time.time()
+
+    def steady(self) -> float:
+        return time.clock_gettime(_STEADY)
+
+    def awake(self) -> float:
+        return time.clock_gettime(_AWAKE)

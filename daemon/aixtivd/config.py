@@ -1,0 +1,112 @@
+"""The config file: one TOML file into one frozen Struct, all of it or nothing."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from aixtivd.errors import BadConfig
+
+
+class Network(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """How providers are reached: a daemon under a service manager has no shell's environment to read this from."""
+
+    proxy: str = ""  # http://host:port
+    no_proxy: tuple[str, ...] = ()  # host names; ".example.org" means its subdomains too
+    ca_file: str = ""  # PEM, in addition to the system's
+
+
+class VaultConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """Read once, when the store is made; afterwards the store says which source it belongs to."""
+
+    key: Literal["auto", "systemd", "keyring", "file", "passphrase"] = "auto"
+    key_file: str = ""  # empty: `key` beside the store
+    keyring_backend: str = ""  # dotted name of a keyring backend class; empty: the platform's own
+
+
+class RefreshConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    at_once: int = 8  # refreshes in flight over all accounts
+    timeout: float = 30.0  # seconds for one token request
+
+
+class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """A provider of the user's own, or changes to a ready-made one: every empty field keeps what is known."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret_file: str = ""  # the config never holds a secret itself
+    client_auth: Literal["", "none", "basic", "post"] = ""
+    authorization_endpoint: str = ""
+    token_endpoint: str = ""
+    revocation_endpoint: str = ""
+    introspection_endpoint: str = ""
+    userinfo_endpoint: str = ""
+    redirect_uri: str = ""
+    scopes: tuple[str, ...] = ()
+    authorize_parameters: dict[str, str] = {}
+    default_lifetime: int = 0  # seconds, where an answer has no expires_in
+    punishes_reuse: bool | None = None  # a refresh token used twice ends the whole grant
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    default_account: str = ""
+    log: Literal["debug", "info", "warning", "error"] = "info"
+    network: Network = Network()
+    vault: VaultConfig = VaultConfig()
+    refresh: RefreshConfig = RefreshConfig()
+    provider: dict[str, ProviderConfig] = {}
+
+
+def load(path: Path) -> Config:
+    """The config at `path`, or the defaults where there is no file. Raises BadConfig with file, key and expectation."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Config()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfig(f"{path} cannot be read: {_reason(error)}") from None
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(f"{path} is not TOML: {error}") from None
+    try:
+        config = msgspec.convert(tables, Config)
+    except msgspec.ValidationError as error:
+        raise BadConfig(f"{path}: {_in_words(str(error))}") from None
+    _check(config, path)
+    return config
+
+
+def _reason(error: Exception) -> str:
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "it is not UTF-8"
+
+
+def _in_words(sentence: str) -> str:
+    """msgspec's sentence with the key in front, as TOML writes it: `network.proxy: expected str, got int`."""
+    what, _, path = sentence.partition(" - at `$")
+    where = path.rstrip("`").lstrip(".").replace("[...]", "")
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
+        key = f"{where}.{unknown[1]}" if where else unknown[1]
+        return f"unknown key {key}"
+    return f"{where or 'the file'}: {what[:1].lower()}{what[1:]}"
+
+
+def _check(config: Config, path: Path) -> None:
+    """What types cannot say."""
+    if not 1 <= config.refresh.at_once <= 64:
+        raise BadConfig(f"{path}: refresh.at-once: expected 1 to 64")
+    if not 1 <= config.refresh.timeout <= 300:
+        raise BadConfig(f"{path}: refresh.timeout: expected 1 to 300 seconds")
+    if config.network.proxy and not config.network.proxy.startswith(("http://", "https://")):
+        raise BadConfig(f"{path}: network.proxy: expected an http:// URL")
+    for key, file in (("network.ca-file", config.network.ca_file), *_secret_files(config)):
+        if file and not Path(file).expanduser().is_file():
+            raise BadConfig(f"{path}: {key}: no such file {file}")
+
+
+def _secret_files(config: Config) -> list[tuple[str, str]]:
+    return [(f"provider.{name}.client-secret-file", p.client_secret_file) for name, p in config.provider.items()]

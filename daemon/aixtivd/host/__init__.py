@@ -1,0 +1,1 @@
+"""What the operating system and its service manager offer."""

@@ -1,0 +1,1 @@
+"""The Unix socket: who connects, what is asked, which method answers."""

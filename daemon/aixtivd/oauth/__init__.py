@@ -1,0 +1,1 @@
+"""What is said to authorization servers, and what their answers mean."""

@@ -1,0 +1,44 @@
+"""The client we are at one authorization server: everything needed later, so that no refresh needs an environment."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from aixtiv_protocol.secret import Secret
+
+
+class Quirks(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a provider departs from the RFCs, or asks for more. Every default is what the RFCs say."""
+
+    exchange_body: Literal["form", "json"] = "form"
+    refresh_body: Literal["form", "json"] = "form"
+    exchange_headers: dict[str, str] = {}
+    refresh_headers: dict[str, str] = {}
+    state_in_exchange: bool = False
+    authorize_parameters: dict[str, str] = {}  # added to the authorization URL
+    redirect_host: Literal["127.0.0.1", "localhost"] = "127.0.0.1"  # as written in the redirect URI
+    redirect_path: str = "/callback"
+    redirect_ports: tuple[int, ...] = ()  # empty: any
+    default_lifetime: int = 3600  # seconds, where an answer has no expires_in
+    expects_iss: bool = False  # RFC 9207: an authorization response without `iss` is refused
+    errors_in_200: bool = False  # the token endpoint says `error` in a 200 (GitHub)
+    punishes_reuse: bool = False  # a refresh token used twice ends the whole grant
+
+
+class Client(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Bound into a grant at sign-in (D10). An empty endpoint is one the provider does not have."""
+
+    provider: str
+    client_id: str
+    token_endpoint: str
+    authorization_endpoint: str = ""
+    issuer: str = ""
+    client_secret: Secret | None = None
+    client_auth: Literal["none", "basic", "post"] = "none"
+    revocation_endpoint: str = ""
+    introspection_endpoint: str = ""
+    userinfo_endpoint: str = ""
+    jwks_uri: str = ""
+    redirect_uri: str = ""  # exact, where the user named one; empty: loopback as the quirks say
+    scopes: tuple[str, ...] = ()  # asked for where a sign-in names none
+    quirks: Quirks = Quirks()

@@ -1,0 +1,1 @@
+"""The sealed store on disk. It knows rows of bytes, not OAuth."""

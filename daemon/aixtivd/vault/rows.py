@@ -1,0 +1,25 @@
+"""What goes in and out of the vault: rows of bytes with an id and a generation."""
+
+from msgspec import Struct
+
+
+class Row(Struct, frozen=True):
+    """A record in the clear, in memory only. The payload is secret and shown by no `repr`."""
+
+    id: bytes  # 16 random bytes, the only name a record has on disk
+    generation: int  # rises with each change
+    payload: bytes
+
+    def __repr__(self) -> str:
+        return f"Row({self.id.hex()[:8]}, generation={self.generation})"
+
+    __rich_repr__ = None  # msgspec would show every field to rich
+
+
+class Intent(Struct, frozen=True):
+    """A refresh that was begun: between its POST and its commit, the token of `generation` may have been spent."""
+
+    id: bytes
+    generation: int
+    attempts: int  # POSTs begun with this very token; 2 at most without a person
+    begun_at: float  # Unix time

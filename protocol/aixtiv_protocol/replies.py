@@ -1,0 +1,176 @@
+"""What the daemon answers. Each reply is a frozen Struct; `re` names it on the wire. Unknown fields are ignored.
+
+Times are seconds of Unix time; 0 means "not known" or "never", as the field's comment says.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from aixtiv_protocol.secret import Secret
+
+Code = Literal[
+    "bad_request",  # the message is not one the daemon understands
+    "too_large",  # a frame or line above the cap
+    "busy",  # too many connections, or too much asked at once
+    "denied",  # this caller may not
+    "locked",  # the vault is locked
+    "key_failed",  # the vault's key is wrong, missing or cannot be reached
+    "store_failed",  # the store cannot be written or read
+    "no_account",  # no such account, or none named and no default
+    "no_provider",  # nothing is known about that provider, or too little
+    "sign_in_needed",  # the grant is over, or was never there
+    "sign_in_failed",  # this sign-in did not succeed; what was there before is untouched
+    "scope_missing",  # the grant lacks a scope that was asked for
+    "unreachable",  # network or provider trouble that passes
+    "refused",  # the provider refuses, and says why
+    "misconfigured",  # the provider does not accept this client, scope or grant type
+    "timeout",  # the caller's `wait` ran out; the work goes on
+    "bad_config",  # the config file is wrong
+    "internal",  # a defect in aixtiv
+]
+
+State = Literal["fresh", "due", "expired", "failing", "quarantined", "static"]
+"""Of an account. fresh: serves · due: serves, refresh soon · expired: refreshes on demand · failing: the last refresh
+failed, aixtiv tries again · quarantined: kept but not tried again until a person acts · static: an API key."""
+
+
+class Told(Struct, frozen=True, kw_only=True, tag_field="re", omit_defaults=True):
+    """The wire rules of every reply, said once."""
+
+
+class Welcome(Told, frozen=True, tag="welcome"):
+    version: str
+    protocol: int
+    ops: tuple[str, ...]  # what this daemon understands
+    locked: bool = False
+
+
+class AccessToken(Told, frozen=True, tag="token"):
+    account: str
+    access_token: Secret
+    token_type: str = "Bearer"
+    expires_at: int = 0  # 0: does not expire
+    scopes: tuple[str, ...] = ()
+    generation: int = 0
+
+
+class Account(Told, frozen=True, tag="account"):
+    name: str
+    provider: str
+    kind: Literal["oauth", "client-credentials", "federation", "api-key"]
+    state: State
+    subject: str = ""  # `sub` of the ID token
+    who: str = ""  # how a person would recognise the subject: e-mail or user name
+    issuer: str = ""
+    scopes: tuple[str, ...] = ()
+    generation: int = 0
+    expires_at: int = 0  # of the access token; 0: does not expire
+    next_refresh: int = 0  # 0: none planned
+    refreshed_at: int = 0
+    signed_in_at: int = 0
+    problem: str = ""  # the last failure, a sentence
+    hint: str = ""  # the command that mends it
+    default: bool = False
+
+
+class AccountList(Told, frozen=True, tag="accounts"):
+    accounts: tuple[Account, ...]
+
+
+class DaemonStatus(Told, frozen=True, tag="status"):
+    version: str
+    pid: int
+    started_at: int
+    locked: bool
+    lock_reason: str = ""  # why it is locked, a sentence
+    new_store: bool = False  # locked because the passphrase has not been chosen yet
+    key_source: str = ""  # file, systemd, keyring, passphrase
+    key_reason: str = ""  # why that one, a sentence
+    store: str = ""  # path
+    config: str = ""  # path
+    socket: str = ""  # path
+    damaged: int = 0  # sealed rows that fail their seal
+    spilled: int = 0  # grants that wait in the spill slot for room on the disk
+    skews: dict[str, float] = {}  # issuer host -> seconds its clock is ahead of ours
+    accounts: tuple[Account, ...] = ()
+
+
+class SignInStarted(Told, frozen=True, tag="sign-in-started"):
+    account: str
+    url: str  # where the browser goes
+    redirect_uri: str
+    port: int = 0  # of the loopback listener; 0: none, paste only
+    expires_in: int = 600  # seconds this sign-in stays open
+    joined: bool = False  # another caller had started it
+
+
+class SignedIn(Told, frozen=True, tag="signed-in"):
+    account: Account
+
+
+class LoggedOut(Told, frozen=True, tag="logged-out"):
+    account: str
+    revoked: bool = False  # the provider confirmed
+    note: str = ""  # why it was not revoked, a sentence
+
+
+class Verified(Told, frozen=True, tag="verified"):
+    account: Account
+    active: bool | None = None  # introspection's answer; None: the provider has no introspection
+    id_token: Literal["", "valid", "invalid"] = ""  # its signature, checked against the issuer's keys today
+    id_token_age: int = 0  # seconds
+    note: str = ""  # what could not be asked and why
+
+
+class Event(Told, frozen=True, tag="event"):
+    event: Literal[
+        "signed-in",
+        "refreshed",
+        "failing",
+        "sign-in-needed",
+        "logged-out",
+        "locked",
+        "unlocked",
+        "spilled",  # a new pair could not be committed and waits in the spill slot
+        "woke",  # the machine slept, or its clock was moved
+    ]
+    at: float
+    account: str = ""
+    detail: str = ""  # a sentence
+    expires_at: int = 0
+
+
+class Done(Told, frozen=True, tag="done"):
+    note: str = ""
+
+
+class End(Told, frozen=True, tag="end"):
+    """The end of a stream."""
+
+
+class Failure(Told, frozen=True, tag="failure"):
+    """Every failure there is. `message` is one plain sentence without a full stop; `hint` is a command to type."""
+
+    code: Code
+    message: str
+    hint: str = ""
+    retry: bool = False  # whether the same request may succeed later by itself
+    retry_after: float = 0.0  # seconds; 0: not known
+
+
+Reply = (
+    Welcome
+    | AccessToken
+    | Account
+    | AccountList
+    | DaemonStatus
+    | SignInStarted
+    | SignedIn
+    | LoggedOut
+    | Verified
+    | Event
+    | Done
+    | End
+    | Failure
+)
