@@ -13,7 +13,8 @@ class Row(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Row({self.id.hex()[:8]}, generation={self.generation})"
 
-    __rich_repr__ = None  # msgspec would show every field to rich
+    def __rich_repr__(self) -> list[tuple[str, object]]:  # msgspec's own would show every field
+        return [("id", self.id.hex()[:8]), ("generation", self.generation)]
 
 
 class Intent(Struct, frozen=True):
