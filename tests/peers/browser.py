@@ -1,0 +1,111 @@
+"""A real Chromium without a screen, driven by Selenium with Debian's own driver."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.wait import WebDriverWait
+
+from peers.presence import command
+
+PATIENCE = 20  # seconds for a page on this machine
+
+# Without these, Chromium asks Google's hosts for things at every start; as root it needs --no-sandbox.
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-proxy-server",
+    "--window-size=800,600",
+)
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+
+    def open(self, url: str) -> None:
+        self.driver.get(url)
+
+    @property
+    def url(self) -> str:
+        return self.driver.current_url
+
+    @property
+    def text(self) -> str:
+        return self.driver.find_element(By.TAG_NAME, "body").text
+
+    def type(self, field: str, text: str) -> None:
+        """Into the form field of that name, as a person would."""
+        box = self.driver.find_element(By.NAME, field)
+        box.clear()
+        box.send_keys(text)
+
+    def submit(self) -> None:
+        """Presses the page's button and waits for the page that comes."""
+        button = self.driver.find_element(By.CSS_SELECTOR, "button[type=submit]")
+        button.click()
+        self._gone(button)
+
+    def _gone(self, element: WebElement) -> None:
+        WebDriverWait(self.driver, PATIENCE).until(staleness_of(element))
+
+    def requested(self) -> list[str]:
+        """Every URL that a page asked for since this was last called, from Chromium's own log."""
+        messages = [json.loads(line)["message"] for line in self._log("performance")]
+        return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+
+    def complaints(self) -> list[str]:
+        """What the console said since this was last called: violations of a page's CSP are among it."""
+        return self._log("browser")
+
+    def _log(self, which: str) -> list[str]:
+        entries: list[dict[str, str]] = self.driver.get_log(which)  # type: ignore[no-untyped-call]  # Selenium's own
+        return [entry["message"] for entry in entries]
+
+    def screenshot(self, path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert self.driver.save_screenshot(str(path))
+        return path
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser with an empty profile for the length of the block. The test is skipped where there is none."""
+    binary = command("chromium", "chromium-browser", "google-chrome", package="chromium")
+    service = Service(executable_path=command("chromedriver", package="chromium-driver"))  # no download of its own
+    profile = tempfile.mkdtemp(prefix="aix-chromium-")
+    options = Options()
+    options.binary_location = binary
+    for flag in (*_FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    os.environ.setdefault("no_proxy", "127.0.0.1,localhost")  # Selenium itself talks to its driver on loopback
+    driver = webdriver.Chrome(options=options, service=service)
+    try:
+        driver.set_page_load_timeout(PATIENCE)
+        browser = Browser(driver)
+        browser.open("about:blank")
+        browser.requested()  # forget what Chromium's own first page asked for
+        yield browser
+    finally:
+        driver.quit()
+        shutil.rmtree(profile, ignore_errors=True)
