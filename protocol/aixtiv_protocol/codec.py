@@ -3,12 +3,14 @@
 The invariant, fuzzed: whatever comes in, the result is a message or a ProtocolError, never another error.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
 import msgspec
 
-from aixtiv_protocol.replies import Code, Reply
+from aixtiv_protocol import VERSION
+from aixtiv_protocol.replies import Code, Failure, Reply
 from aixtiv_protocol.requests import Request
 from aixtiv_protocol.secret import Secret, decode_hook, encode_hook
 
@@ -105,55 +107,93 @@ class Inbox:
 
 
 def decode_request(body: bytes, mode: Mode) -> Request:
-    """Raises ProtocolError: fatal for bytes that are no MessagePack or JSON, not fatal for a message we do not know.
-
-    msgspec's own sentence is passed on only as far as it names a field: it quotes the input elsewhere.
-    """
+    """Raises ProtocolError: fatal for bytes that are no MessagePack or JSON, not fatal for a message we do not know."""
     try:
         return _unpack_request.decode(body) if mode == "frames" else _json_request.decode(body)
     except msgspec.ValidationError as error:
-        raise ProtocolError("bad_request", _named_only(str(error)), fatal=False) from None
+        raise ProtocolError("bad_request", _without_values(str(error)), fatal=False) from None
     except _UNREADABLE:
         what = "MessagePack" if mode == "frames" else "JSON"
         raise ProtocolError("bad_request", f"that message is not {what}") from None
 
 
-def _named_only(sentence: str) -> str:
-    """msgspec's validation error without the caller's values: the path it ends with is kept, quoted values are not."""
-    _, _, path = sentence.rpartition(" - at `$")
-    where = path.rstrip("`").removeprefix(".") if path != sentence else ""
-    if sentence.startswith("Invalid value") and where == "op":
-        return "this daemon does not know that request"
-    if "unknown field" in sentence:
-        return "this daemon does not know one of the fields of that request"
-    return f"{f'the field {where}' if where.isidentifier() else 'a field'} of that request is missing or wrong"
+# The parts of msgspec's validation errors that are made of our own names; the rest may quote the caller.
+_PATH = re.compile(r"[a-z_]+(?:\.[a-z_]+|\[\d+\])*")
+_EXPECTED = re.compile(r"Expected `[a-z |]+`(?: [<>]= [\d.]+)?(?:, got `[a-z]+`)?")
+_MISSING = re.compile(r"Object missing required field `([a-z_]+)`")
+
+
+def _without_values(error: str) -> str:
+    """msgspec's validation error without the caller's values: a wrong field can be a password in the wrong place."""
+    what, at, path = error.rpartition(" - at `$")
+    if not at:
+        what, path = path, ""
+    where = path.removesuffix("`").removeprefix(".")
+    if what.startswith("Object contains unknown field"):
+        return f"aixtivd {VERSION} does not know one of the fields of that request"
+    if what.startswith("Invalid value") and where == "op":
+        return f"aixtivd {VERSION} does not know that request"
+    if missing := _MISSING.fullmatch(what):
+        return f"the field {missing[1]} is missing"
+    field = where if _PATH.fullmatch(where) else "that message"
+    if _EXPECTED.fullmatch(what):
+        return f"{field}: e{what[1:]}"
+    return f"{field}: not a value that is understood"
 
 
 def encode_request(request: Request) -> bytes:
-    """One frame."""
-    return _framed(_pack.encode(request))
+    """One frame. Raises ProtocolError for what no frame can carry: too much, or text that is not Unicode."""
+    try:
+        body = _pack.encode(request)
+    except UnicodeEncodeError:  # a command line's bytes that were no UTF-8 (PEP 383)
+        raise ProtocolError("bad_request", "that request holds text that is not UTF-8") from None
+    if len(body) > FRAME_CAP:
+        raise ProtocolError("too_large", f"a request of {len(body)} bytes is above the cap of {FRAME_CAP}")
+    return _framed(body)
 
 
 def encode_reply(reply: Reply, mode: Mode) -> bytes:
-    """One frame, or one line."""
-    return _framed(_pack.encode(reply)) if mode == "frames" else _json.encode(reply) + b"\n"
+    """One frame, or one line. What neither can carry is answered by the Failure that says so: this never raises."""
+    encode = _pack.encode if mode == "frames" else _json.encode
+    try:
+        body = encode(reply)
+    except (UnicodeEncodeError, OverflowError):
+        # A provider's JSON may hold half a surrogate pair or a number of fifty digits: Python's json lets both through.
+        body = encode(Failure(code="internal", message="the answer holds a value that cannot be sent"))
+    if len(body) > FRAME_CAP:
+        sentence = f"the answer has {len(body)} bytes, above the cap of {FRAME_CAP}"
+        body = encode(Failure(code="too_large", message=sentence))
+    return _framed(body) if mode == "frames" else body + b"\n"
 
 
 def encode_bare(secret: Secret, mode: Mode) -> bytes:
-    """The answer to `form: "bare"`: a frame holding a lone MessagePack string, or the lone text and a newline."""
-    return _framed(_pack.encode(secret.reveal())) if mode == "frames" else secret.reveal().encode() + b"\n"
+    """The answer to `form: "bare"`: a frame holding a lone MessagePack string, or the lone text and a newline.
+
+    RFC 6749 §A.12: an access token is printable ASCII. One that is not could end the line early, and is a Failure.
+    """
+    text = secret.reveal()
+    if not (text.isascii() and text.isprintable() and len(text) + 5 <= FRAME_CAP):  # 5: MessagePack's own head
+        return encode_reply(Failure(code="refused", message="the provider's token is not one a line can carry"), mode)
+    return _framed(_pack.encode(text)) if mode == "frames" else text.encode() + b"\n"
 
 
 def decode_reply(body: bytes) -> Reply | Secret:
-    """What a daemon said in a frame's body; a lone string is a bare token. Raises ProtocolError, always fatal."""
+    """What a daemon said in a frame's body; a lone string is a bare token.
+
+    Raises ProtocolError: not fatal for a reply of a kind this client does not know, which a stream's reader skips.
+    """
     try:
         reply = _unpack_reply.decode(body)
-    except (*_UNREADABLE, msgspec.ValidationError):
-        raise ProtocolError("bad_request", "the daemon's answer is not one this client knows") from None
+    except msgspec.ValidationError as error:
+        news = str(error).startswith("Invalid value") and str(error).endswith(" - at `$.re`")
+        raise ProtocolError("bad_request", _NOT_KNOWN, fatal=not news) from None
+    except _UNREADABLE:
+        raise ProtocolError("bad_request", _NOT_KNOWN) from None
     return Secret(reply) if isinstance(reply, str) else reply
 
 
+_NOT_KNOWN = f"the daemon's answer is not one that aixtiv {VERSION} knows"
+
+
 def _framed(body: bytes) -> bytes:
-    if len(body) > FRAME_CAP:
-        raise ProtocolError("too_large", f"a message of {len(body)} bytes is above the cap of {FRAME_CAP}")
     return len(body).to_bytes(HEAD, "big") + body

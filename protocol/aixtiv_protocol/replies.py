@@ -1,9 +1,9 @@
 """What the daemon answers. Each reply is a frozen Struct; `re` names it on the wire. Unknown fields are ignored.
 
-Times are seconds of Unix time; 0 means "not known" or "never", as the field's comment says.
+Times are whole seconds of Unix time; 0 means "not known" or "never", as the field's comment says.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -35,6 +35,35 @@ State = Literal["fresh", "due", "expired", "failing", "quarantined", "static"]
 failed, aixtiv tries again · quarantined: kept but not tried again until a person acts · static: an API key."""
 
 
+Kind = Literal["oauth", "client-credentials", "federation", "api-key"]
+
+Happening = Literal[
+    "signed-in",
+    "refreshed",
+    "failing",
+    "sign-in-needed",
+    "logged-out",
+    "locked",
+    "unlocked",
+    "spilled",  # a new pair could not be committed and waits in the spill slot
+    "woke",  # the machine slept, or its clock was moved
+]
+
+Verdict = Literal["", "valid", "invalid"]
+"""Of an ID token's signature, checked against the issuer's keys today. Empty: there is none, or it was not checked."""
+
+# A newer daemon may say what this client has no name for. So type checkers hold whoever builds a reply to the names
+# above, while decoders take any string: readers need a branch for the rest.
+if TYPE_CHECKING:
+    OpenCode = Code
+    OpenState = State
+    OpenKind = Kind
+    OpenHappening = Happening
+    OpenVerdict = Verdict
+else:
+    OpenCode = OpenState = OpenKind = OpenHappening = OpenVerdict = str
+
+
 class Told(Struct, frozen=True, kw_only=True, tag_field="re", omit_defaults=True):
     """The wire rules of every reply, said once."""
 
@@ -58,8 +87,8 @@ class AccessToken(Told, frozen=True, tag="token"):
 class Account(Told, frozen=True, tag="account"):
     name: str
     provider: str
-    kind: Literal["oauth", "client-credentials", "federation", "api-key"]
-    state: State
+    kind: OpenKind
+    state: OpenState
     subject: str = ""  # `sub` of the ID token
     who: str = ""  # how a person would recognise the subject: e-mail or user name
     issuer: str = ""
@@ -118,24 +147,14 @@ class LoggedOut(Told, frozen=True, tag="logged-out"):
 class Verified(Told, frozen=True, tag="verified"):
     account: Account
     active: bool | None = None  # introspection's answer; None: the provider has no introspection
-    id_token: Literal["", "valid", "invalid"] = ""  # its signature, checked against the issuer's keys today
+    id_token: OpenVerdict = ""
     id_token_age: int = 0  # seconds
     note: str = ""  # what could not be asked and why
 
 
 class Event(Told, frozen=True, tag="event"):
-    event: Literal[
-        "signed-in",
-        "refreshed",
-        "failing",
-        "sign-in-needed",
-        "logged-out",
-        "locked",
-        "unlocked",
-        "spilled",  # a new pair could not be committed and waits in the spill slot
-        "woke",  # the machine slept, or its clock was moved
-    ]
-    at: float
+    event: OpenHappening
+    at: float  # Unix time
     account: str = ""
     detail: str = ""  # a sentence
     expires_at: int = 0
@@ -152,7 +171,7 @@ class End(Told, frozen=True, tag="end"):
 class Failure(Told, frozen=True, tag="failure"):
     """Every failure there is. `message` is one plain sentence without a full stop; `hint` is a command to type."""
 
-    code: Code
+    code: OpenCode
     message: str
     hint: str = ""
     retry: bool = False  # whether the same request may succeed later by itself

@@ -4,11 +4,16 @@ To add one: the Struct here and its line in `Request`, a `case` in the daemon's 
 client method. The type checker names what was forgotten.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from aixtiv_protocol.secret import Secret
+
+# What no caller can mean otherwise: a bound here is a sentence to the caller instead of arithmetic on NaN further in.
+Wait = Annotated[float, Meta(ge=0, le=3600)]  # seconds; a longer wait asks again
+Life = Annotated[int, Meta(ge=0, le=1_000_000_000)]  # seconds; thirty years
+Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
 class Asked(Struct, frozen=True, kw_only=True, tag_field="op", forbid_unknown_fields=True, omit_defaults=True):
@@ -27,8 +32,8 @@ class Token(Asked, frozen=True, tag="token"):
     """An access token. Answer: AccessToken, or with `form="bare"` the lone token string."""
 
     account: str = ""  # empty: the default account
-    min_ttl: int = 0  # seconds of life the token must still have
-    wait: float = 30.0  # seconds this caller will wait for a refresh
+    min_ttl: Life = 0  # seconds of life the token must still have
+    wait: Wait = 30.0  # seconds this caller will wait for a refresh
     scopes: tuple[str, ...] = ()  # must all have been granted
     form: Literal["full", "bare"] = "full"
 
@@ -66,7 +71,7 @@ class Login(Asked, frozen=True, tag="login"):
     provider: str = ""  # empty: the part of the account's name before "/"
     settings: ClientSettings = ClientSettings()
     scopes: tuple[str, ...] = ()  # empty: the provider's own default
-    port: int = 0  # of the loopback listener; 0: any
+    port: Port = 0  # of the loopback listener; 0: any
     replace: bool = False  # allow another subject than the one signed in before
 
 
@@ -81,7 +86,7 @@ class Refresh(Asked, frozen=True, tag="refresh"):
     """Refreshes now, whatever the token's age; also how a person retries a quarantined grant. Answer: Account."""
 
     account: str = ""
-    wait: float = 30.0
+    wait: Wait = 30.0
 
 
 class Logout(Asked, frozen=True, tag="logout"):
@@ -94,7 +99,7 @@ class Verify(Asked, frozen=True, tag="verify"):
     """Asks the issuer: introspection, the ID token's signature and age. Answer: Verified."""
 
     account: str = ""
-    wait: float = 30.0
+    wait: Wait = 30.0
 
 
 class ApiKey(Asked, frozen=True, tag="api-key"):

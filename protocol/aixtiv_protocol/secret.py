@@ -26,9 +26,17 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._text.encode(), other._text.encode())
+        # "surrogatepass": what came from a command line may hold bytes that are no text, and must still compare.
+        ours, theirs = (text.encode(errors="surrogatepass") for text in (self._text, other._text))
+        return hmac.compare_digest(ours, theirs)
 
     __hash__ = None  # type: ignore[assignment]  # a hash table would compare in variable time
+
+    def __copy__(self) -> "Secret":
+        return self  # it never changes: no second copy of the text is needed
+
+    def __deepcopy__(self, memo: object) -> "Secret":
+        return self
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is never pickled")
