@@ -2,7 +2,7 @@
 # make test    every test but the slow ones; ARGS="-k journal" is handed to pytest
 # make check   format, lint, types, the import contract
 # make fmt     put the format right
-# make lock    pin the dependencies anew
+# make lock    pin the dependencies; ARGS=--upgrade takes the newest
 #
 # Each makes its own environment in .venv and needs nothing but git, make and a Python ≥ 3.11 that has venv.
 # PYTHON=python3.13 names the interpreter, VENV=folder another environment. Works with GNU make 3.81 (macOS).
@@ -39,7 +39,7 @@ lock: $(READY)
 	$(BIN)/python -m venv $(UV)
 	$(UV)/bin/pip install -qq uv
 	env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(UV)/bin/uv pip compile --universal --generate-hashes --python-version 3.11 \
-	  --group pyproject.toml:dev --no-annotate --no-header --quiet pyproject.toml -o requirements.lock
+	  --group pyproject.toml:dev --no-annotate --no-header --quiet $(ARGS) pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) $(PEER)/node_modules dist
