@@ -45,7 +45,7 @@ class Provider:
         """The `times`-th event of that name and those facts, as soon as it happens. Raises TimeoutError."""
 
         def there() -> Line | None:
-            found = self.seen(event, **facts)
+            found = self._found(event, **facts)
             return found[times - 1] if len(found) >= times else None
 
         return self._wait(there, f"{event} {facts or ''} × {times}")
@@ -61,7 +61,11 @@ class Provider:
         return any(line["event"] == "ended" for line in self.events)
 
     def seen(self, event: str, **facts: str) -> list[Line]:
-        """Every event so far of that name and with those facts."""
+        """Every event so far of that name and with those facts; the server is asked first whether there is more."""
+        self.skip(0)
+        return self._found(event, **facts)
+
+    def _found(self, event: str, **facts: str) -> list[Line]:
         return [line for line in self.events if line["event"] == event and facts.items() <= line.items()]
 
     @property
@@ -76,11 +80,12 @@ class Provider:
     @property
     def issued(self) -> set[str]:
         """Every secret that passed so far: tokens, codes, code verifiers, the confidential clients' secret."""
+        self.skip(0)
         return {self.secret} | {text for line in self.events for text in line.get("secrets", ())}
 
     def skip(self, seconds: float) -> None:
         """Moves the server's clock ahead, so that a test need not wait for something to expire."""
-        before = len(self.seen("skipped"))
+        before = len(self._found("skipped"))
         assert self._process.stdin
         print(json.dumps({"skip": seconds}), file=self._process.stdin, flush=True)
         self.wait_for("skipped", before + 1)

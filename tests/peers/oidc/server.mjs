@@ -21,6 +21,8 @@ let ahead = 0; // milliseconds this server's clock was moved ahead, so that no t
 const { now } = Date;
 Date.now = () => now() + ahead;
 
+URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null); // the first Node 20 had none
+
 // imported only now: it may take a reference to Date.now
 const { Provider } = await import('oidc-provider');
 
