@@ -4,6 +4,8 @@ import sys
 import time
 from typing import Protocol
 
+import anyio
+
 
 class Clock(Protocol):
     """What the daemon asks the time of. Tests put a fake one here; both are in seconds."""
@@ -18,6 +20,10 @@ class Clock(Protocol):
 
     def awake(self) -> float:
         """Never jumps back, and stands still while the machine sleeps: what the event loop's timers run on."""
+        ...
+
+    async def pause(self, event: anyio.Event, seconds: float | None) -> None:
+        """Until the event, but no longer than `seconds`; None means no limit and no timer."""
         ...
 
 
@@ -38,3 +44,7 @@ class SystemClock:
 
     def awake(self) -> float:
         return time.clock_gettime(_AWAKE)
+
+    async def pause(self, event: anyio.Event, seconds: float | None) -> None:
+        with anyio.move_on_after(seconds):
+            await event.wait()

@@ -1,0 +1,231 @@
+"""The accounts in memory: each one's grant, and how keeping it fresh is going."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import anyio
+from msgspec import Struct
+
+from aixtiv_protocol import replies
+from aixtiv_protocol.replies import State
+from aixtiv_protocol.secret import Secret
+from aixtivd.accounts import states
+from aixtivd.accounts.grant import Grant
+from aixtivd.clock import Clock
+from aixtivd.errors import AixtivError, BadRequest, Locked, NoAccount, SignInNeeded
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*(/[A-Za-z0-9._@+-]+)*")
+_NAME_LENGTH: Final = 100
+
+
+class Problem(Struct, frozen=True):
+    """The last failure, kept so that every caller gets an error of their own."""
+
+    kind: type[AixtivError]
+    sentence: str
+    hint: str = ""
+    until: float = 0.0  # steady; when aixtiv tries again; 0: not by itself
+
+    def error(self, now: float) -> AixtivError:
+        return self.kind(self.sentence, hint=self.hint or None, retry_after=max(0.0, self.until - now))
+
+
+class Entry:
+    """One account. Only the refresher, the sign-in and `Accounts` change it, all in the one event loop."""
+
+    __slots__ = (
+        "_expires_steady",
+        "changed",
+        "due",
+        "failures",
+        "flying",
+        "grant",
+        "interrupted",
+        "leaving",
+        "not_before",
+        "problem",
+        "reply",
+        "saved",
+        "stopped",
+    )
+
+    def __init__(self, grant: Grant, clock: Clock, saved: Grant | None = None) -> None:
+        self.saved = saved  # the generation that is durable; another than `grant` while store and slot are both full
+        self.due: float | None = None  # steady; when the next refresh is planned
+        self.not_before = 0.0  # steady; no attempt by ourselves before this
+        self.failures = 0  # in a row
+        self.problem: Problem | None = None
+        self.stopped = False  # a failure that only a person can mend: no attempt by ourselves
+        self.interrupted = False  # the answer to a refresh was lost: it is finished now, whatever the token's age
+        self.leaving = False  # a logout is under way
+        self.flying = False  # a refresh is in flight
+        self.changed = anyio.Event()  # set, and replaced, when a refresh has settled or the grant is another
+        self.adopt(grant, clock)
+
+    def adopt(self, grant: Grant, clock: Clock) -> None:
+        """Takes a new generation as the one to serve."""
+        self.grant = grant
+        left = min(grant.expires_at - clock.wall(), grant.lifetime)
+        self._expires_steady = clock.steady() + left if grant.lifetime else float("inf")
+        self.reply = replies.AccessToken(
+            account=grant.name,
+            access_token=grant.access_token or grant.api_key or Secret(""),
+            token_type=grant.token_type if grant.access_token else "api-key",
+            expires_at=int(grant.expires_at),
+            scopes=grant.scopes,
+            generation=grant.generation,
+        )
+
+    def announce(self) -> None:
+        """Wakes the callers that wait for this account."""
+        self.changed.set()
+        self.changed = anyio.Event()
+
+    def left(self, clock: Clock) -> float:
+        """Seconds of life of the token to serve: infinite for what does not expire, below zero where there is none."""
+        grant = self.grant
+        if not (grant.access_token or grant.api_key):
+            return -1.0
+        if not grant.lifetime:
+            return float("inf")
+        return states.life_left(clock.wall(), clock.steady(), grant.expires_at, self._expires_steady)
+
+    def freshness(self, clock: Clock, min_ttl: float) -> states.Freshness:
+        return states.freshness(self.left(clock), self.grant.lifetime, min_ttl)
+
+    @property
+    def refreshable(self) -> bool:
+        """Whether aixtiv may refresh this by itself."""
+        return not (self.grant.refresh_token is None or self.grant.quarantined or self.stopped or self.leaving)
+
+    def over(self, clock: Clock) -> AixtivError:
+        """Why this account has no good token, for one that will not get one by itself."""
+        if self.problem:
+            return self.problem.error(clock.steady())
+        name = self.grant.name
+        sentence = self.grant.quarantined or (
+            f"the token of {name} has expired, and the provider gave no refresh token"
+            if self.grant.access_token
+            else f"nobody has signed in to {name}"
+        )
+        return SignInNeeded(sentence, hint=f"aixtiv login {name}")
+
+    def state(self, clock: Clock) -> State:
+        if self.grant.quarantined:
+            return "quarantined"
+        if self.grant.kind == "api-key":
+            return "static"
+        if self.problem:
+            return "failing"
+        match self.freshness(clock, 0):
+            case states.Freshness.SERVE:
+                return "fresh"
+            case states.Freshness.SERVE_AND_REFRESH:
+                return "due"
+            case states.Freshness.WAIT:
+                return "expired"
+
+    def described(self, clock: Clock, *, default: bool) -> replies.Account:
+        grant = self.grant
+        shown = self.over(clock) if grant.quarantined or not self.grant.access_token else None
+        problem = self.problem.error(clock.steady()) if self.problem else shown
+        if grant.kind == "api-key":
+            problem = None
+        return replies.Account(
+            name=grant.name,
+            provider=grant.provider,
+            kind=grant.kind,
+            state=self.state(clock),
+            subject=grant.subject,
+            who=grant.who,
+            issuer=grant.issuer,
+            scopes=grant.scopes,
+            generation=grant.generation,
+            expires_at=int(grant.expires_at),
+            next_refresh=int(clock.wall() + self.due - clock.steady()) if self.due is not None else 0,
+            refreshed_at=int(grant.refreshed_at),
+            signed_in_at=int(grant.signed_in_at),
+            problem=problem.sentence if problem else "",
+            hint=problem.hint if problem else "",
+            default=default,
+        )
+
+
+class Book:
+    """All accounts by name. Closed while the vault is locked: then every question is answered with Locked."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._default = ""
+        self.closed = True
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, entry: Entry) -> bool:
+        return self._entries.get(entry.grant.name) is entry
+
+    def configure(self, default: str) -> None:
+        self._default = default
+
+    def open(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        """Forgets everything; who waited for an account is told to look again."""
+        entries, self._entries, self.closed = self._entries, {}, True
+        for entry in entries.values():
+            entry.announce()
+
+    def add(self, entry: Entry) -> None:
+        self._entries[entry.grant.name] = entry
+
+    def remove(self, entry: Entry) -> None:
+        if entry in self:
+            del self._entries[entry.grant.name]
+        entry.announce()
+
+    def find(self, name: str) -> Entry | None:
+        """The account of that name, or the default one for an empty name; None where there is none."""
+        return self._entries.get(name or self.default)
+
+    def named(self, name: str) -> Entry:
+        """Raises Locked, or NoAccount with the names there are."""
+        if self.closed:
+            raise Locked
+        entry = self.find(name)
+        if entry is not None:
+            return entry
+        if name:
+            raise NoAccount(f"there is no account {shown(name)}", hint=f"aixtiv login {shown(name)}")
+        if self._default:
+            raise NoAccount(f"there is no account {self._default}", hint=f"aixtiv login {self._default}")
+        if self._entries:
+            names = ", ".join(sorted(self._entries))
+            raise NoAccount(f"which account: {names}", hint="aixtiv token ACCOUNT, or export AIXTIV_ACCOUNT=ACCOUNT")
+        raise NoAccount("nobody has signed in to anything yet", hint="aixtiv login PROVIDER")
+
+    @property
+    def default(self) -> str:
+        """The config's default account, else the only one there is."""
+        if self._default or len(self._entries) != 1:
+            return self._default
+        return next(iter(self._entries))
+
+
+def checked_name(name: str) -> str:
+    """A name for a new account. Raises BadRequest."""
+    if len(name) > _NAME_LENGTH or not _NAME.fullmatch(name):
+        raise BadRequest(
+            "an account's name is letters, digits and . _ @ + - in parts joined by /", hint="aixtiv login github/work"
+        )
+    return name
+
+
+def shown(name: str) -> str:
+    """A caller's word as it may stand in a sentence that is shown in a terminal."""
+    return name if len(name) <= _NAME_LENGTH and _NAME.fullmatch(name) else "of that name"

@@ -1,0 +1,120 @@
+"""The sealed record behind an account, and the pure steps from one generation to the next."""
+
+import time
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from aixtiv_protocol.secret import Secret, decode_hook, encode_hook
+from aixtivd.oauth.client import Client
+from aixtivd.oauth.outcomes import Tokens
+from aixtivd.vault.rows import Row
+
+
+class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One account. Times are Unix seconds; 0 means never, or not known."""
+
+    id: bytes
+    name: str
+    provider: str
+    generation: int = 1
+    client: Client | None = None  # None: nobody signed in, there is only an API key
+    subject: str = ""  # `sub` of the ID token
+    who: str = ""  # how a person would recognise the subject
+    scopes: tuple[str, ...] = ()
+    refresh_token: Secret | None = None
+    access_token: Secret | None = None
+    token_type: str = "Bearer"
+    id_token: Secret | None = None
+    id_token_at: float = 0.0
+    api_key: Secret | None = None
+    signed_in_at: float = 0.0
+    refreshed_at: float = 0.0
+    expires_at: float = 0.0  # of the access token
+    lifetime: float = 0.0  # seconds, of the access token; 0: it does not expire
+    rotates: bool | None = None  # whether the last refresh brought another refresh token; None: not seen yet
+    quarantined: str = ""  # why the refresh token is kept but no longer tried; a sentence
+
+    @property
+    def kind(self) -> Literal["oauth", "api-key"]:
+        return "oauth" if self.client else "api-key"
+
+    @property
+    def issuer(self) -> str:
+        return self.client.issuer if self.client else ""
+
+
+_pack = msgspec.msgpack.Encoder(enc_hook=encode_hook)
+_unpack: msgspec.msgpack.Decoder[Grant] = msgspec.msgpack.Decoder(Grant, dec_hook=decode_hook)
+
+
+def to_row(grant: Grant) -> Row:
+    return Row(grant.id, grant.generation, _pack.encode(grant))
+
+
+def from_row(row: Row) -> Grant:
+    """Raises msgspec.DecodeError for a payload that is no grant (a defect: the seal has already vouched for it)."""
+    return _unpack.decode(row.payload)
+
+
+def signed_in(  # noqa: PLR0913  # a sign-in brings this much
+    old: Grant, client: Client, tokens: Tokens, *, subject: str, who: str, scopes: tuple[str, ...], now: float
+) -> Grant:
+    """The generation that a sign-in begins. An API key the account had stays."""
+    fresh = Grant(
+        id=old.id,
+        name=old.name,
+        provider=client.provider,
+        generation=old.generation,
+        api_key=old.api_key,
+        client=client,
+        subject=subject,
+        who=who,
+        scopes=scopes,
+        signed_in_at=now,
+    )
+    return renewed(fresh, tokens, now)
+
+
+def renewed(grant: Grant, tokens: Tokens, now: float) -> Grant:
+    """The next generation after a token response. What the answer leaves out stays as it was (RFC 6749 §6)."""
+    lifetime = float(tokens.expires_in if tokens.expires_in is not None else _default_lifetime(grant))
+    rotated = grant.rotates
+    if grant.refresh_token is not None:
+        rotated = tokens.refresh_token is not None and tokens.refresh_token != grant.refresh_token
+    return msgspec.structs.replace(
+        grant,
+        generation=grant.generation + 1,
+        access_token=tokens.access_token,
+        token_type=tokens.token_type,
+        refresh_token=tokens.refresh_token or grant.refresh_token,
+        scopes=grant.scopes if tokens.scopes is None else tokens.scopes,
+        id_token=tokens.id_token or grant.id_token,
+        id_token_at=now if tokens.id_token else grant.id_token_at,
+        refreshed_at=now,
+        lifetime=lifetime,
+        expires_at=now + lifetime if lifetime else 0.0,
+        rotates=rotated,
+        quarantined="",
+    )
+
+
+def _default_lifetime(grant: Grant) -> int:
+    """No `expires_in`: without a refresh token there is nothing to do at any expiry, so none is made up."""
+    can_refresh = grant.refresh_token is not None
+    return grant.client.quirks.default_lifetime if grant.client and can_refresh else 0
+
+
+def put_aside(grant: Grant, reason: str) -> Grant:
+    """Quarantine: nothing is erased, but the refresh token is not tried again until a person acts."""
+    return msgspec.structs.replace(grant, generation=grant.generation + 1, quarantined=reason)
+
+
+def with_key(grant: Grant, key: Secret | None) -> Grant:
+    return msgspec.structs.replace(grant, generation=grant.generation + 1, api_key=key)
+
+
+def moment(unix: float) -> str:
+    """A time as sentences show it."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(unix))

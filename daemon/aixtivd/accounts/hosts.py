@@ -1,0 +1,58 @@
+"""One token endpoint's host: how much is asked of it at once, and whether it is left alone for a while."""
+
+import random
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import anyio
+
+from aixtivd.accounts import states
+from aixtivd.accounts.grant import Grant
+
+
+class Host:
+    """Slots and breaker for one host, so that one that hangs or fails is no other's business.
+
+    Callers who wait come first: what they start queues here, while the scheduler starts only what finds a free slot.
+    """
+
+    def __init__(self, name: str, at_once: int) -> None:
+        self.name = name
+        self.slots = anyio.CapacityLimiter(at_once)
+        self.paused_until = 0.0  # steady
+        self._failures = 0
+
+    @property
+    def free(self) -> bool:
+        return self.slots.available_tokens > 0 and not self.slots.statistics().tasks_waiting
+
+    def succeeded(self) -> None:
+        self._failures, self.paused_until = 0, 0.0
+
+    def failed(self, now: float, chance: float) -> None:
+        self._failures += 1
+        self.paused_until = now + states.breaker_pause(self._failures, chance)
+
+
+class Hosts:
+    def __init__(self, at_once: int, chance: Callable[[], float] = random.random) -> None:
+        self.chance = chance
+        self._at_once = at_once
+        self._hosts: dict[str, Host] = {}
+
+    def of(self, grant: Grant) -> Host:
+        name = urlsplit(grant.client.token_endpoint).netloc if grant.client else ""
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = Host(name, self._at_once)
+        return host
+
+    def configure(self, at_once: int) -> None:
+        self._at_once = at_once
+        for host in self._hosts.values():
+            host.slots.total_tokens = at_once
+
+    def forgive(self) -> None:
+        """After a sleep the network is another: what failed before says nothing."""
+        for host in self._hosts.values():
+            host.succeeded()

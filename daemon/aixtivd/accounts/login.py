@@ -1,0 +1,219 @@
+"""Signing in: authorization code with PKCE, loopback and paste at the same time, the first valid `state` wins (D10)."""
+
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final, assert_never
+
+import anyio
+
+from aixtiv_protocol import replies
+from aixtiv_protocol.secret import Secret
+from aixtivd import log
+from aixtivd.accounts.work import Work
+from aixtivd.clock import Clock
+from aixtivd.errors import (
+    AixtivError,
+    BadRequest,
+    Misconfigured,
+    NoAccount,
+    Refused,
+    SignInFailed,
+    Unreachable,
+)
+from aixtivd.oauth import outcomes
+from aixtivd.oauth.authorization import authorization_url, new_verifier
+from aixtivd.oauth.callback import CallbackListener, Page, Response, is_loopback
+from aixtivd.oauth.client import Client
+from aixtivd.oauth.endpoint import Endpoint
+
+LIFE: Final = 600.0  # seconds a sign-in stays open: what RFC 6749 §4.1.2 allows a code at most
+
+Finish = Callable[["SignIn", outcomes.Tokens], Awaitable[replies.Account]]
+"""What the owner does with tokens whose response was in order: check, commit, serve. Raises AixtivError."""
+
+
+class SignIn:
+    """One sign-in under way. Its secrets live only here and end with it."""
+
+    def __init__(self, account: str, client: Client, scopes: tuple[str, ...], *, replace: bool) -> None:
+        self.account = account
+        self.client = client
+        self.scopes = scopes
+        self.replace = replace
+        self.state = secrets.token_urlsafe(32)
+        self.nonce = secrets.token_urlsafe(32)
+        self.verifier: Secret = new_verifier()
+        self.url = ""
+        self.redirect_uri = ""
+        self.port = 0
+        self.used = False  # a code has been taken to the token endpoint
+        self.done = anyio.Event()
+        self.result: replies.Account | None = None
+        self.failure: AixtivError | None = None
+
+    def succeed(self, result: replies.Account) -> None:
+        self.result = result
+        self.done.set()
+
+    def fail(self, failure: AixtivError) -> None:
+        if not self.done.is_set():
+            self.failure = failure
+            self.done.set()
+
+    async def outcome(self) -> replies.Account:
+        await self.done.wait()
+        if self.result is not None:
+            return self.result
+        failure = self.failure or SignInFailed()
+        raise type(failure)(failure.sentence, hint=failure.hint)
+
+
+class SignIns:
+    """Every sign-in that is open, one an account."""
+
+    def __init__(self, endpoint: Endpoint, work: Work, clock: Clock, finish: Finish) -> None:
+        self._endpoint = endpoint
+        self._work = work
+        self._clock = clock
+        self._finish = finish
+        self._open: dict[str, SignIn] = {}
+
+    def of(self, account: str) -> SignIn | None:
+        return self._open.get(account)
+
+    async def begin(self, sign_in: SignIn, port: int) -> None:
+        """Opens the callback listener, where the redirect URI is a loopback one, and leaves it to a task of its own."""
+        self._open[sign_in.account] = sign_in
+        listening = anyio.Event()
+        self._work.start(self._attend, sign_in, port, listening)
+        await listening.wait()
+        if sign_in.failure:
+            await sign_in.outcome()
+
+    async def redeem_pasted(self, account: str, response: Response) -> replies.Account:
+        """Raises SignInFailed or NoAccount where the pasted text belongs to no open sign-in."""
+        sign_in = self._for_pasted(account, response)
+        if not response.state:  # a lone code: the person who pasted it vouches for it
+            response = Response(code=response.code, state=sign_in.state, iss="", pasted=True)
+        page = await self._work.run(self._redeem, sign_in, response)
+        if not page.ok and not sign_in.done.is_set():
+            raise SignInFailed(page.sentence, hint=f"aixtiv login {sign_in.account}")
+        return await sign_in.outcome()
+
+    def abandon(self, reason: str) -> None:
+        """Ends every open sign-in that has not yet taken its code to the provider."""
+        for sign_in in list(self._open.values()):
+            if not sign_in.used:
+                sign_in.fail(SignInFailed(reason, hint=f"aixtiv login {sign_in.account}"))
+
+    async def _attend(self, sign_in: SignIn, port: int, listening: anyio.Event) -> None:
+        try:
+            if sign_in.client.redirect_uri and not is_loopback(sign_in.client.redirect_uri):
+                self._address(sign_in, sign_in.client.redirect_uri, 0)
+                listening.set()
+                await self._until_done(sign_in)
+                return
+            listener = CallbackListener(sign_in.client, port, lambda response: self._answer(sign_in, response))
+            async with listener:
+                self._address(sign_in, listener.redirect_uri, listener.port)
+                listening.set()
+                await self._until_done(sign_in)
+        except AixtivError as error:
+            sign_in.fail(error)
+        except Exception as error:  # noqa: BLE001  # a defect here must be told to whoever waits for this sign-in
+            log.error("sign-in", account=sign_in.account, exception=type(error).__name__)
+            sign_in.fail(AixtivError("the sign-in hit a defect in aixtiv", hint="aixtiv login " + sign_in.account))
+        finally:
+            if self._open.get(sign_in.account) is sign_in:
+                del self._open[sign_in.account]
+            listening.set()
+
+    def _address(self, sign_in: SignIn, redirect_uri: str, port: int) -> None:
+        sign_in.redirect_uri, sign_in.port = redirect_uri, port
+        sign_in.url = authorization_url(
+            sign_in.client, redirect_uri, sign_in.state, sign_in.nonce, sign_in.verifier, sign_in.scopes
+        )
+
+    async def _until_done(self, sign_in: SignIn) -> None:
+        await self._clock.pause(sign_in.done, LIFE)
+        sign_in.fail(
+            SignInFailed(
+                f"nobody finished the sign-in to {sign_in.account} within ten minutes",
+                hint=f"aixtiv login {sign_in.account}",
+            )
+        )
+
+    async def _answer(self, sign_in: SignIn, response: Response) -> Page:
+        return await self._work.run(self._redeem, sign_in, response)
+
+    async def _redeem(self, sign_in: SignIn, response: Response) -> Page:
+        """Takes one authorization response; what is shown for it is written only after the grant is on disk."""
+        again = f"aixtiv login {sign_in.account}"
+        if not hmac.compare_digest(response.state.encode(), sign_in.state.encode()):
+            return Page(title="Not this sign-in", sentence="This answer belongs to another sign-in.", hint=again)
+        if sign_in.used or sign_in.done.is_set():
+            return Page(title="Already answered", sentence="This sign-in has had its answer.", hint="aixtiv status")
+        sign_in.used = True
+        try:
+            tokens = await self._exchange(sign_in, response)
+            account = await self._finish(sign_in, tokens)
+        except AixtivError as error:
+            sign_in.fail(error)
+            return Page(title="Not signed in", sentence=error.sentence, hint=error.hint or again)
+        sign_in.succeed(account)
+        who = account.who or account.subject
+        sentence = f"{sign_in.account} is signed in{f' as {who}' if who else ''}. You can close this page."
+        return Page(title="Signed in", sentence=sentence, ok=True)
+
+    async def _exchange(self, sign_in: SignIn, response: Response) -> outcomes.Tokens:
+        again = f"aixtiv login {sign_in.account}"
+        if response.error:
+            said = f": {response.error_description}" if response.error_description else ""
+            raise SignInFailed(f"the provider said {response.error}{said}", hint=again)
+        client = sign_in.client
+        # A pasted lone code says nothing of its issuer, and PKCE binds it to this sign-in all the same.
+        if not response.pasted and (response.iss or client.quirks.expects_iss) and response.iss != client.issuer:
+            raise SignInFailed("the answer came from another issuer than the one asked (RFC 9207)", hint=again)
+        if response.code is None:
+            raise SignInFailed("the answer brought neither a code nor an error", hint=again)
+        outcome = await self._endpoint.exchange(
+            client,
+            code=response.code,
+            verifier=sign_in.verifier,
+            redirect_uri=sign_in.redirect_uri,
+            state=sign_in.state,
+        )
+        match outcome:
+            case outcomes.Granted():
+                return outcome.tokens
+            case outcomes.TryAgain():
+                raise Unreachable(f"{sign_in.account}: {outcome.reason}", hint=again)
+            case outcomes.NeedsSignIn():
+                raise SignInFailed(f"the provider did not take the code: {outcome.reason}", hint=again)
+            case outcomes.Misconfigured():
+                raise Misconfigured(f"{sign_in.account}: {outcome.reason}", hint=f"{again} --client-id ID")
+            case outcomes.Refused():
+                raise Refused(f"{sign_in.account}: {outcome.reason}", hint=again)
+            case _:
+                assert_never(outcome)
+
+    def _for_pasted(self, account: str, response: Response) -> SignIn:
+        candidates = list(self._open.values())
+        if account:
+            candidates = [sign_in for sign_in in candidates if sign_in.account == account]
+        if not candidates:
+            which = f"no sign-in to {account}" if account else "no sign-in"
+            raise NoAccount(f"{which} is open; one stays open for ten minutes", hint="aixtiv login")
+        if response.state:
+            matching = [one for one in candidates if hmac.compare_digest(one.state.encode(), response.state.encode())]
+            if not matching:
+                raise SignInFailed(
+                    "that answer belongs to no open sign-in (its state is another)",
+                    hint=f"aixtiv login {candidates[0].account}",
+                )
+            return matching[0]
+        if len(candidates) > 1:
+            names = ", ".join(sorted(one.account for one in candidates))
+            raise BadRequest(f"several sign-ins are open ({names})", hint="aixtiv callback ACCOUNT")
+        return candidates[0]

@@ -1,0 +1,171 @@
+"""Keeps tokens fresh: one plan for all accounts, one refresh per account in flight however many ask (D8, D9)."""
+
+import heapq
+import itertools
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from aixtivd import log
+from aixtivd.accounts import states
+from aixtivd.accounts.book import Book, Entry, Problem
+from aixtivd.accounts.events import Events
+from aixtivd.accounts.hosts import Hosts
+from aixtivd.accounts.settling import Settling
+from aixtivd.clock import Clock
+from aixtivd.errors import AixtivError, StoreFailed, WaitedTooLong
+
+_STORE_AGAIN: Final = 5.0  # seconds until a store that could not be written is tried again
+
+
+class Refresher:
+    """Owns the plan and the flights. What an answer means for an account is `Settling`'s business."""
+
+    def __init__(self, book: Book, settling: Settling, hosts: Hosts, events: Events, clock: Clock) -> None:
+        self._book = book
+        self._settling = settling
+        self._hosts = hosts
+        self._events = events
+        self._clock = clock
+        self._heap: list[tuple[float, int, Entry]] = []
+        self._count = itertools.count()  # so that the heap never compares entries
+        self._wake = anyio.Event()
+        self._tasks: TaskGroup | None = None
+        self._flights = 0
+        self._landed = anyio.Event()
+        self._resting = False
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            task_status.started()
+            readings = self._readings()
+            while True:
+                self._wake = anyio.Event()
+                await self._clock.pause(self._wake, states.nap(self._start_due()))
+                before, readings = readings, self._readings()
+                if states.jumped(before, readings):
+                    self._woke()
+                await self._settling.save_the_unsaved()
+
+    def plan(self, entry: Entry, *, delay: float = 0.0) -> None:
+        """(Re)computes when this account is next refreshed. `delay`: seconds to spread by, on top of what is due."""
+        entry.due = self._due(entry, delay)
+        if entry.due is not None:
+            heapq.heappush(self._heap, (entry.due, next(self._count), entry))
+        self._wake.set()
+
+    def nudge(self, entry: Entry) -> None:
+        """A caller would be glad of a newer token: refreshes now, unless that is under way or must wait."""
+        now = self._clock.steady()
+        host = self._hosts.of(entry.grant)
+        if entry.refreshable and now >= entry.not_before and now >= host.paused_until:
+            self._start(entry)
+
+    def force(self, entry: Entry) -> None:
+        """A person wants it now: neither backoff nor quarantine holds it back."""
+        if entry.grant.refresh_token is not None and not entry.leaving:
+            self._start(entry)
+
+    def next_try(self, entry: Entry) -> float:
+        """When (steady) a refreshable account that is not in flight will be tried again by itself."""
+        return max(entry.not_before, self._hosts.of(entry.grant).paused_until)
+
+    async def settled(self, entry: Entry, deadline: float) -> None:
+        """Until something has changed for this account. Raises WaitedTooLong at `deadline` (steady)."""
+        changed = entry.changed
+        await self._clock.pause(changed, max(0.0, deadline - self._clock.steady()))
+        if not changed.is_set():
+            raise WaitedTooLong(
+                f"no new token of {entry.grant.name} in the time this caller waits; the refresh goes on",
+                hint=f"aixtiv token {entry.grant.name} --wait 60",
+            )
+
+    async def rest(self) -> None:
+        """Starts nothing more, and waits until what is in flight has been settled and sealed."""
+        self._resting = True
+        while self._flights:
+            self._landed = anyio.Event()
+            await self._landed.wait()
+
+    def resume(self) -> None:
+        self._resting = False
+        for entry in self._book:
+            self.plan(entry)
+
+    def _due(self, entry: Entry, delay: float) -> float | None:
+        if not entry.refreshable or entry.flying or not (entry.grant.lifetime or entry.interrupted):
+            return None
+        left = 0.0 if entry.interrupted else entry.left(self._clock)
+        wait = states.refresh_in(left, entry.grant.lifetime, self._hosts.chance())
+        return max(self._clock.steady() + max(wait, delay), self.next_try(entry))
+
+    def _start_due(self) -> float | None:
+        """Starts every refresh whose time has come, and says in how many seconds the next one is due."""
+        now = self._clock.steady()
+        held: list[Entry] = []
+        while self._heap and not self._resting:
+            due, _, entry = self._heap[0]
+            if entry.due != due or entry not in self._book:
+                heapq.heappop(self._heap)  # it was planned anew since
+                continue
+            if due > now:
+                break
+            heapq.heappop(self._heap)
+            host = self._hosts.of(entry.grant)
+            if host.paused_until > now:
+                self.plan(entry)
+            elif host.free:
+                self._start(entry)
+            else:
+                held.append(entry)  # a landing flight wakes the loop
+        for entry in held:
+            heapq.heappush(self._heap, (now, next(self._count), entry))
+            entry.due = now
+        upcoming = [self._heap[0][0] - now] if self._heap and not held and not self._resting else []
+        if self._settling.unsaved:
+            upcoming.append(_STORE_AGAIN)
+        return min(upcoming, default=states.LONGEST_SLEEP if held else None)
+
+    def _start(self, entry: Entry) -> None:
+        if entry.flying or self._resting or self._tasks is None:
+            return
+        entry.flying, entry.due = True, None
+        self._flights += 1
+        self._tasks.start_soon(self._fly, entry)
+
+    async def _fly(self, entry: Entry) -> None:
+        host = self._hosts.of(entry.grant)
+        try:
+            async with host.slots:
+                await self._settling.refresh(entry, host)
+        except StoreFailed as error:
+            entry.not_before = self._clock.steady() + _STORE_AGAIN
+            self._failed(entry, error)
+        except Exception as error:  # noqa: BLE001  # a defect with one account must not end the others' refreshes
+            log.error("refresh", account=entry.grant.name, exception=type(error).__name__)
+            entry.not_before = self._clock.steady() + states.BACKOFF_MOST
+            self._failed(entry, AixtivError(f"refreshing {entry.grant.name} hit a defect in aixtiv"))
+        finally:
+            entry.flying = False
+            self._flights -= 1
+            self._landed.set()
+            self.plan(entry)
+            entry.announce()
+
+    def _failed(self, entry: Entry, error: AixtivError) -> None:
+        entry.problem = Problem(type(error), error.sentence, error.hint, entry.not_before)
+        self._events.tell("failing", account=entry.grant.name, detail=error.sentence)
+
+    def _readings(self) -> tuple[float, float, float]:
+        return self._clock.wall(), self._clock.steady(), self._clock.awake()
+
+    def _woke(self) -> None:
+        """Plans anew after a sleep or a set clock, spread out; who waits for a token does not wait for this."""
+        self._events.tell("woke")
+        self._hosts.forgive()
+        for entry in self._book:
+            if entry.problem and entry.problem.until:
+                entry.failures, entry.not_before = 0, 0.0
+            self.plan(entry, delay=states.spread(len(self._book), self._hosts.chance()))

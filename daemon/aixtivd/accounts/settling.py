@@ -1,0 +1,198 @@
+"""One refresh as a transaction over two machines: intent, POST, and what each outcome means for the grant (D6, D7)."""
+
+from typing import assert_never
+
+import anyio
+
+from aixtiv_protocol.replies import Happening
+from aixtivd import log
+from aixtivd.accounts import states
+from aixtivd.accounts.book import Book, Entry, Problem
+from aixtivd.accounts.events import Events
+from aixtivd.accounts.grant import Grant, put_aside, renewed, to_row
+from aixtivd.accounts.hosts import Host, Hosts
+from aixtivd.clock import Clock
+from aixtivd.errors import AixtivError, Misconfigured, Refused, SignInNeeded, StoreFailed, Unreachable
+from aixtivd.host import faults
+from aixtivd.oauth import outcomes
+from aixtivd.oauth.endpoint import Endpoint
+from aixtivd.vault.journal import Intent, Stale
+from aixtivd.vault.vault import Vault
+
+
+class Settling:
+    """Every change that an answer makes to a grant, durable before any caller sees it."""
+
+    def __init__(
+        self, book: Book, vault: Vault, endpoint: Endpoint, hosts: Hosts, events: Events, clock: Clock
+    ) -> None:
+        self._book = book
+        self._vault = vault
+        self._endpoint = endpoint
+        self._hosts = hosts
+        self._events = events
+        self._clock = clock
+
+    async def refresh(self, entry: Entry, host: Host) -> None:
+        """Spends the refresh token once. Raises StoreFailed, having spent nothing, where no intent can be written."""
+        await self._save(entry)
+        grant = entry.grant
+        if grant.client is None or grant.refresh_token is None:
+            return
+        intent = await self._vault.journal.begin(grant.id, grant.generation, grant.refresh_token)
+        with anyio.CancelScope(shield=True):
+            outcome = await self._endpoint.refresh(grant.client, grant.refresh_token)
+            faults.point("after-post")
+            await self._settle(entry, grant, intent, outcome, host)
+
+    async def adopt(self, entry: Entry, old: Grant, new: Grant) -> None:
+        """Commits `new` in place of `old` and serves it. Raises Stale where another generation came first.
+
+        Where neither store nor spill slot takes it, the pair is served from memory and tried again: losing it would be
+        worse, and the log and `status` say so.
+        """
+        if entry.grant is not old:
+            raise Stale
+        saved = True
+        try:
+            committed = await self._commit(entry, new)
+        except StoreFailed as error:
+            log.error("unsaved", account=new.name, detail=error.sentence)
+            committed = saved = False
+        if not committed:
+            self._tell("spilled", new, "the store cannot be written; make room on its disk")
+        entry.adopt(new, self._clock)
+        if saved:
+            entry.saved = new
+
+    async def _commit(self, entry: Entry, new: Grant) -> bool:
+        return await self._vault.journal.commit(to_row(new), to_row(entry.saved) if entry.saved else None)
+
+    async def recover(self, entries: dict[bytes, Entry]) -> None:
+        """After a start: an intent without a new pair means that the token was maybe spent (D6)."""
+        for intent in await self._vault.journal.intents():
+            entry = entries.get(intent.id)
+            if entry is None or entry.grant.generation != intent.generation:
+                log.warning("stray-intent", generation=intent.generation)
+            elif intent.attempts >= self._tries(entry.grant):
+                await self._quarantine(entry, entry.grant, _lost(entry.grant, intent.attempts))
+            else:
+                log.warning("interrupted", account=entry.grant.name, attempts=intent.attempts)
+                entry.interrupted = True
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether something waits for the store to be writable again."""
+        return bool(self._vault.spilled) or any(entry.saved is not entry.grant for entry in self._book)
+
+    async def save_the_unsaved(self) -> None:
+        """Tries again what neither store nor slot took, and what waits in the slot."""
+        if not self.unsaved or self._vault.locked:
+            return
+        try:
+            if self._vault.spilled:
+                log.info("absorbed", rows=await self._vault.journal.absorb())
+            for entry in list(self._book):
+                await self._save(entry)
+        except StoreFailed as error:
+            log.debug("still-unsaved", detail=error.sentence)
+
+    async def _save(self, entry: Entry) -> None:
+        grant = entry.grant
+        if entry.saved is not grant:
+            await self._commit(entry, grant)
+            entry.saved = grant
+
+    async def _settle(
+        self, entry: Entry, grant: Grant, intent: Intent, outcome: outcomes.Outcome, host: Host
+    ) -> None:
+        if isinstance(outcome, outcomes.TryAgain):
+            host.failed(self._clock.steady(), self._hosts.chance())
+        else:
+            host.succeeded()
+        match outcome:
+            case outcomes.Granted():
+                await self._granted(entry, grant, outcome.tokens)
+            case outcomes.TryAgain():
+                await self._try_again(entry, grant, intent, outcome)
+            case outcomes.NeedsSignIn():
+                await self._quarantine(entry, grant, _ended(grant, intent, outcome.reason))
+            case outcomes.Misconfigured():
+                await self._stop(entry, Misconfigured, outcome.reason)
+            case outcomes.Refused():
+                await self._stop(entry, Refused, outcome.reason)
+            case _:
+                assert_never(outcome)
+
+    async def _granted(self, entry: Entry, grant: Grant, tokens: outcomes.Tokens) -> None:
+        new = renewed(grant, tokens, self._clock.wall())
+        try:
+            await self.adopt(entry, grant, new)
+        except Stale:
+            await self._late(entry, new)
+            return
+        entry.failures, entry.problem, entry.stopped, entry.interrupted = 0, None, False, False
+        ineffective = grant.lifetime and new.expires_at <= grant.expires_at
+        entry.not_before = self._clock.steady() + states.INEFFECTIVE if ineffective else 0.0
+        self._tell("refreshed", new)
+
+    async def _late(self, entry: Entry, new: Grant) -> None:
+        """A newer sign-in came first, and stays; a pair for an account that is gone is revoked."""
+        log.warning("late-answer", account=new.name, generation=new.generation)
+        if entry not in self._book and new.client and new.refresh_token:
+            await self._endpoint.revoke(new.client, new.refresh_token, "refresh_token")
+
+    async def _try_again(self, entry: Entry, grant: Grant, intent: Intent, outcome: outcomes.TryAgain) -> None:
+        if outcome.maybe_spent and intent.attempts >= self._tries(grant):
+            await self._quarantine(entry, grant, _lost(grant, intent.attempts))
+            return
+        if not outcome.maybe_spent:
+            await self._unspent(entry)
+        entry.failures += 1
+        entry.interrupted = outcome.maybe_spent or intent.attempts > 1
+        wait = states.wait_after(entry.failures, outcome.retry_after, self._hosts.chance())
+        entry.not_before = self._clock.steady() + wait
+        self._problem(entry, Unreachable, f"{grant.name}: {outcome.reason}", f"aixtiv refresh {grant.name}")
+
+    async def _stop(self, entry: Entry, kind: type[AixtivError], reason: str) -> None:
+        """Only a person can mend it: the grant is kept, and not tried again until they ask or the daemon restarts."""
+        await self._unspent(entry)
+        entry.stopped, entry.interrupted = True, False
+        name = entry.grant.name
+        self._problem(entry, kind, f"{name}: {reason}", f"aixtiv refresh {name}, or aixtiv login {name}")
+
+    async def _quarantine(self, entry: Entry, grant: Grant, reason: str) -> None:
+        try:
+            await self.adopt(entry, grant, put_aside(grant, reason))
+        except Stale:
+            return  # a newer sign-in came first
+        entry.not_before, entry.interrupted = 0.0, False
+        self._problem(entry, SignInNeeded, reason, f"aixtiv login {grant.name}")
+
+    async def _unspent(self, entry: Entry) -> None:
+        try:
+            await self._vault.journal.forget(entry.grant.id)
+        except StoreFailed as error:
+            log.warning("intent-stays", account=entry.grant.name, detail=error.sentence)
+
+    def _problem(self, entry: Entry, kind: type[AixtivError], sentence: str, hint: str) -> None:
+        entry.problem = Problem(kind, sentence, hint, entry.not_before)
+        self._tell("sign-in-needed" if kind is SignInNeeded else "failing", entry.grant, sentence)
+
+    def _tell(self, event: Happening, grant: Grant, detail: str = "") -> None:
+        self._events.tell(event, account=grant.name, detail=detail, expires_at=int(grant.expires_at))
+
+    @staticmethod
+    def _tries(grant: Grant) -> float:
+        punishes = grant.client is not None and grant.client.quirks.punishes_reuse
+        return states.tries(rotates=grant.rotates, punishes_reuse=punishes)
+
+
+def _ended(grant: Grant, intent: Intent, reason: str) -> str:
+    if intent.attempts > 1:
+        return f"{grant.name}: the answer to an earlier refresh was lost, and the old refresh token no longer counts"
+    return f"{grant.name}: the provider has ended this sign-in: {reason}"
+
+
+def _lost(grant: Grant, attempts: int) -> str:
+    return f"{grant.name}: the answers to {attempts} refreshes were lost, so the refresh token may have been spent"
