@@ -1,6 +1,8 @@
 """A throw-away machine: one person's home, a real daemon process on it, and the commands that the person types."""
 
 import json
+import os
+import select
 import signal
 import socket
 import subprocess
@@ -63,6 +65,7 @@ class Machine:
         self.state: Final = self.home / ".local/state/aixtiv"
         self.socket: Final = self.runtime / "aixtiv/aixtiv.sock"
         self.log_file: Final = folder / "daemon.log"
+        self._opened: Final = folder / "opened"  # where the browser of this machine says what it was told to open
         self.daemon: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -75,6 +78,21 @@ class Machine:
     def configure(self, toml: str) -> None:
         self.config.parent.mkdir(parents=True, exist_ok=True)
         self.config.write_text(toml, encoding="utf-8")
+
+    def browser(self) -> str:
+        """A command for $BROWSER that opens nothing: `opened` tells what it was asked for."""
+        os.mkfifo(self._opened, 0o600)
+        script = self._opened.with_suffix(".sh")
+        script.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$1\" > {self._opened}\n")
+        script.chmod(0o700)
+        return f"{script} %s"
+
+    def opened(self) -> str:
+        """The URL that a command opens in the browser, as soon as it does."""
+        with open(os.open(self._opened, os.O_RDWR)) as fifo:  # noqa: PTH123  # read-write, so that opening does not wait
+            ready, _, _ = select.select([fifo], [], [], PATIENCE)
+            assert ready, "no command opened a browser"
+            return fifo.readline().strip()
 
     # ---- the daemon
 
