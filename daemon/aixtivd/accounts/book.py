@@ -77,6 +77,11 @@ class Entry:
             generation=grant.generation,
         )
 
+    def forgive(self) -> None:
+        """A new grant: what failed with the one before says nothing."""
+        self.failures, self.problem, self.not_before = 0, None, 0.0
+        self.stopped = self.interrupted = False
+
     def announce(self) -> None:
         """Wakes the callers that wait for this account."""
         self.changed.set()

@@ -58,7 +58,7 @@ def from_row(row: Row) -> Grant:
     return _unpack.decode(row.payload)
 
 
-def signed_in(  # noqa: PLR0913  # a sign-in brings this much
+def signed_in(
     old: Grant, client: Client, tokens: Tokens, *, subject: str, who: str, scopes: tuple[str, ...], now: float
 ) -> Grant:
     """The generation that a sign-in begins. An API key the account had stays."""

@@ -36,10 +36,9 @@ Finish = Callable[["SignIn", outcomes.Tokens], Awaitable[replies.Account]]
 class SignIn:
     """One sign-in under way. Its secrets live only here and end with it."""
 
-    def __init__(self, account: str, client: Client, scopes: tuple[str, ...], *, replace: bool) -> None:
+    def __init__(self, account: str, client: Client, *, replace: bool) -> None:
         self.account = account
-        self.client = client
-        self.scopes = scopes
+        self.client = client  # as it will be bound into the grant, with the scopes asked for now
         self.replace = replace
         self.state = secrets.token_urlsafe(32)
         self.nonce = secrets.token_urlsafe(32)
@@ -47,6 +46,7 @@ class SignIn:
         self.url = ""
         self.redirect_uri = ""
         self.port = 0
+        self.expires_at = 0.0  # steady
         self.used = False  # a code has been taken to the token endpoint
         self.done = anyio.Event()
         self.result: replies.Account | None = None
@@ -85,6 +85,7 @@ class SignIns:
     async def begin(self, sign_in: SignIn, port: int) -> None:
         """Opens the callback listener, where the redirect URI is a loopback one, and leaves it to a task of its own."""
         self._open[sign_in.account] = sign_in
+        sign_in.expires_at = self._clock.steady() + LIFE
         listening = anyio.Event()
         self._work.start(self._attend, sign_in, port, listening)
         await listening.wait()
@@ -132,7 +133,7 @@ class SignIns:
     def _address(self, sign_in: SignIn, redirect_uri: str, port: int) -> None:
         sign_in.redirect_uri, sign_in.port = redirect_uri, port
         sign_in.url = authorization_url(
-            sign_in.client, redirect_uri, sign_in.state, sign_in.nonce, sign_in.verifier, sign_in.scopes
+            sign_in.client, redirect_uri, sign_in.state, sign_in.nonce, sign_in.verifier, sign_in.client.scopes
         )
 
     async def _until_done(self, sign_in: SignIn) -> None:

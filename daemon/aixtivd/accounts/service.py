@@ -2,50 +2,244 @@
 
 from collections.abc import AsyncIterator
 
+import anyio
+import msgspec
+from anyio.abc import TaskStatus
+
 from aixtiv_protocol import replies, requests
+from aixtivd import log
+from aixtivd.accounts import grant as grants
+from aixtivd.accounts.book import Book, Entry, checked_name
+from aixtivd.accounts.changes import Changes
+from aixtivd.accounts.events import Events
+from aixtivd.accounts.grant import Grant
+from aixtivd.accounts.hosts import Hosts
+from aixtivd.accounts.login import SignIn, SignIns
+from aixtivd.accounts.refresher import Refresher
+from aixtivd.accounts.serving import Serving
+from aixtivd.accounts.settling import Settling
+from aixtivd.accounts.work import Work
+from aixtivd.clock import Clock
+from aixtivd.config import Config
+from aixtivd.errors import (
+    AixtivError,
+    BadRequest,
+    Locked,
+    Misconfigured,
+    NoAccount,
+    Refused,
+    WaitedTooLong,
+)
+from aixtivd.oauth.callback import parse_pasted
+from aixtivd.oauth.client import Client
+from aixtivd.oauth.clients import client_for
+from aixtivd.oauth.endpoint import Endpoint
+from aixtivd.oauth.identity import check_signature
+from aixtivd.oauth.web import Web
+from aixtivd.vault.vault import Vault
 
 
 class Accounts:
-    """INTERFACE ONLY so far; the bodies are being written."""
+    """Every method raises AixtivError, and while the vault is locked Locked."""
 
-    def cached(self, asked: requests.Token) -> replies.AccessToken | None:
-        """The hot path, without waiting: a token that is in memory and good enough, else None (then `token` says)."""
-        raise NotImplementedError
+    def __init__(self, vault: Vault, endpoint: Endpoint, web: Web, config: Config, clock: Clock) -> None:
+        self._vault = vault
+        self._endpoint = endpoint
+        self._web = web
+        self._config = config
+        self._clock = clock
+        self._book = Book()
+        self._events = Events(clock)
+        self._work = Work()
+        self._hosts = Hosts(config.refresh.at_once)
+        self._settling = Settling(self._book, vault, endpoint, self._hosts, self._events, clock)
+        self._refresher = Refresher(self._book, self._settling, self._hosts, self._events, clock)
+        self._serving = Serving(self._book, self._refresher, clock)
+        self._changes = Changes(self._book, vault, endpoint, web, self._settling, self._refresher, self._events, clock)
+        self._sign_ins = SignIns(endpoint, self._work, clock, self._changes.sign_in)
+        self._turning = anyio.Lock()  # one lock or unlock at a time
+        self.cached = self._serving.cached
+        self.token = self._serving.token
+        self._book.configure(config.default_account)
 
-    async def token(self, asked: requests.Token) -> replies.AccessToken:
-        raise NotImplementedError
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """The refresher, and whatever a caller's hang-up must not cut. Runs until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            self._work.begin(tasks)
+            await tasks.start(self._refresher.run)
+            task_status.started()
+            await anyio.sleep_forever()
+
+    async def start(self) -> None:
+        """After the vault was opened or unlocked: loads the grants and finishes what a crash interrupted."""
+        entries: dict[bytes, Entry] = {}
+        for row in await self._vault.rows():
+            try:
+                grant = grants.from_row(row)
+            except msgspec.DecodeError:
+                log.error("unreadable-grant", row=row.id.hex()[:8])
+                continue
+            entries[grant.id] = Entry(grant, self._clock, saved=grant)
+            self._book.add(entries[grant.id])
+        await self._settling.recover(entries)
+        self._book.open()
+        self._refresher.resume()
+
+    def reconfigure(self, config: Config) -> None:
+        self._config = config
+        self._book.configure(config.default_account)
+        self._hosts.configure(config.refresh.at_once)
+
+    def states(self) -> tuple[replies.Account, ...]:
+        """Every account as `status` and `accounts` show it; none while locked."""
+        default = self._book.default
+        entries = sorted(self._book, key=lambda entry: entry.grant.name)
+        return tuple(entry.described(self._clock, default=entry.grant.name == default) for entry in entries)
 
     def accounts(self) -> replies.AccountList:
-        raise NotImplementedError
+        if self._book.closed:
+            raise Locked
+        return replies.AccountList(accounts=self.states())
 
-    def login(self, asked: requests.Login) -> AsyncIterator[replies.SignInStarted | replies.SignedIn]:
-        raise NotImplementedError
+    async def login(self, asked: requests.Login) -> AsyncIterator[replies.SignInStarted | replies.SignedIn]:
+        """Starts or joins the sign-in of an account: first where the browser goes, then how it ended."""
+        name = self._name_for(asked.account)
+        sign_in = self._sign_ins.of(name)
+        joined = sign_in is not None
+        if sign_in is None:
+            sign_in = await self._new_sign_in(name, asked)
+        yield replies.SignInStarted(
+            account=name,
+            url=sign_in.url,
+            redirect_uri=sign_in.redirect_uri,
+            port=sign_in.port,
+            expires_in=int(sign_in.expires_at - self._clock.steady()),
+            joined=joined,
+        )
+        yield replies.SignedIn(account=await sign_in.outcome())
 
     async def callback(self, asked: requests.Callback) -> replies.SignedIn:
-        raise NotImplementedError
+        if self._book.closed:
+            raise Locked
+        account = await self._sign_ins.redeem_pasted(asked.account, parse_pasted(asked.pasted))
+        return replies.SignedIn(account=account)
 
     async def refresh(self, asked: requests.Refresh) -> replies.Account:
-        raise NotImplementedError
+        entry = self._book.named(asked.account)
+        if entry.grant.refresh_token is None:
+            raise _cannot_refresh(entry.grant)
+        before = entry.grant.refreshed_at
+        deadline = self._clock.steady() + asked.wait
+        self._refresher.force(entry)
+        await self._refresher.settled(entry, deadline)
+        entry = self._book.named(entry.grant.name)
+        if entry.grant.refreshed_at == before and entry.problem:
+            raise entry.over(self._clock)
+        return self._described(entry)
 
     async def logout(self, asked: requests.Logout) -> replies.LoggedOut:
-        raise NotImplementedError
+        return await self._work.run(self._changes.log_out, self._book.named(asked.account))
 
     async def verify(self, asked: requests.Verify) -> replies.Verified:
-        raise NotImplementedError
+        """Asks the issuer about the token to serve; what it cannot be asked is said in the note."""
+        entry = self._book.named(asked.account)
+        grant = entry.grant
+        if grant.client is None or grant.access_token is None:
+            note = "an API key is checked by using it: no provider has an endpoint for that"
+            return replies.Verified(account=self._described(entry), note=note)
+        active: bool | None = None
+        verdict: replies.Verdict = ""
+        notes: list[str] = []
+        with anyio.move_on_after(asked.wait) as scope:
+            active = await self._endpoint.introspect(grant.client, grant.access_token)
+            if active is None:
+                notes.append(f"{grant.provider} has no introspection endpoint")
+            if grant.id_token:
+                verdict = "valid" if await check_signature(self._web, grant.client, grant.id_token) else "invalid"
+        if scope.cancelled_caught:
+            raise WaitedTooLong(f"{grant.provider} did not answer in the time this caller waits")
+        age = int(self._clock.wall() - grant.id_token_at) if grant.id_token_at else 0
+        return replies.Verified(
+            account=self._described(entry), active=active, id_token=verdict, id_token_age=age, note="; ".join(notes)
+        )
 
     async def api_key(self, asked: requests.ApiKey) -> replies.Account | replies.LoggedOut:
-        raise NotImplementedError
+        if asked.key is None:
+            return await self._work.run(self._changes.drop_key, self._book.named(asked.account))
+        if not asked.key:
+            raise BadRequest("that key is empty", hint="aixtiv api-key set")
+        return await self._work.run(self._changes.keep_key, self._name_for(asked.account), asked.key)
 
     def watch(self) -> AsyncIterator[replies.Event]:
-        raise NotImplementedError
+        return self._events.watch()
 
     async def lock(self) -> None:
-        """Lets open refreshes finish, then forgets every key and token. Raises Denied where no key could come back."""
-        raise NotImplementedError
+        """Lets open refreshes finish, then forgets every key and token."""
+        await self._work.run(self._lock)
 
     async def unlock(self, asked: requests.Unlock) -> None:
-        raise NotImplementedError
+        await self._work.run(self._unlock, asked)
 
     async def drain(self) -> None:
         """Before `stop`: no new refresh begins, open ones finish and are sealed."""
-        raise NotImplementedError
+        self._sign_ins.abandon("the daemon is stopping")
+        await self._refresher.rest()
+        await self._work.idle()
+
+    async def _lock(self) -> None:
+        async with self._turning:
+            if self._book.closed:
+                return
+            self._sign_ins.abandon("the vault has been locked")
+            await self._refresher.rest()
+            self._book.close()
+            await self._vault.lock()
+            self._events.tell("locked")
+
+    async def _unlock(self, asked: requests.Unlock) -> None:
+        async with self._turning:
+            if not self._book.closed:
+                return
+            await self._vault.unlock(asked.passphrase)
+            await self.start()
+            self._events.tell("unlocked")
+
+    def _name_for(self, name: str) -> str:
+        if self._book.closed:
+            raise Locked
+        if name or self._book.default:
+            return checked_name(name or self._book.default)
+        raise NoAccount("which account shall be signed in", hint="aixtiv login anthropic, or aixtiv login github")
+
+    async def _new_sign_in(self, name: str, asked: requests.Login) -> SignIn:
+        await self._vault.journal.probe()  # before anybody is sent to a browser
+        client = await self._client_for(name, asked)
+        if (open_now := self._sign_ins.of(name)) is not None:
+            return open_now  # another caller was first while this one asked for metadata
+        sign_in = SignIn(name, client, replace=asked.replace)
+        await self._sign_ins.begin(sign_in, asked.port)
+        return sign_in
+
+    async def _client_for(self, name: str, asked: requests.Login) -> Client:
+        """Who we are at the provider. A second sign-in needs no options: what the first one bound fills the gaps."""
+        entry = self._book.find(name)
+        bound = entry.grant.client if entry else None
+        provider = asked.provider or (bound.provider if bound else name.partition("/")[0])
+        table = self._config.provider.get(provider)
+        if bound and bound.provider == provider and table is None and asked.settings == requests.ClientSettings():
+            client = bound
+        else:
+            client = await client_for(self._web, provider, table, asked.settings)
+        return msgspec.structs.replace(client, scopes=asked.scopes or client.scopes)
+
+    def _described(self, entry: Entry) -> replies.Account:
+        return entry.described(self._clock, default=entry.grant.name == self._book.default)
+
+
+def _cannot_refresh(grant: Grant) -> AixtivError:
+    if grant.client is None:
+        return Refused(f"{grant.name} is an API key: it does not expire", hint=f"aixtiv token {grant.name}")
+    return Misconfigured(
+        f"the provider gave no refresh token for {grant.name}",
+        hint=f"aixtiv login {grant.name} --scope offline_access",
+    )

@@ -103,9 +103,7 @@ class Settling:
             await self._commit(entry, grant)
             entry.saved = grant
 
-    async def _settle(
-        self, entry: Entry, grant: Grant, intent: Intent, outcome: outcomes.Outcome, host: Host
-    ) -> None:
+    async def _settle(self, entry: Entry, grant: Grant, intent: Intent, outcome: outcomes.Outcome, host: Host) -> None:
         if isinstance(outcome, outcomes.TryAgain):
             host.failed(self._clock.steady(), self._hosts.chance())
         else:
@@ -131,9 +129,10 @@ class Settling:
         except Stale:
             await self._late(entry, new)
             return
-        entry.failures, entry.problem, entry.stopped, entry.interrupted = 0, None, False, False
+        entry.forgive()
         ineffective = grant.lifetime and new.expires_at <= grant.expires_at
-        entry.not_before = self._clock.steady() + states.INEFFECTIVE if ineffective else 0.0
+        if ineffective:
+            entry.not_before = self._clock.steady() + states.INEFFECTIVE
         self._tell("refreshed", new)
 
     async def _late(self, entry: Entry, new: Grant) -> None:

@@ -1,0 +1,144 @@
+"""What a person changes about an account: signed in, signed out, an API key stored or removed."""
+
+import secrets
+
+from aixtiv_protocol import replies
+from aixtiv_protocol.secret import Secret
+from aixtivd.accounts import grant as grants
+from aixtivd.accounts.book import Book, Entry
+from aixtivd.accounts.events import Events
+from aixtivd.accounts.grant import Grant
+from aixtivd.accounts.login import SignIn
+from aixtivd.accounts.refresher import Refresher
+from aixtivd.accounts.settling import Settling
+from aixtivd.clock import Clock
+from aixtivd.errors import Locked, NoAccount, SignInFailed
+from aixtivd.oauth import outcomes
+from aixtivd.oauth.endpoint import Endpoint
+from aixtivd.oauth.identity import check_sign_in
+from aixtivd.oauth.web import Web
+from aixtivd.vault.journal import Stale
+from aixtivd.vault.vault import Vault
+
+
+class Changes:
+    """Each method is durable when it returns. They run where no caller's hang-up can cut them (`Work`)."""
+
+    def __init__(
+        self,
+        book: Book,
+        vault: Vault,
+        endpoint: Endpoint,
+        web: Web,
+        settling: Settling,
+        refresher: Refresher,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._book = book
+        self._vault = vault
+        self._endpoint = endpoint
+        self._web = web
+        self._settling = settling
+        self._refresher = refresher
+        self._events = events
+        self._clock = clock
+
+    async def sign_in(self, sign_in: SignIn, tokens: outcomes.Tokens) -> replies.Account:
+        """Checks who signed in, and makes the grant durable before it is served (D10)."""
+        client, name = sign_in.client, sign_in.account
+        subject, who = await self._who(sign_in, tokens)
+        if self._book.closed:
+            raise Locked
+        for _ in range(3):  # a refresh of the old grant may commit in between
+            entry = self._book.find(name)
+            old = entry.grant if entry else _blank(name, client.provider)
+            if not sign_in.replace:
+                _same_person(old, subject, who)
+            new = grants.signed_in(
+                old, client, tokens, subject=subject, who=who, scopes=client.scopes, now=self._clock.wall()
+            )
+            try:
+                account = await self._adopt(entry, old, new)
+            except Stale:
+                continue
+            self._events.tell("signed-in", account=name, expires_at=account.expires_at)
+            return account
+        raise SignInFailed(f"{name} kept changing while it was signed in", hint=f"aixtiv login {name}")
+
+    async def log_out(self, entry: Entry) -> replies.LoggedOut:
+        """Lets the open refresh finish, so that it is the newest pair which is revoked."""
+        entry.leaving = True
+        try:
+            while entry.flying:
+                await entry.changed.wait()
+            note = await self._revoke(entry.grant)
+            await self._vault.journal.delete(entry.grant.id)
+        finally:
+            entry.leaving = False
+        self._book.remove(entry)
+        name = entry.grant.name
+        self._events.tell("logged-out", account=name, detail=note)
+        return replies.LoggedOut(account=name, revoked=not note and entry.grant.client is not None, note=note)
+
+    async def keep_key(self, name: str, key: Secret) -> replies.Account:
+        entry = self._book.find(name)
+        old = entry.grant if entry else _blank(name, name.partition("/")[0])
+        account = await self._adopt(entry, old, grants.with_key(old, key))
+        self._events.tell("signed-in", account=name, detail="an API key was stored")
+        return account
+
+    async def drop_key(self, entry: Entry) -> replies.Account | replies.LoggedOut:
+        name = entry.grant.name
+        if entry.grant.api_key is None:
+            raise NoAccount(f"{name} has no API key", hint=f"aixtiv api-key set {name}")
+        if entry.grant.client is None:
+            return await self.log_out(entry)
+        account = await self._adopt(entry, entry.grant, grants.with_key(entry.grant, None))
+        self._events.tell("logged-out", account=name, detail="the API key was removed")
+        return account
+
+    async def _who(self, sign_in: SignIn, tokens: outcomes.Tokens) -> tuple[str, str]:
+        """Subject, and how a person would recognise it; empty for a provider that says neither."""
+        if tokens.id_token is not None:
+            identity = await check_sign_in(self._web, sign_in.client, tokens.id_token, sign_in.nonce, self._clock)
+            return identity.subject, identity.who
+        if "openid" in sign_in.client.scopes:
+            raise SignInFailed(f"{sign_in.client.provider} sent no ID token though `openid` was asked for")
+        return "", ""
+
+    async def _adopt(self, entry: Entry | None, old: Grant, new: Grant) -> replies.Account:
+        if entry is None:
+            entry = Entry(new, self._clock)
+            await self._settling.adopt(entry, new, new)
+            self._book.add(entry)
+        else:
+            await self._settling.adopt(entry, old, new)
+        entry.forgive()
+        self._refresher.plan(entry)
+        entry.announce()
+        return entry.described(self._clock, default=new.name == self._book.default)
+
+    async def _revoke(self, grant: Grant) -> str:
+        """The refresh token first: with it most providers end the whole grant (RFC 7009 §2.1)."""
+        if grant.client is None:
+            return ""
+        note = ""
+        if grant.refresh_token:
+            note = await self._endpoint.revoke(grant.client, grant.refresh_token, "refresh_token")
+        if grant.access_token and not note:
+            note = await self._endpoint.revoke(grant.client, grant.access_token, "access_token")
+        return note
+
+
+def _blank(name: str, provider: str) -> Grant:
+    """An account before its first generation."""
+    return Grant(id=secrets.token_bytes(16), name=name, provider=provider, generation=0)
+
+
+def _same_person(old: Grant, subject: str, who: str) -> None:
+    if old.subject and old.subject != subject:
+        raise SignInFailed(
+            f"{old.name} belongs to {old.who or old.subject}, and {who or subject or 'somebody else'} signed in",
+            hint=f"aixtiv login {old.name} --replace, or another name: aixtiv login {old.provider}/NAME",
+        )

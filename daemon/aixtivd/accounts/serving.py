@@ -1,0 +1,94 @@
+"""Handing out tokens: at once from memory where one is good enough, else after the one refresh in flight (D8)."""
+
+from aixtiv_protocol import replies, requests
+from aixtivd.accounts.book import Book, Entry
+from aixtivd.accounts.grant import Grant
+from aixtivd.accounts.refresher import Refresher
+from aixtivd.accounts.states import Freshness
+from aixtivd.clock import Clock
+from aixtivd.errors import AixtivError, Refused, ScopeMissing, Unreachable, WaitedTooLong
+
+
+class Serving:
+    def __init__(self, book: Book, refresher: Refresher, clock: Clock) -> None:
+        self._book = book
+        self._refresher = refresher
+        self._clock = clock
+
+    def cached(self, asked: requests.Token) -> replies.AccessToken | None:
+        """The hot path, without waiting: a token that is in memory and good enough, else None (then `token` says)."""
+        entry = self._book.find(asked.account)
+        if entry is None or not set(asked.scopes) <= set(entry.grant.scopes):
+            return None
+        freshness = entry.freshness(self._clock, asked.min_ttl)
+        if freshness is Freshness.WAIT:
+            return None
+        if freshness is Freshness.SERVE_AND_REFRESH:
+            self._refresher.nudge(entry)
+        return entry.reply
+
+    async def token(self, asked: requests.Token) -> replies.AccessToken:
+        entry = self._book.named(asked.account)
+        _check_wishes(entry.grant, asked)
+        deadline = self._clock.steady() + asked.wait
+        before = entry.grant
+        while (reply := self.cached(asked)) is None:
+            if entry not in self._book:
+                entry = self._book.named(asked.account)  # says why it is gone
+            if entry.grant is not before and entry.grant.refreshed_at > before.refreshed_at:
+                raise _too_short(entry, asked.min_ttl, self._clock)
+            rest = entry.left(self._clock) > asked.min_ttl
+            try:
+                await self._newer(entry, deadline)
+            except AixtivError:
+                if rest and entry in self._book:
+                    return entry.reply  # an unexpired token is served whatever happened to its refresh (D7)
+                raise
+        return reply
+
+    async def _newer(self, entry: Entry, deadline: float) -> None:
+        """Until a refresh of this account has settled. Raises why there is or will be none before `deadline`."""
+        if not entry.refreshable:
+            raise entry.over(self._clock)
+        if not entry.flying:
+            self._refresher.nudge(entry)
+        if not entry.flying and self._refresher.next_try(entry) > deadline:
+            raise self._why(entry)
+        try:
+            await self._refresher.settled(entry, deadline)
+        except WaitedTooLong:
+            if entry.problem and not entry.flying:
+                raise self._why(entry) from None
+            raise
+
+    def _why(self, entry: Entry) -> AixtivError:
+        if entry.problem:
+            return entry.problem.error(self._clock.steady())
+        wait = self._refresher.next_try(entry) - self._clock.steady()
+        return Unreachable(
+            f"the provider of {entry.grant.name} has failed several times; aixtiv leaves it alone for a moment",
+            hint=f"aixtiv refresh {entry.grant.name}",
+            retry_after=max(0.0, wait),
+        )
+
+
+def _check_wishes(grant: Grant, asked: requests.Token) -> None:
+    missing = sorted(set(asked.scopes) - set(grant.scopes))
+    if missing:
+        more = " ".join(f"--scope {scope}" for scope in (*grant.scopes, *missing))
+        raise ScopeMissing(
+            f"the grant of {grant.name} lacks the scope {' '.join(missing)}", hint=f"aixtiv login {grant.name} {more}"
+        )
+    if grant.lifetime and asked.min_ttl > grant.lifetime:
+        raise Refused(
+            f"tokens of {grant.name} live {grant.lifetime:.0f} seconds; none lasts {asked.min_ttl} more",
+            hint=f"aixtiv token {grant.name} --min-ttl {int(grant.lifetime / 2)}",
+        )
+
+
+def _too_short(entry: Entry, min_ttl: int, clock: Clock) -> AixtivError:
+    name, left = entry.grant.name, max(0.0, entry.left(clock))
+    return Refused(
+        f"the newest token of {name} has {left:.0f} seconds left, and {min_ttl} were wanted",
+        hint=f"aixtiv token {name} --min-ttl {int(left / 2)}",
+    )
