@@ -131,6 +131,10 @@ class Machine:
         assert self.daemon, "no daemon was started"
         return self.daemon.pid
 
+    def signal(self, which: signal.Signals) -> None:
+        assert self.daemon, "no daemon was started"
+        self.daemon.send_signal(which)
+
     def stop(self) -> int:
         """Asks the daemon to end, as a service manager does; its exit status."""
         return self._end(signal.SIGTERM)
@@ -145,8 +149,7 @@ class Machine:
         return self.daemon.wait(PATIENCE)
 
     def _end(self, how: signal.Signals) -> int:
-        assert self.daemon, "no daemon was started"
-        self.daemon.send_signal(how)
+        self.signal(how)
         return self.ended()
 
     @property

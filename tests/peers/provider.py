@@ -10,11 +10,17 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from aixtiv_protocol import requests
+from aixtiv_protocol.secret import Secret
 from peers.presence import OIDC, absent, why_no_oidc_provider
 
 PATIENCE: Final = 30.0  # seconds for anything the server should do at once, on a machine that may be busy
+
+SCOPES: Final = ("openid", "offline_access", "email", "api:read")
+
+_AUTH: Final[dict[str, Literal["none", "basic", "post"]]] = {"native": "none", "basic": "basic", "post": "post"}
 
 Line = dict[str, Any]  # one JSON line of server.mjs
 
@@ -41,6 +47,18 @@ class Provider:
             self.events.append({"event": "ended"})
             self._news.notify_all()
 
+    def login(self, account: str, *, client: str = "native", scopes: tuple[str, ...] = SCOPES) -> requests.Login:
+        """What is asked of the daemon to sign in here."""
+        secret = None if client == "native" else Secret(self.secret)
+        settings = requests.ClientSettings(
+            issuer=self.issuer, client_id=client, client_secret=secret, client_auth=_AUTH[client]
+        )
+        return requests.Login(account=account, settings=settings, scopes=scopes)
+
+    def options(self) -> tuple[str, ...]:
+        """The same, as a person types it after `aixtiv login NAME`."""
+        return ("--issuer", self.issuer, "--client-id", "native", "--scopes", " ".join(SCOPES))
+
     def wait_for(self, event: str, times: int = 1, **facts: str) -> Line:
         """The `times`-th event of that name and those facts, as soon as it happens. Raises TimeoutError."""
 
@@ -62,7 +80,7 @@ class Provider:
 
     def seen(self, event: str, **facts: str) -> list[Line]:
         """Every event so far of that name and with those facts; the server is asked first whether there is more."""
-        self.skip(0)
+        self.tell()
         return self._found(event, **facts)
 
     def _found(self, event: str, **facts: str) -> list[Line]:
@@ -80,15 +98,18 @@ class Provider:
     @property
     def issued(self) -> set[str]:
         """Every secret that passed so far: tokens, codes, code verifiers, the confidential clients' secret."""
-        self.skip(0)
+        self.tell()
         return {self.secret} | {text for line in self.events for text in line.get("secrets", ())}
 
-    def skip(self, seconds: float) -> None:
-        """Moves the server's clock ahead, so that a test need not wait for something to expire."""
-        before = len(self._found("skipped"))
+    def tell(self, **told: float) -> None:
+        """New lifetimes (server.mjs), or `skip`: seconds to move its clock ahead, so that no test waits for an expiry.
+
+        When this returns, all that the server said before is in `events`.
+        """
+        before = len(self._found("obeyed"))
         assert self._process.stdin
-        print(json.dumps({"skip": seconds}), file=self._process.stdin, flush=True)
-        self.wait_for("skipped", before + 1)
+        print(json.dumps(told), file=self._process.stdin, flush=True)
+        self.wait_for("obeyed", before + 1)
 
     def post(self, path: str, **form: str) -> tuple[int, Line]:
         """What the server answers to the client `basic` (RFC 6749 §2.3.1): status and JSON."""

@@ -58,9 +58,9 @@ const provider = new Provider(issuer, {
   pkce: { required: () => true },
   rotateRefreshToken: true,
   ttl: {
-    AccessToken: told.accessToken,
-    AuthorizationCode: told.code,
-    RefreshToken: told.refreshToken,
+    AccessToken: () => told.accessToken,
+    AuthorizationCode: () => told.code,
+    RefreshToken: () => told.refreshToken,
     IdToken: 3600,
     Grant: 86400,
     Session: 86400,
@@ -96,8 +96,10 @@ provider.on('server_error', (_, error) => say('defect', { error: String(error.st
 http.on('request', provider.callback());
 createInterface({ input: process.stdin })
   .on('line', (line) => {
-    ahead += JSON.parse(line).skip * 1000;
-    say('skipped', {});
+    const { skip = 0, ...more } = JSON.parse(line);
+    ahead += skip * 1000;
+    Object.assign(told, more);
+    say('obeyed', {});
   })
   .on('close', () => process.exit(0));
 say('ready', { issuer });
