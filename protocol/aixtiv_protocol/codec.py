@@ -119,7 +119,7 @@ def decode_request(body: bytes, mode: Mode) -> Request:
 
 # The parts of msgspec's validation errors that are made of our own names; the rest may quote the caller.
 _PATH = re.compile(r"[a-z_]+(?:\.[a-z_]+|\[\d+\])*")
-_EXPECTED = re.compile(r"Expected `[a-z |]+`(?: [<>]= [\d.]+)?(?:, got `[a-z]+`)?")
+_EXPECTED = re.compile(r"E(xpected `[a-z |]+`(?: [<>]= [\d.]+)?)(?:, got .*)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `([a-z_]+)`")
 
 
@@ -136,8 +136,8 @@ def _without_values(error: str) -> str:
     if missing := _MISSING.fullmatch(what):
         return f"the field {missing[1]} is missing"
     field = where if _PATH.fullmatch(where) else "that message"
-    if _EXPECTED.fullmatch(what):
-        return f"{field}: e{what[1:]}"
+    if expected := _EXPECTED.fullmatch(what):
+        return f"{field}: e{expected[1]}"
     return f"{field}: not a value that is understood"
 
 

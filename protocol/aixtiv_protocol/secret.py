@@ -1,7 +1,5 @@
 """A string that must not be shown, and says so wherever it might be."""
 
-import hmac
-
 
 class Secret:
     """A credential held so that no `repr`, format string, traceback, log line or pickle shows it.
@@ -26,6 +24,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        import hmac  # noqa: PLC0415 - heavy: brings OpenSSL, which a client has no other use for
+
         # "surrogatepass": what came from a command line may hold bytes that are no text, and must still compare.
         ours, theirs = (text.encode(errors="surrogatepass") for text in (self._text, other._text))
         return hmac.compare_digest(ours, theirs)

@@ -2,8 +2,6 @@
 
 TYPE_CHECKING = False  # typing's own constant would cost its import; type checkers know the name
 if TYPE_CHECKING:
-    TYPE_CHECKING = False  # not typing's: the command's fast lane has no time for `typing` or `collections`
-if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SOCKET = "aixtiv.sock"
