@@ -19,10 +19,14 @@ class Quirks(Struct, frozen=True, kw_only=True, omit_defaults=True):
     redirect_host: Literal["127.0.0.1", "localhost"] = "127.0.0.1"  # as written in the redirect URI
     redirect_path: str = "/callback"
     redirect_ports: tuple[int, ...] = ()  # empty: any
-    default_lifetime: int = 3600  # seconds, where an answer has no expires_in
+    default_lifetime: int = 3600  # seconds, where an answer has no expires_in; 0: such a token does not expire
     expects_iss: bool = False  # RFC 9207: an authorization response without `iss` is refused
     errors_in_200: bool = False  # the token endpoint says `error` in a 200 (GitHub)
+    error_names: dict[str, str] = {}  # the provider's own error codes -> RFC 6749's
+    scopes_by_comma: bool = False  # `scope` in an answer is separated by commas (GitHub)
     punishes_reuse: bool = False  # a refresh token used twice ends the whole grant
+    subject_claim: str = "sub"  # of the userinfo answer
+    who_claims: tuple[str, ...] = ("email", "preferred_username", "upn", "name")  # the first that is there is shown
 
 
 class Client(Struct, frozen=True, kw_only=True, omit_defaults=True):

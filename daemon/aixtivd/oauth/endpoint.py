@@ -1,0 +1,152 @@
+"""One request to a token endpoint and its neighbours: authlib builds the message, `web` carries it, `answers` sorts."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import parse_qsl, quote_plus, urlsplit
+
+from aixtiv_protocol.secret import Secret
+from aixtivd.clock import Clock
+from aixtivd.errors import Misconfigured, Refused, Unreachable
+from aixtivd.oauth import answers, outcomes
+from aixtivd.oauth.client import Client
+from aixtivd.oauth.web import Answer, Web, WebFailure
+
+if TYPE_CHECKING:
+    from authlib.oauth2.auth import ClientAuth
+
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+class Endpoint:
+    """`timeout`: seconds for one request; may be set anew when the config is reloaded."""
+
+    def __init__(self, web: Web, clock: Clock, timeout: float = 30.0) -> None:
+        self.timeout = timeout
+        self._web = web
+        self._clock = clock
+
+    async def exchange(
+        self, client: Client, *, code: Secret, verifier: Secret, redirect_uri: str, state: str
+    ) -> outcomes.Outcome:
+        """The code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5)."""
+        from authlib.oauth2.rfc6749.parameters import (  # noqa: PLC0415 - heavy: loads when first needed
+            prepare_token_request,
+        )
+
+        body = prepare_token_request(
+            "authorization_code",
+            redirect_uri=redirect_uri,
+            code=code.reveal(),
+            code_verifier=verifier.reveal(),
+            state=state if client.quirks.state_in_exchange else None,
+        )
+        quirks = client.quirks
+        return await self._ask(client, body, quirks.exchange_body, quirks.exchange_headers, (code, verifier))
+
+    async def refresh(self, client: Client, refresh_token: Secret) -> outcomes.Outcome:
+        """The refresh token for new ones (RFC 6749 §6), sent exactly once."""
+        from authlib.oauth2.rfc6749.parameters import (  # noqa: PLC0415 - heavy: loads when first needed
+            prepare_token_request,
+        )
+
+        body = prepare_token_request("refresh_token", refresh_token=refresh_token.reveal())
+        quirks = client.quirks
+        return await self._ask(client, body, quirks.refresh_body, quirks.refresh_headers, (refresh_token,))
+
+    async def revoke(self, client: Client, token: Secret, hint: Literal["refresh_token", "access_token"]) -> str:
+        """Empty when the provider confirmed (RFC 7009 §2.2), else a sentence. Raises nothing."""
+        from authlib.oauth2.rfc7009 import (  # noqa: PLC0415 - heavy: loads when first needed
+            prepare_revoke_token_request,
+        )
+
+        if not client.revocation_endpoint:
+            return f"{client.provider} has no revocation endpoint, the token ends by itself"
+        body, _ = prepare_revoke_token_request(token.reveal(), hint)
+        host = _host(client.revocation_endpoint)
+        try:
+            answer = await self._post(client, client.revocation_endpoint, body)
+        except (Unreachable, Misconfigured) as failure:
+            return failure.sentence
+        if answer.status in {200, 204} and "html" not in answer.headers.get("content-type", ""):
+            return ""
+        error = answers.oauth_error(answer, answers.as_object(answer.body), _said(client, (token,)))
+        return f"{host} says {error.words}" if error else f"{host} answered {answer.status} to the revocation"
+
+    async def introspect(self, client: Client, token: Secret) -> bool | None:
+        """Whether the provider holds a token for active (RFC 7662); None: it has no such endpoint.
+
+        Raises Unreachable, Refused, Misconfigured.
+        """
+        from authlib.common.urls import url_encode  # noqa: PLC0415 - heavy: loads when first needed
+
+        if not client.introspection_endpoint:
+            return None
+        answer = await self._post(client, client.introspection_endpoint, url_encode([("token", token.reveal())]))
+        document = answers.as_object(answer.body)
+        active = document.get("active") if document and answer.status == 200 else None
+        if isinstance(active, bool):
+            return active
+        host = _host(client.introspection_endpoint)
+        match answers.sort(answer, client.quirks, self._clock.wall(), host=host, secrets=_said(client, (token,))):
+            case outcomes.Misconfigured(reason=reason):
+                raise Misconfigured(reason)
+            case outcomes.Refused(reason=reason) | outcomes.NeedsSignIn(reason=reason):
+                raise Refused(reason)
+            case outcomes.TryAgain(reason=reason, retry_after=seconds):
+                raise Unreachable(reason, retry_after=seconds)
+            case outcomes.Granted():
+                raise Unreachable(f"{host} answered an introspection with a token")
+
+    async def _ask(
+        self,
+        client: Client,
+        body: str,
+        form: Literal["form", "json"],
+        headers: Mapping[str, str],
+        secrets: tuple[Secret, ...],
+    ) -> outcomes.Outcome:
+        try:
+            answer = await self._post(client, client.token_endpoint, body, form, headers)
+        except WebFailure as failure:
+            return answers.sort_failure(failure, self._clock.wall())
+        except Misconfigured as failure:
+            return outcomes.Misconfigured(reason=failure.sentence)
+        host = _host(client.token_endpoint)
+        return answers.sort(answer, client.quirks, self._clock.wall(), host=host, secrets=_said(client, secrets))
+
+    async def _post(
+        self,
+        client: Client,
+        url: str,
+        body: str,
+        form: Literal["form", "json"] = "form",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        _, ours, body = _client_auth(client).prepare("POST", url, {}, body)
+        if form == "json":
+            body = json.dumps(dict(parse_qsl(body, keep_blank_values=True)), separators=(",", ":"))
+        ours |= {"Content-Type": _FORM if form == "form" else "application/json"} | dict(headers or {})
+        return await self._web.send("POST", url, headers=ours, body=body.encode(), timeout=self.timeout)
+
+
+def _client_auth(client: Client) -> "ClientAuth":
+    """RFC 6749 §2.3.1: for basic, id and secret are form-encoded *before* they are joined; authlib does not."""
+    from authlib.oauth2.auth import ClientAuth  # noqa: PLC0415 - heavy: loads when first needed
+
+    secret = client.client_secret.reveal() if client.client_secret else ""
+    match client.client_auth:
+        case "none":
+            return ClientAuth(client.client_id, None, "none")
+        case "basic":
+            return ClientAuth(quote_plus(client.client_id), quote_plus(secret), "client_secret_basic")
+        case "post":
+            return ClientAuth(client.client_id, secret, "client_secret_post")
+
+
+def _said(client: Client, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
+    return (*secrets, client.client_secret) if client.client_secret else secrets
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc

@@ -1,0 +1,228 @@
+"""Who signed in: the ID token checked in full (OpenID Connect Core §3.1.3.7), and the userinfo answer (§5.3)."""
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import Struct
+
+from aixtiv_protocol.secret import Secret
+from aixtivd.clock import Clock
+from aixtivd.errors import AixtivError, SignInFailed, Unreachable
+from aixtivd.oauth.answers import as_object
+from aixtivd.oauth.client import Client
+from aixtivd.oauth.web import Web
+
+if TYPE_CHECKING:
+    from joserfc.jwk import Key
+
+_SIGNED_BY_KEY: Final = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
+)
+_SIGNED_BY_SECRET: Final = frozenset({"HS256", "HS384", "HS512"})
+_KEY_TYPES: Final = {"R": "RSA", "P": "RSA", "ES": "EC", "Ed": "OKP", "HS": "oct"}
+_LEEWAY: Final = 60.0  # seconds that the issuer's clock and ours may differ
+_TENANT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_LONGEST: Final = 64 * 1024  # characters of an ID token
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    subject: str = ""
+    who: str = ""  # how a person would recognise the subject
+    issued_at: int = 0  # Unix time
+    expires_at: int = 0
+
+
+class _Bad(Exception):
+    """Why an ID token does not count; the text is the end of a sentence."""
+
+
+class _Header(Struct, frozen=True):
+    alg: str
+    kid: str = ""
+
+
+async def check_sign_in(web: Web, client: Client, id_token: Secret, nonce: str, clock: Clock) -> Identity:
+    """Signature, `iss`, `aud`, `azp`, `nonce`, `exp`, `iat`. Raises SignInFailed, or Unreachable for the keys."""
+    try:
+        claims = await _verified(web, client, id_token)
+        _check_claims(claims, client, nonce, clock.wall())
+    except _Bad as why:
+        raise SignInFailed(f"the ID token of {client.provider} {why}") from None
+    return Identity(
+        subject=_text(claims, "sub"),
+        who=_who(claims, client),
+        issued_at=int(_number(claims, "iat")),
+        expires_at=int(_number(claims, "exp")),
+    )
+
+
+async def check_signature(web: Web, client: Client, id_token: Secret) -> bool:
+    """Whether the issuer's keys of today still vouch for it. Raises Unreachable where they cannot be asked for."""
+    try:
+        await _verified(web, client, id_token)
+    except _Bad:
+        return False
+    return True
+
+
+async def ask_userinfo(web: Web, client: Client, access_token: Secret, subject: str = "") -> Identity | None:
+    """What the userinfo endpoint says; None where there is none, or it does not say, or speaks of somebody else.
+
+    `subject`: of the ID token; an answer about another one must not be used (§5.3.2). Raises nothing: a sign-in does
+    not fail for want of a name to show.
+    """
+    if not client.userinfo_endpoint:
+        return None
+    headers = {"authorization": f"Bearer {access_token.reveal()}"}
+    try:
+        answer = await web.send("GET", client.userinfo_endpoint, headers=headers, timeout=10.0)
+    except AixtivError:
+        return None
+    claims = as_object(answer.body)
+    if answer.status != 200 or claims is None:
+        return None
+    theirs = claims.get(client.quirks.subject_claim)
+    found = str(theirs) if isinstance(theirs, str | int) and not isinstance(theirs, bool) else ""
+    if not found or (subject and found != subject):
+        return None
+    return Identity(subject=found, who=_who(claims, client))
+
+
+def _check_claims(claims: dict[str, object], client: Client, nonce: str, now: float) -> None:
+    if _text(claims, "iss") != _issuer(client, claims):
+        raise _Bad("is from another issuer")
+    audience = claims.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    if client.client_id not in audiences:
+        raise _Bad("is meant for another client")
+    party = claims.get("azp")
+    if (len(audiences) > 1 and party is None) or (party is not None and party != client.client_id):
+        raise _Bad("was issued to another client")
+    if not nonce or claims.get("nonce") != nonce:
+        raise _Bad("is not the answer to this sign-in (nonce)")
+    if not _text(claims, "sub"):
+        raise _Bad("names no subject")
+    if (ago := now - _number(claims, "exp")) > _LEEWAY:
+        raise _Bad(f"expired {ago:.0f} seconds ago: is this machine's clock right?")
+    if (ahead := _number(claims, "iat") - now) > _LEEWAY:
+        raise _Bad(f"is dated {ahead:.0f} seconds in the future: is this machine's clock right?")
+
+
+def _issuer(client: Client, claims: dict[str, object]) -> str:
+    """Microsoft's issuer for any tenant is a template that the token's own `tid` fills: a GUID and nothing else."""
+    if "{tenantid}" not in client.issuer:
+        if not client.issuer:
+            raise _Bad("cannot be checked: no issuer is known")
+        return client.issuer
+    tenant = _text(claims, "tid")
+    if not _TENANT.fullmatch(tenant):
+        raise _Bad("names no tenant")
+    return client.issuer.replace("{tenantid}", tenant)
+
+
+async def _verified(web: Web, client: Client, id_token: Secret) -> dict[str, object]:
+    """The claims, once a signature by one of the issuer's own keys is found. Raises _Bad, Unreachable."""
+    header = _header(id_token)
+    if header.alg in _SIGNED_BY_SECRET and client.client_secret:
+        keys = _secret_key(client.client_secret)
+    elif header.alg in _SIGNED_BY_KEY:
+        keys = await _issuer_keys(web, client, header)
+    else:
+        raise _Bad(f"is signed in a way that does not count ({header.alg[:20]!r})")
+    for key in keys:
+        if (claims := _claims(id_token, key, header.alg)) is not None:
+            return claims
+    raise _Bad("is not signed by its issuer")
+
+
+def _header(id_token: Secret) -> _Header:
+    import base64  # noqa: PLC0415 - with joserfc below
+
+    text = id_token.reveal()
+    if len(text) > _LONGEST or text.count(".") != 2:
+        raise _Bad("is not a signed JWT")
+    first = text.partition(".")[0]
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)), type=_Header)
+    except (ValueError, RecursionError):  # msgspec's and base64's are ValueErrors
+        raise _Bad("is not a signed JWT") from None
+
+
+async def _issuer_keys(web: Web, client: Client, header: _Header) -> "list[Key]":
+    """Those that fit the header. An unknown `kid` makes one more try: keys roll over, and caches lag behind."""
+    if not client.jwks_uri:
+        raise Unreachable(f"{client.provider} publishes no keys to check an ID token with")
+    for _ in range(2):
+        keys = _fitting(await _published(web, client), header)
+        if keys:
+            return keys
+    raise _Bad("is signed with a key that its issuer does not publish")
+
+
+async def _published(web: Web, client: Client) -> list[object]:
+    answer = await web.send("GET", client.jwks_uri)
+    document = as_object(answer.body)
+    keys = document.get("keys") if document and answer.status == 200 else None
+    if not isinstance(keys, list):
+        raise Unreachable(f"the keys of {client.provider} cannot be had: {client.jwks_uri} answered {answer.status}")
+    return keys
+
+
+def _fitting(published: list[object], header: _Header) -> "list[Key]":
+    """Never a symmetric key from a public document: it would let anybody sign."""
+    from joserfc.errors import JoseError  # noqa: PLC0415 - heavy: loads when first needed
+    from joserfc.jwk import import_key  # noqa: PLC0415 - heavy: loads when first needed
+
+    kind = _KEY_TYPES.get(header.alg[:2]) or _KEY_TYPES[header.alg[:1]]
+    found: list[Key] = []
+    for key in published[:50]:
+        if not isinstance(key, dict) or key.get("kty") != kind or key.get("use", "sig") != "sig":
+            continue
+        if (header.kid and key.get("kid") != header.kid) or key.get("alg", header.alg) != header.alg:
+            continue
+        try:
+            found.append(import_key(key))
+        except (JoseError, ValueError, TypeError, KeyError):  # one bad key is no reason to refuse the others
+            continue
+    return found
+
+
+def _secret_key(secret: Secret) -> "list[Key]":
+    """Core §10.1: the UTF-8 octets of the client secret."""
+    import warnings  # noqa: PLC0415 - with joserfc
+
+    from joserfc.jwk import OctKey  # noqa: PLC0415 - heavy: loads when first needed
+
+    with warnings.catch_warnings(action="ignore"):  # joserfc warns of short ones; the provider chose it, not we
+        return [OctKey.import_key(secret.reveal())]
+
+
+def _claims(id_token: Secret, key: "Key", algorithm: str) -> dict[str, object] | None:
+    from joserfc import jwt  # noqa: PLC0415 - heavy: loads when first needed
+    from joserfc.errors import JoseError  # noqa: PLC0415 - heavy: loads when first needed
+
+    try:
+        return jwt.decode(id_token.reveal(), key, algorithms=[algorithm]).claims
+    except (JoseError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _who(claims: dict[str, object], client: Client) -> str:
+    """The provider's words for a person, printable and short: they are shown in a terminal."""
+    for name in client.quirks.who_claims:
+        if text := _text(claims, name):
+            return "".join(letter for letter in text if letter.isprintable())[:100]
+    return ""
+
+
+def _text(claims: dict[str, object], name: str) -> str:
+    value = claims.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(claims: dict[str, object], name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+        raise _Bad(f"has no {name} that is a time")
+    return float(value)

@@ -1,0 +1,23 @@
+"""Google (developers.google.com, "OAuth 2.0 for Mobile & Desktop Apps")."""
+
+from typing import Final
+
+from aixtivd.oauth.client import Quirks
+from aixtivd.oauth.provider import Provider
+
+PROVIDER: Final = Provider(
+    name="google",
+    issuer="https://accounts.google.com",
+    authorization_endpoint="https://accounts.google.com/o/oauth2/v2/auth",
+    token_endpoint="https://oauth2.googleapis.com/token",
+    revocation_endpoint="https://oauth2.googleapis.com/revoke",
+    userinfo_endpoint="https://openidconnect.googleapis.com/v1/userinfo",
+    jwks_uri="https://www.googleapis.com/oauth2/v3/certs",
+    secret_needed=True,  # desktop clients have one, which Google does not treat as secret
+    scopes=("openid", "email"),
+    quirks=Quirks(
+        # Only with both does every sign-in, not just the first, bring a refresh token.
+        authorize_parameters={"access_type": "offline", "prompt": "consent"},
+    ),
+    register="https://console.cloud.google.com/auth/clients",
+)
