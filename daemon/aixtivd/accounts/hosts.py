@@ -1,30 +1,35 @@
 """One token endpoint's host: how much is asked of it at once, and whether it is left alone for a while."""
 
 import random
+from collections import deque
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import anyio
 
 from aixtivd.accounts import states
+from aixtivd.accounts.book import Entry
 from aixtivd.accounts.grant import Grant
 
 
 class Host:
     """Slots and breaker for one host, so that one that hangs or fails is no other's business.
 
-    Callers who wait come first: what they start queues here, while the scheduler starts only what finds a free slot.
+    Callers who wait come first: what they start lines up at `slots`, while the scheduler's own stay in `queue` until a
+    slot is free.
     """
 
     def __init__(self, name: str, at_once: int) -> None:
         self.name = name
         self.slots = anyio.CapacityLimiter(at_once)
+        self.flights = 0  # in a slot, or lined up for one
+        self.queue: deque[Entry] = deque()  # due, and not started yet
         self.paused_until = 0.0  # steady
         self._failures = 0
 
     @property
     def free(self) -> bool:
-        return self.slots.available_tokens > 0 and not self.slots.statistics().tasks_waiting
+        return self.flights < self.slots.total_tokens
 
     def succeeded(self) -> None:
         self._failures, self.paused_until = 0, 0.0

@@ -11,7 +11,7 @@ from aixtivd import log
 from aixtivd.accounts import states
 from aixtivd.accounts.book import Book, Entry, Problem
 from aixtivd.accounts.events import Events
-from aixtivd.accounts.hosts import Hosts
+from aixtivd.accounts.hosts import Host, Hosts
 from aixtivd.accounts.settling import Settling
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, StoreFailed, WaitedTooLong
@@ -104,7 +104,6 @@ class Refresher:
     def _start_due(self) -> float | None:
         """Starts every refresh whose time has come, and says in how many seconds the next one is due."""
         now = self._clock.steady()
-        held: list[Entry] = []
         while self._heap and not self._resting:
             due, _, entry = self._heap[0]
             if entry.due != due or entry not in self._book:
@@ -116,27 +115,30 @@ class Refresher:
             host = self._hosts.of(entry.grant)
             if host.paused_until > now:
                 self.plan(entry)
-            elif host.free:
-                self._start(entry)
             else:
-                held.append(entry)  # a landing flight wakes the loop
-        for entry in held:
-            heapq.heappush(self._heap, (now, next(self._count), entry))
-            entry.due = now
-        upcoming = [self._heap[0][0] - now] if self._heap and not held and not self._resting else []
+                host.queue.append(entry)
+                self._start_queued(host)
+        upcoming = [self._heap[0][0] - now] if self._heap and not self._resting else []
         if self._settling.unsaved:
             upcoming.append(_STORE_AGAIN)
-        return min(upcoming, default=states.LONGEST_SLEEP if held else None)
+        return min(upcoming, default=None)
+
+    def _start_queued(self, host: Host) -> None:
+        while host.queue and host.free and not self._resting:
+            entry = host.queue.popleft()
+            if entry.refreshable and entry in self._book:
+                self._start(entry)
 
     def _start(self, entry: Entry) -> None:
         if entry.flying or self._resting or self._tasks is None:
             return
         entry.flying, entry.due = True, None
-        self._flights += 1
-        self._tasks.start_soon(self._fly, entry)
-
-    async def _fly(self, entry: Entry) -> None:
         host = self._hosts.of(entry.grant)
+        host.flights += 1
+        self._flights += 1
+        self._tasks.start_soon(self._fly, entry, host)
+
+    async def _fly(self, entry: Entry, host: Host) -> None:
         try:
             async with host.slots:
                 await self._settling.refresh(entry, host)
@@ -148,11 +150,16 @@ class Refresher:
             entry.not_before = self._clock.steady() + states.BACKOFF_MOST
             self._failed(entry, AixtivError(f"refreshing {entry.grant.name} hit a defect in aixtiv"))
         finally:
-            entry.flying = False
-            self._flights -= 1
-            self._landed.set()
-            self.plan(entry)
-            entry.announce()
+            self._land(entry, host)
+
+    def _land(self, entry: Entry, host: Host) -> None:
+        entry.flying = False
+        host.flights -= 1
+        self._flights -= 1
+        self._landed.set()
+        self.plan(entry)
+        self._start_queued(host)
+        entry.announce()
 
     def _failed(self, entry: Entry, error: AixtivError) -> None:
         entry.problem = Problem(type(error), error.sentence, error.hint, entry.not_before)
