@@ -15,7 +15,7 @@ from aixtivd.clock import Clock
 from aixtivd.errors import Locked, NoAccount, SignInFailed
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.endpoint import Endpoint
-from aixtivd.oauth.identity import check_sign_in
+from aixtivd.oauth.identity import ask_userinfo, check_sign_in
 from aixtivd.oauth.web import Web
 from aixtivd.vault.journal import Stale
 from aixtivd.vault.vault import Vault
@@ -100,12 +100,16 @@ class Changes:
 
     async def _who(self, sign_in: SignIn, tokens: outcomes.Tokens) -> tuple[str, str]:
         """Subject, and how a person would recognise it; empty for a provider that says neither."""
+        client = sign_in.client
+        subject = who = ""
         if tokens.id_token is not None:
-            identity = await check_sign_in(self._web, sign_in.client, tokens.id_token, sign_in.nonce, self._clock)
-            return identity.subject, identity.who
-        if "openid" in sign_in.client.scopes:
-            raise SignInFailed(f"{sign_in.client.provider} sent no ID token though `openid` was asked for")
-        return "", ""
+            identity = await check_sign_in(self._web, client, tokens.id_token, sign_in.nonce, self._clock)
+            subject, who = identity.subject, identity.who
+        elif "openid" in client.scopes:
+            raise SignInFailed(f"{client.provider} sent no ID token though the scope openid was asked for")
+        if not who and (told := await ask_userinfo(self._web, client, tokens.access_token, subject)):
+            subject, who = told.subject, told.who
+        return subject, who
 
     async def _adopt(self, entry: Entry | None, old: Grant, new: Grant) -> replies.Account:
         if entry is None:

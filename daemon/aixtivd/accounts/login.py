@@ -1,7 +1,5 @@
 """Signing in: authorization code with PKCE, loopback and paste at the same time, the first valid `state` wins (D10)."""
 
-import hmac
-import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final, assert_never
 
@@ -22,10 +20,12 @@ from aixtivd.errors import (
     Unreachable,
 )
 from aixtivd.oauth import outcomes
-from aixtivd.oauth.authorization import authorization_url, new_verifier
-from aixtivd.oauth.callback import CallbackListener, Page, Response, is_loopback
+from aixtivd.oauth.authorization import authorization_url, check_issuer, new_nonce, new_state, new_verifier, same_state
+from aixtivd.oauth.callback import CallbackListener, listens
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
+from aixtivd.oauth.page import Page
+from aixtivd.oauth.response import Response
 
 LIFE: Final = 600.0  # seconds a sign-in stays open: what RFC 6749 §4.1.2 allows a code at most
 
@@ -40,8 +40,8 @@ class SignIn:
         self.account = account
         self.client = client  # as it will be bound into the grant, with the scopes asked for now
         self.replace = replace
-        self.state = secrets.token_urlsafe(32)
-        self.nonce = secrets.token_urlsafe(32)
+        self.state = new_state()
+        self.nonce = new_nonce()
         self.verifier: Secret = new_verifier()
         self.url = ""
         self.redirect_uri = ""
@@ -95,8 +95,6 @@ class SignIns:
     async def redeem_pasted(self, account: str, response: Response) -> replies.Account:
         """Raises SignInFailed or NoAccount where the pasted text belongs to no open sign-in."""
         sign_in = self._for_pasted(account, response)
-        if not response.state:  # a lone code: the person who pasted it vouches for it
-            response = Response(code=response.code, state=sign_in.state, iss="", pasted=True)
         page = await self._work.run(self._redeem, sign_in, response)
         if not page.ok and not sign_in.done.is_set():
             raise SignInFailed(page.sentence, hint=f"aixtiv login {sign_in.account}")
@@ -110,7 +108,7 @@ class SignIns:
 
     async def _attend(self, sign_in: SignIn, port: int, listening: anyio.Event) -> None:
         try:
-            if sign_in.client.redirect_uri and not is_loopback(sign_in.client.redirect_uri):
+            if not listens(sign_in.client):
                 self._address(sign_in, sign_in.client.redirect_uri, 0)
                 listening.set()
                 await self._until_done(sign_in)
@@ -151,31 +149,32 @@ class SignIns:
     async def _redeem(self, sign_in: SignIn, response: Response) -> Page:
         """Takes one authorization response; what is shown for it is written only after the grant is on disk."""
         again = f"aixtiv login {sign_in.account}"
-        if not hmac.compare_digest(response.state.encode(), sign_in.state.encode()):
-            return Page(title="Not this sign-in", sentence="This answer belongs to another sign-in.", hint=again)
+        if response.state and not same_state(response.state, sign_in.state):
+            return Page("Not this sign-in", "This answer belongs to another sign-in.", ok=False, command=again)
         if sign_in.used or sign_in.done.is_set():
-            return Page(title="Already answered", sentence="This sign-in has had its answer.", hint="aixtiv status")
+            return Page("Already answered", "This sign-in has had its answer.", ok=False, command="aixtiv status")
         sign_in.used = True
         try:
             tokens = await self._exchange(sign_in, response)
             account = await self._finish(sign_in, tokens)
         except AixtivError as error:
             sign_in.fail(error)
-            return Page(title="Not signed in", sentence=error.sentence, hint=error.hint or again)
+            return Page("Not signed in", f"{error.sentence[:1].upper()}{error.sentence[1:]}.", ok=False, command=again)
         sign_in.succeed(account)
         who = account.who or account.subject
-        sentence = f"{sign_in.account} is signed in{f' as {who}' if who else ''}. You can close this page."
-        return Page(title="Signed in", sentence=sentence, ok=True)
+        sentence = f"{sign_in.account} is signed in{f' as {who}' if who else ''}."
+        return Page("Signed in", sentence, ok=True)
 
     async def _exchange(self, sign_in: SignIn, response: Response) -> outcomes.Tokens:
         again = f"aixtiv login {sign_in.account}"
+        client = sign_in.client
+        if (
+            response.state
+        ):  # a pasted lone code has neither state nor issuer; PKCE binds it to this sign-in all the same
+            check_issuer(client, response.iss)
         if response.error:
             said = f": {response.error_description}" if response.error_description else ""
             raise SignInFailed(f"the provider said {response.error}{said}", hint=again)
-        client = sign_in.client
-        # A pasted lone code says nothing of its issuer, and PKCE binds it to this sign-in all the same.
-        if not response.pasted and (response.iss or client.quirks.expects_iss) and response.iss != client.issuer:
-            raise SignInFailed("the answer came from another issuer than the one asked (RFC 9207)", hint=again)
         if response.code is None:
             raise SignInFailed("the answer brought neither a code nor an error", hint=again)
         outcome = await self._endpoint.exchange(
@@ -207,7 +206,7 @@ class SignIns:
             which = f"no sign-in to {account}" if account else "no sign-in"
             raise NoAccount(f"{which} is open; one stays open for ten minutes", hint="aixtiv login")
         if response.state:
-            matching = [one for one in candidates if hmac.compare_digest(one.state.encode(), response.state.encode())]
+            matching = [one for one in candidates if same_state(response.state, one.state)]
             if not matching:
                 raise SignInFailed(
                     "that answer belongs to no open sign-in (its state is another)",

@@ -30,11 +30,11 @@ from aixtivd.errors import (
     Refused,
     WaitedTooLong,
 )
-from aixtivd.oauth.callback import parse_pasted
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.clients import client_for
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.identity import check_signature
+from aixtivd.oauth.response import parse_pasted
 from aixtivd.oauth.web import Web
 from aixtivd.vault.vault import Vault
 

@@ -16,7 +16,8 @@ from aixtivd.errors import AixtivError, Misconfigured, Refused, SignInNeeded, St
 from aixtivd.host import faults
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.endpoint import Endpoint
-from aixtivd.vault.journal import Intent, Stale
+from aixtivd.vault.journal import Stale
+from aixtivd.vault.rows import Intent
 from aixtivd.vault.vault import Vault
 
 

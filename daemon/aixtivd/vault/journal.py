@@ -1,0 +1,76 @@
+"""The rotation journal (D6): an intent before a token is spent, and its successor on disk before anybody sees it."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from aixtiv_protocol.secret import Secret
+from aixtivd.vault.ledger import Ledger, Stale
+from aixtivd.vault.rows import Intent, Row
+from aixtivd.vault.store import Store
+
+__all__ = ["Journal", "Opened", "Stale"]
+
+
+class Opened(Struct, frozen=True):
+    """An unlocked vault's parts."""
+
+    store: Store
+    ledger: Ledger
+
+
+class Journal:
+    """Every method is one piece of work that a cancelled caller cannot cut; it raises Locked while the vault is locked,
+    StoreFailed where the store cannot do it, and then nothing has changed."""
+
+    def __init__(self, opened: Callable[[], Opened]) -> None:
+        self._opened = opened
+
+    async def begin(self, id: bytes, generation: int, spending: Secret) -> Intent:  # noqa: A002  # a row's id
+        """Commits that the token `spending` of this generation is about to be spent.
+
+        The returned intent's `attempts` counts how often this very token was begun with and never settled. Raises
+        Stale if the store has another generation. If it raises, nothing may be spent.
+        """
+        opened = self._opened()
+        return await opened.store.transact(lambda db: opened.ledger.begin(db, id, generation, spending))
+
+    async def forget(self, id: bytes) -> None:  # noqa: A002
+        """The attempt begun last spent nothing after all: its intent is closed, or counts one attempt less."""
+        opened = self._opened()
+        await opened.store.transact(lambda db: opened.ledger.forget(db, id))
+
+    async def commit(self, row: Row, previous: Row | None) -> bool:
+        """Puts `row` in the place of `previous` (None: it is new), keeps the latter for a day, closes the intent.
+
+        True: in the store. False: the store could not be written and the row lies in the spill slot, as durable but
+        waiting for `absorb`. Raises Stale if another generation is there, and StoreFailed if neither took it: hold on
+        to it.
+        """
+        opened = self._opened()
+        return await opened.store.transact(lambda db: opened.ledger.commit(db, row, previous))
+
+    async def probe(self) -> None:
+        """Proves that the store can be written now, before anything is begun that ends in a commit."""
+        opened = self._opened()
+        await opened.store.transact(opened.ledger.probe)
+
+    async def delete(self, id: bytes) -> None:  # noqa: A002
+        """Leaves nothing of a row: no earlier generation, no intent, no copy in WAL or slot."""
+        opened = self._opened()
+        await opened.store.transact(lambda db: opened.ledger.delete(db, id))
+
+    async def intents(self) -> list[Intent]:
+        """The open ones. After a start: tokens that may have been spent."""
+        opened = self._opened()
+        return await opened.store.transact(opened.ledger.intents)
+
+    async def kept(self, id: bytes) -> list[Row]:  # noqa: A002
+        """Earlier generations of a row within their grace time, newest first."""
+        opened = self._opened()
+        return await opened.store.transact(lambda db: opened.ledger.kept(db, id))
+
+    async def absorb(self) -> int:
+        """Moves spilled rows into the store; every write does so too. The number moved."""
+        opened = self._opened()
+        return await opened.store.transact(opened.ledger.absorb)
