@@ -20,8 +20,10 @@ class Opened(Struct, frozen=True):
 
 
 class Journal:
-    """Every method is one piece of work that a cancelled caller cannot cut; it raises Locked while the vault is locked,
-    StoreFailed where the store cannot do it, and then nothing has changed."""
+    """What may be done to rows. Each method is one piece of work that a cancelled caller cannot cut.
+
+    Each raises Locked while the vault is locked, and StoreFailed where the store cannot do it: then nothing changed.
+    """
 
     def __init__(self, opened: Callable[[], Opened]) -> None:
         self._opened = opened

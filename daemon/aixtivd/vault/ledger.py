@@ -1,4 +1,4 @@
-"""What is done to an open store, as SQL: each method is one piece of work on the store's thread (store.Store.transact)."""
+"""What is done to an open store, in SQL: each method is one piece of work on the store's thread."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ class Ledger:
         fingerprint = self._sealer.fingerprint(spending.reveal())
         with transaction(db):
             self._absorb(db)
-            if (current := _generation(db, id)) not in (None, generation):
+            if (current := self._generation(db, id)) not in (None, generation):
                 raise Stale(f"generation {generation} was to be refreshed, and the store has {current}")
             attempts = 1 + self._attempts(db, id, generation, fingerprint)
             sealed = _Sealed(fingerprint, attempts, self._clock.wall())
@@ -127,6 +127,8 @@ class Ledger:
 
     def _open_intents(self, db: sqlite3.Connection) -> Iterator[Intent]:
         for id_, generation, sealed in db.execute("SELECT id, generation, sealed FROM intents").fetchall():
+            if not (isinstance(id_, bytes) and isinstance(generation, int)):
+                continue  # a vandal's
             known = self._unsealed_intent(id_, generation, sealed) or _Sealed(b"", DOUBT, 0.0)
             current = self._newest(db, id_)
             if current is None or current <= generation:
@@ -157,7 +159,7 @@ class Ledger:
                 db.execute("DELETE FROM kept WHERE until < ?", (self._clock.wall(),))
                 point("before-commit")
         except sqlite3.Error as error:
-            if not _holds(db, row):
+            if not self._holds(db, row):
                 self._spill(row, error)
                 return False
         self._settle()
@@ -165,10 +167,13 @@ class Ledger:
         return True
 
     def _expect(self, db: sqlite3.Connection, id: bytes, previous: Row | None) -> None:  # noqa: A002
-        """Compare before swap: a late answer loses, whatever it carries."""
+        """Compare before swap: a late answer loses, whatever it carries.
+
+        A damaged row is not compared with: what is in memory is better than that, and must not be lost over it.
+        """
         current = self._newest(db, id)
         expected = previous.generation if previous else None
-        if current != expected:
+        if current != expected and not (current is None and _there(db, id)):
             raise Stale(f"generation {expected} was to be replaced, and the store has {current}")
 
     def _spill(self, row: Row, why: sqlite3.Error) -> None:
@@ -228,17 +233,21 @@ class Ledger:
         """Part of every write, so that a spilled row waits no longer than it must. Doing it twice changes nothing."""
         count = 0
         for row in self.slot.rows.values():
-            current = _generation(db, row.id)
-            if current is not None and current >= row.generation:
+            stored = self._stored(db, row.id)
+            if stored and stored.generation >= row.generation:
                 continue
-            if current is not None and (before := self._stored(db, row.id)):
-                self._keep(db, before)
+            if stored:
+                self._keep(db, stored)
             self._put(db, row)
             count += 1
         return count
 
     def _stored(self, db: sqlite3.Connection, id: bytes) -> Row | None:  # noqa: A002
-        generation, sealed = db.execute("SELECT generation, sealed FROM records WHERE id = ?", (id,)).fetchone()
+        """The store's own, if it unseals: a generation that is not under a seal proves nothing."""
+        found = db.execute("SELECT generation, sealed FROM records WHERE id = ?", (id,)).fetchone()
+        if found is None:
+            return None
+        generation, sealed = found
         try:
             return Row(id, generation, self._sealer.unseal("records", id, generation, sealed))
         except BrokenSeal:
@@ -267,24 +276,26 @@ class Ledger:
             ) from None
 
     def _newest(self, db: sqlite3.Connection, id: bytes) -> int | None:  # noqa: A002
-        spilled = self.slot.rows.get(id)
-        stored = _generation(db, id)
+        """Of store and slot."""
+        spilled, stored = self.slot.rows.get(id), self._generation(db, id)
         if spilled is None:
             return stored
         return spilled.generation if stored is None else max(spilled.generation, stored)
 
+    def _generation(self, db: sqlite3.Connection, id: bytes) -> int | None:  # noqa: A002
+        stored = self._stored(db, id)
+        return stored.generation if stored else None
 
-def _generation(db: sqlite3.Connection, id: bytes) -> int | None:  # noqa: A002
-    found = db.execute("SELECT generation FROM records WHERE id = ?", (id,)).fetchone()
-    return found[0] if found else None
+    def _holds(self, db: sqlite3.Connection, row: Row) -> bool:
+        """Whether a COMMIT that reported failure took place after all."""
+        try:
+            return self._generation(db, row.id) == row.generation
+        except sqlite3.Error:
+            return False
 
 
-def _holds(db: sqlite3.Connection, row: Row) -> bool:
-    """Whether a COMMIT that reported failure took place after all."""
-    try:
-        return _generation(db, row.id) == row.generation
-    except sqlite3.Error:
-        return False
+def _there(db: sqlite3.Connection, id: bytes) -> bool:  # noqa: A002
+    return db.execute("SELECT 1 FROM records WHERE id = ?", (id,)).fetchone() is not None
 
 
 def _named(error: sqlite3.Error) -> str:

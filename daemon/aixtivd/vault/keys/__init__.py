@@ -1,0 +1,83 @@
+"""Where the key that seals the store comes from: a union of sources, and how one of them is chosen, once."""
+
+from typing import assert_never
+
+import msgspec
+from msgspec import Struct
+
+from aixtivd.config import VaultConfig
+from aixtivd.errors import KeyFailed
+from aixtivd.vault.keys.credential import Credential, where
+from aixtivd.vault.keys.keyfile import KeyFile
+from aixtivd.vault.keys.keystore import KeyStore
+from aixtivd.vault.keys.occasion import Occasion
+from aixtivd.vault.keys.passphrase import Cost, Passphrase
+
+KeySource = KeyFile | Credential | KeyStore | Passphrase
+"""The table: a new source is a file beside this one, its name here, and a case in `_configured`.
+
+Each has a `name`, `make` (a new key, durable and read back before it returns) and `load`; both give 32 bytes or more,
+block, and raise KeyFailed with a sentence and a command. Its fields are what has to be known to find the key again.
+"""
+
+
+class Chosen(Struct, frozen=True):
+    source: KeySource
+    reason: str  # a sentence, shown by `status`
+    material: bytes  # the key it gave
+
+    def __repr__(self) -> str:
+        return f"Chosen({self.source.name})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("source", self.source.name)]
+
+
+def recorded(source: KeySource) -> str:
+    """As it stands in the store."""
+    return msgspec.json.encode(source).decode()
+
+
+def from_record(text: str) -> KeySource:
+    """Raises KeyFailed: no source that this aixtiv knows."""
+    try:
+        source: KeySource = msgspec.json.decode(text, type=KeySource)
+    except msgspec.DecodeError:
+        raise KeyFailed("the store names a key source that this aixtiv does not know") from None
+    return source
+
+
+def choose(config: VaultConfig, occasion: Occasion, cost: Cost) -> Chosen:
+    """The source for a new store, with its new key. Blocks. Raises KeyFailed: then no store is to be made."""
+    if config.key == "auto":
+        return _first_at_hand(config, occasion)
+    source = _configured(config, cost)
+    return Chosen(source, f'the config says key = "{config.key}"', source.make(occasion))
+
+
+def _configured(config: VaultConfig, cost: Cost) -> KeySource:
+    match config.key:
+        case "file" | "auto":
+            return KeyFile(config.key_file)
+        case "systemd":
+            return Credential()
+        case "keyring":
+            return KeyStore.of_this_platform(config.keyring_backend)
+        case "passphrase":
+            return Passphrase.new(cost)
+    assert_never(config.key)
+
+
+def _first_at_hand(config: VaultConfig, occasion: Occasion) -> Chosen:
+    """systemd credential, desktop key store, key file. A credential that is there but unfit is not passed over."""
+    credential = where()
+    if credential is not None and credential.exists():
+        source = Credential()
+        return Chosen(source, "auto: systemd handed over a credential", source.make(occasion))
+    keystore = KeyStore.of_this_platform(config.keyring_backend)
+    try:
+        material = keystore.make(occasion)
+    except KeyFailed as failure:
+        file = KeyFile(config.key_file)
+        return Chosen(file, f"auto: no systemd credential; {failure.sentence}", file.make(occasion))
+    return Chosen(keystore, "auto: no systemd credential; the desktop key store answered", material)

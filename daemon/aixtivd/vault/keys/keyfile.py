@@ -1,0 +1,67 @@
+"""The key file: 256 random bits in a file that nobody else may read."""
+
+import os
+import secrets
+import shlex
+from pathlib import Path
+from typing import ClassVar
+
+from msgspec import Struct
+
+from aixtivd.errors import KeyFailed
+from aixtivd.vault import folder
+from aixtivd.vault.keys.occasion import Occasion
+
+LEAST = 32  # bytes; any content will do, so that a person may bring their own
+
+
+class KeyFile(Struct, frozen=True, tag="file", tag_field="source"):
+    """`path` empty: `key` beside the store, wherever that is moved to."""
+
+    name: ClassVar[str] = "file"
+    path: str = ""
+
+    def make(self, occasion: Occasion) -> bytes:
+        """Writes a new key, durable and read back, or takes the one that is there: it may belong to another store."""
+        path = self._path(occasion)
+        if os.path.lexists(path):
+            return self.load(occasion)
+        material = secrets.token_hex(32).encode() + b"\n"
+        _write(path, material)
+        if self.load(occasion) != material:
+            raise KeyFailed(f"the key file {path} does not hold what was written to it", hint="dmesg | tail")
+        return material
+
+    def load(self, occasion: Occasion) -> bytes:
+        path = self._path(occasion)
+        if wrong := folder.fault(path, "the key file"):
+            raise KeyFailed(wrong.sentence, hint=wrong.hint)
+        try:
+            material = path.read_bytes()
+        except FileNotFoundError:
+            raise KeyFailed(f"the key file {path} is missing", hint=f"ls -l {shlex.quote(str(path))}") from None
+        except OSError as error:
+            raise KeyFailed(f"the key file {path} cannot be read: {folder.reason(error)}") from None
+        if len(material) < LEAST:
+            raise KeyFailed(f"the key file {path} holds {len(material)} bytes; a key is {LEAST} or more")
+        return material
+
+    def _path(self, occasion: Occasion) -> Path:
+        return Path(self.path).expanduser() if self.path else occasion.folder / "key"
+
+
+def _write(path: Path, material: bytes) -> None:
+    half_made = path.with_name(path.name + ".new")
+    try:
+        held = folder.make_private(half_made)
+        try:
+            os.write(held, material)
+            folder.sync(held)
+        finally:
+            os.close(held)
+        folder.settle(half_made, path)
+    except OSError as error:
+        raise KeyFailed(
+            f"the key file {path} cannot be written: {folder.reason(error)}",
+            hint=f"df -h {shlex.quote(str(path.parent))}",
+        ) from None

@@ -1,0 +1,13 @@
+"""For which store a key is wanted, and what the person said."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from aixtiv_protocol.secret import Secret
+
+
+class Occasion(Struct, frozen=True):
+    folder: Path  # the vault's
+    store: bytes  # the store's id
+    passphrase: Secret | None = None

@@ -1,0 +1,145 @@
+"""The spill slot: a small file reserved beforehand, which takes sealed rows when the store cannot be written (D6)."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Final
+
+from aixtivd import log
+from aixtivd.vault import folder
+from aixtivd.vault.rows import Row
+from aixtivd.vault.sealing import ID, BrokenSeal, Sealer
+
+SIZE: Final = 256 * 1024
+"""Bytes reserved. A grant is 2 to 8 KB sealed, and an account spills at most once between two writes of the store that
+succeed (without its intent on disk no token is spent), so this is room for dozens of accounts."""
+
+_TABLE: Final = "spill"
+_LENGTH: Final = 4
+_HEAD: Final = ID + 8  # id and generation, before the sealed payload
+
+
+class Slot:
+    """A log of sealed rows, appended to until it is emptied: [length | id | generation | sealed payload] …
+
+    A torn or altered entry fails its seal and counts for nothing. Used only on the store's thread.
+    """
+
+    def __init__(self, path: Path, sealer: Sealer) -> None:
+        self.path = path
+        self.rows: dict[bytes, Row] = {}  # the newest row of each id
+        self.damaged = 0
+        self._sealer = sealer
+        self._held: int | None = None
+        self._end = 0  # bytes in use
+
+    @property
+    def used(self) -> bool:
+        return self._end > 0
+
+    def open(self) -> None:
+        """Opens or reserves the file and reads what it holds. Does nothing if it is open. Raises OSError."""
+        if self._held is not None:
+            return
+        if not self.path.exists():
+            reserve(self.path)
+        held = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if (size := os.fstat(held).st_size) < SIZE:
+                _fill(held, size)
+            self._read(os.pread(held, SIZE, 0))
+        except OSError:
+            os.close(held)
+            raise
+        self._held = held
+
+    def _read(self, area: bytes) -> None:
+        at = 0
+        while length := int.from_bytes(area[at : at + _LENGTH], "big"):
+            entry = area[at + _LENGTH : at + _LENGTH + length]
+            at += _LENGTH + length
+            if len(entry) < length:
+                break
+            if row := self._row(entry):
+                self._note(row)
+                self._end = at  # the next entry goes behind the last good one
+        if self.damaged:
+            log.error("spill slot damaged", path=str(self.path), entries=self.damaged)
+
+    def _row(self, entry: bytes) -> Row | None:
+        id_, generation = entry[:ID], int.from_bytes(entry[ID:_HEAD], "big", signed=True)
+        try:
+            return Row(id_, generation, self._sealer.unseal(_TABLE, id_, generation, entry[_HEAD:]))
+        except BrokenSeal:
+            self.damaged += 1
+            return None
+
+    def _note(self, row: Row) -> None:
+        known = self.rows.get(row.id)
+        if known is None or row.generation > known.generation:
+            self.rows[row.id] = row
+
+    def write(self, row: Row) -> None:
+        """Seals `row` and forces it to the disk. Raises OSError: it is not there."""
+        self.open()
+        assert self._held is not None
+        body = row.id + row.generation.to_bytes(8, "big", signed=True)
+        body += self._sealer.seal(_TABLE, row.id, row.generation, row.payload)
+        entry = len(body).to_bytes(_LENGTH, "big") + body
+        if self._end + len(entry) > SIZE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        _write_whole(self._held, entry, self._end)
+        folder.sync(self._held)
+        self._end += len(entry)
+        self._note(row)
+
+    def clear(self) -> None:
+        """Empties the slot, whose rows are in the store. Raises OSError: it may still hold them."""
+        assert self._held is not None
+        _write_whole(self._held, bytes(self._end), 0)
+        folder.sync(self._held)
+        self._end = 0
+        self.rows = {}
+
+    def close(self) -> None:
+        self.rows = {}
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+
+def holds_rows(path: Path) -> bool:
+    """Whether there is a slot with something in it. Blocking. Raises OSError."""
+    try:
+        with path.open("rb") as file:
+            return any(file.read(_LENGTH))
+    except FileNotFoundError:
+        return False
+
+
+def reserve(path: Path) -> None:
+    """Makes the file with its whole space taken, so that writing into it needs none. Blocking. Raises OSError."""
+    half_made = path.with_name(path.name + ".new")
+    held = folder.make_private(half_made)
+    try:
+        _fill(held, 0)
+    except OSError:
+        half_made.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(held)
+    folder.settle(half_made, path)
+
+
+def _fill(held: int, start: int) -> None:
+    """Zeroes really written: on some file systems the first write into a mere reservation still needs new blocks."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        os.posix_fallocate(held, 0, SIZE)
+    _write_whole(held, bytes(SIZE - start), start)
+    folder.sync(held)
+
+
+def _write_whole(held: int, data: bytes, at: int) -> None:
+    while data:
+        written = os.pwrite(held, data, at)
+        data, at = data[written:], at + written

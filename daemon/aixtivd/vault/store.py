@@ -1,0 +1,249 @@
+"""The SQLite file: made whole or not at all, examined without a trace, written in indivisible transactions."""
+
+import os
+import shlex
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+import aiosqlite
+from msgspec import Struct
+
+from aixtivd.errors import StoreFailed
+from aixtivd.vault import folder
+
+T = TypeVar("T")
+
+APPLICATION_ID: Final = int.from_bytes(b"aixt", "big")
+
+# Each is one transaction that ends with its number in user_version. A new one goes at the end; none is ever edited.
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        f"PRAGMA application_id = {APPLICATION_ID}",
+        """CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), store BLOB NOT NULL,
+           source TEXT NOT NULL, reason TEXT NOT NULL, wrapped BLOB NOT NULL)""",
+        "CREATE TABLE records (id BLOB PRIMARY KEY, generation INTEGER NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE kept (id BLOB NOT NULL, generation INTEGER NOT NULL, sealed BLOB NOT NULL,
+           until REAL NOT NULL, PRIMARY KEY (id, generation)) WITHOUT ROWID""",
+        "CREATE TABLE intents (id BLOB PRIMARY KEY, generation INTEGER NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), filler BLOB NOT NULL)",
+    ),
+)
+
+# EXCLUSIVE: we are the only one anyway, and the WAL's index then lives in memory, so that a full disk cannot hurt it.
+_PRAGMAS: Final = (
+    "locking_mode = EXCLUSIVE",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "fullfsync = ON",  # macOS only; elsewhere without effect
+    "checkpoint_fullfsync = ON",
+    "secure_delete = ON",
+    "trusted_schema = OFF",
+)
+
+
+class Meta(Struct, frozen=True):
+    """What a store says of itself in the clear. Nothing here opens anything."""
+
+    store: bytes  # 16 random bytes
+    source: str  # the key source with its settings, as JSON
+    reason: str  # why that source, a sentence
+    wrapped: bytes  # the data key, under the key source's key
+
+
+def create(path: Path, meta: Meta) -> None:
+    """Makes a store, complete under another name and then renamed, so that a crash leaves none or a whole one.
+
+    Blocking. Raises StoreFailed, and then nothing is there.
+    """
+    half_made = path.with_name(path.name + ".new")
+    try:
+        os.close(folder.make_private(half_made))
+        with closing(sqlite3.connect(_uri(half_made, "mode=rw"), uri=True, isolation_level=None)) as db:
+            db.execute("PRAGMA journal_mode = MEMORY")
+            migrate(db)
+            db.execute("INSERT INTO meta VALUES (1, ?, ?, ?, ?)", (meta.store, meta.source, meta.reason, meta.wrapped))
+            for pragma in _PRAGMAS:
+                db.execute(f"PRAGMA {pragma}")  # leaves the file marked as WAL
+        _sync_whole(half_made)
+        folder.settle(half_made, path)
+    except (sqlite3.Error, OSError) as error:
+        with suppress(OSError):
+            half_made.unlink(missing_ok=True)
+        raise failed(path, error) from None
+
+
+def _sync_whole(path: Path) -> None:
+    held = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        folder.sync(held)
+    finally:
+        os.close(held)
+
+
+def examine(path: Path) -> Meta:
+    """Reads what a store says of itself and changes no byte, not even by recovering its WAL. Blocking.
+
+    Raises StoreFailed: not a store of ours, of a newer format, damaged.
+    """
+    try:
+        with closing(sqlite3.connect(_uri(path, _traceless(path)), uri=True, isolation_level=None)) as db:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared index file is made for the WAL
+            _check_format(db, path)
+            row = db.execute("SELECT store, source, reason, wrapped FROM meta").fetchone()
+    except sqlite3.Error as error:
+        raise failed(path, error) from None
+    match row:
+        case (bytes() as store, str() as source, str() as reason, bytes() as wrapped):
+            return Meta(store, source, reason, wrapped)
+        case _:
+            raise StoreFailed(f"the store {path} is damaged: it does not say which key it belongs to")
+
+
+def _traceless(path: Path) -> str:
+    """How to open without a trace.
+
+    A WAL left by a crash has to be read along: then a VFS without locks, whose read-only descriptor cannot checkpoint
+    (the folder's lock keeps others out). Else `immutable`, which reads the file alone.
+    """
+    return "mode=ro&vfs=unix-none" if hot(path) else "mode=ro&immutable=1"
+
+
+def hot(path: Path) -> bool:
+    """Whether a crash left a WAL with something in it."""
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
+def _check_format(db: sqlite3.Connection, path: Path) -> None:
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID or version < 1:
+        raise StoreFailed(f"{path} is not an aixtiv store", hint=f"file {shlex.quote(str(path))}")
+    if version > len(MIGRATIONS):
+        raise StoreFailed(
+            f"the store {path} has format {version}, made by a newer aixtiv; this one knows formats up to"
+            f" {len(MIGRATIONS)}",
+            hint="pip install --upgrade aixtiv",
+        )
+
+
+def migrate(db: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:
+    """Brings a store up to date, each step one transaction."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    for number, statements in enumerate(migrations[version:], version + 1):
+        with transaction(db):
+            for statement in statements:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number}")
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """BEGIN IMMEDIATE to COMMIT. Whatever goes wrong, nothing was written and the connection is usable."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # SQLite rolls back by itself where the disk is full
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+        raise
+
+
+class _Line(aiosqlite.Connection):
+    """aiosqlite's connection, which also carries out a whole piece of work on its thread in one go.
+
+    Its own methods are a step each: between two of them another task's step gets in, and a cancelled caller leaves a
+    transaction open. A piece of work is one entry of the thread's queue: it cannot be entered, and once queued it runs
+    to its end whoever stops waiting for it.
+    """
+
+    async def carry_out(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]  # aiosqlite's own way in
+        return result
+
+
+class Store:
+    """An open store. Everything is done by `transact`, one piece of work after the other."""
+
+    def __init__(self, path: Path, line: _Line) -> None:
+        self.path = path
+        self._line = line
+
+    @classmethod
+    async def open(cls, path: Path, first: Callable[[sqlite3.Connection], None]) -> "Store":
+        """Opens for writing, migrates, and does `first`. Raises StoreFailed."""
+        uri = _uri(path, "mode=rw")  # never makes a file
+        line = _Line(lambda: sqlite3.connect(uri, uri=True, isolation_level=None), iter_chunk_size=64)
+        try:
+            await line
+            await line.carry_out(_prepare)
+            await line.carry_out(first)
+        except sqlite3.Error as error:
+            line.stop()
+            raise failed(path, error) from None
+        except BaseException:
+            line.stop()
+            raise
+        return cls(path, line)
+
+    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `work` on the store's thread: whole, in order, and to its end even if the caller is cancelled.
+
+        Raises what `work` raises, SQLite's errors as StoreFailed.
+        """
+        try:
+            return await self._line.carry_out(work)
+        except sqlite3.Error as error:
+            raise failed(self.path, error) from None
+
+    async def close(self) -> None:
+        """After everything that is queued. Leaves one file: the WAL is folded in."""
+        try:
+            await self._line.close()
+        except sqlite3.Error as error:
+            raise failed(self.path, error) from None
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    for pragma in _PRAGMAS:
+        db.execute(f"PRAGMA {pragma}")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version < len(MIGRATIONS):
+        migrate(db)
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _uri(path: Path, how: str) -> str:
+    return f"file:{quote(str(path))}?{how}"
+
+
+# Of SQLite's primary result codes: the sentence, and the next command ({file} and {folder} as a shell wants them).
+_WORDS: Final = {
+    sqlite3.SQLITE_FULL: ("the disk that holds {path} is full", "df -h {folder}"),
+    sqlite3.SQLITE_READONLY: ("the store {path} cannot be written", "ls -l {file}"),
+    sqlite3.SQLITE_CANTOPEN: ("the store {path} cannot be opened", "ls -l {file}"),
+    sqlite3.SQLITE_PERM: ("the store {path} cannot be opened", "ls -l {file}"),
+    sqlite3.SQLITE_IOERR: ("the disk that holds {path} fails (input/output error)", "dmesg | tail"),
+    sqlite3.SQLITE_BUSY: ("another program has the store {path} open", "fuser {file}"),
+    sqlite3.SQLITE_NOTADB: ("{path} is not an aixtiv store", "file {file}"),
+    sqlite3.SQLITE_CORRUPT: ("the store {path} is damaged", "sqlite3 {file} .recover"),
+}
+
+
+def failed(path: Path, error: sqlite3.Error | OSError) -> StoreFailed:
+    """The sentence for what SQLite or the operating system says."""
+    if isinstance(error, OSError):
+        sentence, hint = f"the store {{path}} cannot be used: {folder.reason(error)}", "df -h {folder}"
+    else:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
+        sentence, hint = _WORDS.get(
+            code, (f"the store {{path}} cannot be used ({type(error).__name__})", "ls -l {file}")
+        )
+    quoted = {"file": shlex.quote(str(path)), "folder": shlex.quote(str(path.parent))}
+    return StoreFailed(sentence.format(path=path), hint=hint.format(**quoted))

@@ -1,0 +1,241 @@
+"""The vault: a locked or open box of sealed rows in one folder, and the only way to them."""
+
+import os
+import threading
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from msgspec import Struct
+
+from aixtiv_protocol.secret import Secret
+from aixtivd import log
+from aixtivd.clock import Clock
+from aixtivd.config import VaultConfig
+from aixtivd.errors import KeyFailed, Locked, StoreFailed
+from aixtivd.vault import folder as folders
+from aixtivd.vault import keys, sealing, spill, store
+from aixtivd.vault.journal import Journal, Opened
+from aixtivd.vault.keys.occasion import Occasion
+from aixtivd.vault.keys.passphrase import SENSIBLE, Cost
+from aixtivd.vault.ledger import Ledger
+from aixtivd.vault.rows import Row
+
+
+class _Unsealed(Struct, frozen=True):
+    """What unlocking found. Only ever in a local variable."""
+
+    meta: store.Meta
+    data_key: bytes
+
+    def __repr__(self) -> str:
+        return "_Unsealed(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return []
+
+
+class Vault:
+    """Open it once with `open`, end with `aclose`. While it is locked its files are only ever read.
+
+    All disk work happens on the store's thread, in order: what was asked before a `lock` or `aclose` is finished first,
+    and no cancelled caller cuts anything short.
+    """
+
+    def __init__(self, folder: Path, config: VaultConfig, clock: Clock, *, cost: Cost = SENSIBLE) -> None:
+        self.path = folder / "store.db"
+        self.lock_reason = "it was not opened yet"
+        self.journal = Journal(self._open_parts)
+        self._folder = folder
+        self._slot = folder / "spill"
+        self._config = config
+        self._clock = clock
+        self._cost = cost  # of a new passphrase; tests pass a cheap one
+        self._held: int | None = None  # the lock file's descriptor
+        self._meta: store.Meta | None = None  # None: no store yet
+        self._opened: Opened | None = None
+        self._turn = anyio.Lock()  # open, unlock, lock and aclose come one after the other
+        self._making = threading.Lock()  # also for a maker whose caller was cancelled, and who goes on in his thread
+
+    @property
+    def locked(self) -> bool:
+        return self._opened is None
+
+    @property
+    def new(self) -> bool:
+        """Whether the passphrase has still to be chosen."""
+        return self._meta is None and self._config.key == "passphrase"
+
+    @property
+    def key_source(self) -> str:
+        """Its name; empty while it is not chosen yet."""
+        if self._meta is not None:
+            return _source_name(self._meta)
+        return "" if self._config.key == "auto" else self._config.key
+
+    @property
+    def key_reason(self) -> str:
+        return self._meta.reason if self._meta else ""
+
+    @property
+    def damaged(self) -> int:
+        """Sealed rows that failed their seal when they were last read."""
+        return self._opened.ledger.damaged if self._opened else 0
+
+    @property
+    def spilled(self) -> int:
+        """Rows that wait in the spill slot for room on the disk."""
+        return len(self._opened.ledger.slot.rows) if self._opened else 0
+
+    async def open(self) -> None:
+        """Takes the store's lock, and unlocks unless that needs a person. A key that is wrong, missing or does not
+        come leaves the vault locked, with `lock_reason`. Raises StoreFailed: then nothing was changed, nothing is held.
+        """
+        async with self._turn:
+            try:
+                await anyio.to_thread.run_sync(self._enter)
+                if self.key_source == "passphrase":
+                    self.lock_reason = (
+                        "no passphrase has been chosen yet" if self.new else "it waits for its passphrase"
+                    )
+                    return
+                await self._unlock(None)
+            except KeyFailed as failure:
+                self.lock_reason = failure.sentence
+                log.warning("locked", reason=failure.sentence)
+            except BaseException:
+                self._leave()
+                raise
+
+    def _enter(self) -> None:
+        folders.enter(self._folder)
+        for path, what in self._files():
+            folders.check(path, what)
+        self._held = folders.lock(self._folder / "store.lock", self.path)
+        self._meta = store.examine(self.path) if self.path.exists() else None
+
+    def _files(self) -> list[tuple[Path, str]]:
+        wal = self.path.with_name(self.path.name + "-wal")
+        return [(self.path, "the store"), (wal, "the store's WAL"), (self._slot, "the spill slot")]
+
+    async def unlock(self, passphrase: Secret | None = None) -> None:
+        """Opens the vault. The first passphrase ever given to a store that wants one makes it.
+
+        Raises KeyFailed, after which everything is as before, or StoreFailed.
+        """
+        async with self._turn:
+            if self._held is None:
+                raise StoreFailed(f"the vault {self.path} is not open")
+            if not self.locked:
+                return
+            if passphrase is not None and self.key_source != "passphrase":
+                raise KeyFailed(f"this vault's key comes from the {self.key_source} source, not from a passphrase")
+            try:
+                await self._unlock(passphrase)
+            except KeyFailed as failure:
+                if self.key_source != "passphrase":
+                    self.lock_reason = failure.sentence
+                raise
+
+    async def _unlock(self, passphrase: Secret | None) -> None:
+        unsealed = await anyio.to_thread.run_sync(self._unsealed, passphrase)
+        self._meta = unsealed.meta
+        ledger = Ledger(sealer := sealing.Sealer(unsealed.data_key), spill.Slot(self._slot, sealer), self._clock)
+        self._opened = Opened(await store.Store.open(self.path, ledger.start), ledger)
+        self.lock_reason = ""
+        log.info("unlocked", source=self.key_source)
+
+    def _unsealed(self, passphrase: Secret | None) -> _Unsealed:
+        """Blocking. Where there is no store yet, makes it with its key; a key source is chosen here or never."""
+        with self._making:
+            meta = self._meta
+            if meta is None and self.path.exists():  # made for a caller who did not wait for it
+                meta = store.examine(self.path)
+            return self._made(passphrase) if meta is None else self._unwrapped(meta, passphrase)
+
+    def _unwrapped(self, meta: store.Meta, passphrase: Secret | None) -> _Unsealed:
+        source = keys.from_record(meta.source)
+        material = source.load(Occasion(self._folder, meta.store, passphrase))
+        key = sealing.derive(material, meta.store, source.name)
+        try:
+            return _Unsealed(meta, sealing.unwrap(key, meta.wrapped, meta.store, meta.source))
+        except sealing.BrokenSeal:
+            raise _wrong_key(source) from None
+
+    def _made(self, passphrase: Secret | None) -> _Unsealed:
+        """First the key, durable and read back; then the store. A crash between them leaves a key for the next try."""
+        self._refuse_remains()
+        id_, data_key = os.urandom(sealing.ID), os.urandom(sealing.KEY)
+        chosen = keys.choose(self._config, Occasion(self._folder, id_, passphrase), self._cost)
+        source = keys.recorded(chosen.source)
+        key = sealing.derive(chosen.material, id_, chosen.source.name)
+        meta = store.Meta(id_, source, chosen.reason, sealing.wrap(key, data_key, id_, source))
+        store.create(self.path, meta)
+        log.info("store made", path=str(self.path), source=chosen.source.name, reason=chosen.reason)
+        return _Unsealed(meta, data_key)
+
+    def _refuse_remains(self) -> None:
+        """A WAL or slot without its store may be part of one that comes back from a backup, so it is not built over."""
+        wal = self.path.with_name(self.path.name + "-wal")
+        try:
+            found = [wal] if store.hot(self.path) else [self._slot] if spill.holds_rows(self._slot) else []
+        except OSError as error:
+            raise store.failed(self.path, error) from None
+        for path in found:
+            raise StoreFailed(
+                f"the store {self.path} is missing, but {path} holds part of it", hint=f"mv {path} {path}.old"
+            )
+
+    async def lock(self) -> None:
+        """Forgets the data key, after everything that was asked before is done. The store's lock file stays ours."""
+        async with self._turn:
+            await self._close("it was locked on request")
+
+    async def aclose(self) -> None:
+        async with self._turn:
+            try:
+                await self._close("it was closed")
+            finally:
+                self._leave()
+
+    async def _close(self, why: str) -> None:
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return
+        self.lock_reason = why
+        try:
+            await opened.store.transact(opened.ledger.stop)
+        finally:
+            await opened.store.close()
+        log.info("locked", reason=why)
+
+    def _leave(self) -> None:
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    async def rows(self) -> list[Row]:
+        """All that unseal; damaged ones are counted, logged and left on disk. Raises Locked, StoreFailed."""
+        opened = self._open_parts()
+        return await opened.store.transact(opened.ledger.rows)
+
+    def _open_parts(self) -> Opened:
+        if self._opened is None:
+            raise Locked(f"the vault is locked: {self.lock_reason}")
+        return self._opened
+
+
+def _source_name(meta: store.Meta) -> str:
+    try:
+        return keys.from_record(meta.source).name
+    except KeyFailed:
+        return "unknown"
+
+
+def _wrong_key(source: keys.KeySource) -> KeyFailed:
+    if source.name == "passphrase":
+        return KeyFailed("that passphrase is not the one", hint="aixtiv unlock")
+    return KeyFailed(
+        f"the key from the {source.name} source does not open this store: it is another store's key, or the store was"
+        " altered"
+    )
