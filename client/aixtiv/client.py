@@ -1,0 +1,225 @@
+"""The typed, blocking library: one method for each request, an exception class for each thing to do about a failure."""
+
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, Self, TypeVar
+
+from aixtiv import failures, place
+from aixtiv.connection import Connection
+from aixtiv_protocol import VERSION, replies, requests
+from aixtiv_protocol.secret import Secret
+
+R = TypeVar("R", bound=replies.Reply)
+
+GRACE: Final = 10.0  # seconds beyond a request's own `wait` until the daemon is taken for dead
+LONG: Final = 120.0  # seconds for what has no `wait`: a code exchange, a revocation, a pause for open refreshes
+
+
+class Stream(Generic[R]):
+    """What the daemon tells one after the other, on a conversation of its own. Closing it stops only the listening."""
+
+    def __init__(self, connection: Connection, kinds: tuple[type[R], ...]) -> None:
+        self._connection = connection
+        self._kinds = kinds
+
+    def __iter__(self) -> Iterator[R]:
+        return self
+
+    def __next__(self) -> R:
+        while (reply := self._connection.receive(None, skip_news=True)) is None:
+            pass
+        if isinstance(reply, replies.End):
+            raise StopIteration
+        return _expected(reply, *self._kinds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def fileno(self) -> int:
+        """For `select`."""
+        return self._connection.fileno()
+
+
+class Client:
+    """A conversation with the daemon. Connects when first needed. Not for several threads at once.
+
+        with aixtiv.Client() as client:
+            token = client.token("github", min_ttl=300).access_token.reveal()
+
+    Every method raises AixtivError or a class below it: `code`, `sentence`, `hint` (a command to type), `retry`.
+    `path`: the socket, where it is not the usual one. `start`: start the daemon where it is not running.
+    `say` is told, in a sentence, when that is done. `agent`: the calling agent's id, for the daemon's audit log.
+    """
+
+    def __init__(
+        self, path: str = "", *, start: bool = False, say: Callable[[str], None] | None = None, agent: str = ""
+    ) -> None:
+        self._path = path or place.socket()
+        self._start = start
+        self._say = say or _silently
+        self._agent = agent
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
+
+    def hello(self) -> replies.Welcome:
+        return self._ask(requests.Hello(client=VERSION, agent=self._agent), replies.Welcome)
+
+    def token(
+        self, account: str = "", *, min_ttl: int = 0, wait: float = 30.0, scopes: tuple[str, ...] = ()
+    ) -> replies.AccessToken:
+        """An access token with at least `min_ttl` seconds of life; waits up to `wait` seconds for a refresh."""
+        asked = requests.Token(account=account, min_ttl=min_ttl, wait=wait, scopes=scopes, agent=self._agent)
+        return self._ask(asked, replies.AccessToken, seconds=wait + GRACE)
+
+    def accounts(self) -> tuple[replies.Account, ...]:
+        return self._ask(requests.Accounts(agent=self._agent), replies.AccountList).accounts
+
+    def status(self) -> replies.DaemonStatus:
+        return self._ask(requests.Status(agent=self._agent), replies.DaemonStatus)
+
+    def login(  # the request has as many fields
+        self,
+        account: str = "",
+        *,
+        provider: str = "",
+        settings: requests.ClientSettings | None = None,
+        scopes: tuple[str, ...] = (),
+        port: int = 0,
+        replace: bool = False,
+    ) -> Stream[replies.SignInStarted | replies.SignedIn]:
+        """Starts or joins a sign-in: SignInStarted (send the person to its `url`), then SignedIn."""
+        asked = requests.Login(
+            account=account,
+            provider=provider,
+            settings=settings or requests.ClientSettings(),
+            scopes=scopes,
+            port=port,
+            replace=replace,
+            agent=self._agent,
+        )
+        return self._stream(asked, (replies.SignInStarted, replies.SignedIn))
+
+    def callback(self, pasted: str, account: str = "") -> replies.Account:
+        """Finishes a sign-in with the pasted redirect URL, `code#state` or code."""
+        asked = requests.Callback(pasted=Secret(pasted), account=account, agent=self._agent)
+        return self._ask(asked, replies.SignedIn, seconds=LONG).account
+
+    def refresh(self, account: str = "", *, wait: float = 30.0) -> replies.Account:
+        asked = requests.Refresh(account=account, wait=wait, agent=self._agent)
+        return self._ask(asked, replies.Account, seconds=wait + GRACE)
+
+    def logout(self, account: str = "") -> replies.LoggedOut:
+        return self._ask(requests.Logout(account=account, agent=self._agent), replies.LoggedOut, seconds=LONG)
+
+    def verify(self, account: str = "", *, wait: float = 30.0) -> replies.Verified:
+        asked = requests.Verify(account=account, wait=wait, agent=self._agent)
+        return self._ask(asked, replies.Verified, seconds=wait + GRACE)
+
+    def set_api_key(self, account: str, key: str) -> replies.Account:
+        return self._ask(requests.ApiKey(account=account, key=Secret(key), agent=self._agent), replies.Account)
+
+    def remove_api_key(self, account: str = "") -> replies.LoggedOut:
+        return self._ask(requests.ApiKey(account=account, agent=self._agent), replies.LoggedOut)
+
+    def watch(self) -> Stream[replies.Event]:
+        """Events as they happen, until it is closed or the daemon ends (NoDaemon)."""
+        return self._stream(requests.Watch(agent=self._agent), (replies.Event,))
+
+    def lock(self) -> replies.Done:
+        return self._ask(requests.Lock(agent=self._agent), replies.Done, seconds=LONG)
+
+    def unlock(self, passphrase: str | None = None) -> replies.Done:
+        """Without a passphrase, the vault's own key source is tried again."""
+        secret = None if passphrase is None else Secret(passphrase)
+        return self._ask(requests.Unlock(passphrase=secret, agent=self._agent), replies.Done, seconds=LONG)
+
+    def reload(self) -> replies.Done:
+        return self._ask(requests.Reload(agent=self._agent), replies.Done, seconds=LONG)
+
+    def stop(self) -> replies.Done:
+        done = self._ask(requests.Stop(agent=self._agent), replies.Done, seconds=LONG)
+        self.close()
+        return done
+
+    def _ask(self, request: requests.Request, kind: type[R], *, seconds: float = GRACE) -> R:
+        connection = self._connected()
+        try:
+            connection.send(request)
+            reply = connection.receive(seconds)
+        except BaseException:
+            self.close()  # an answer that comes late must not be taken for the next one's
+            raise
+        try:
+            return _expected(reply, kind)
+        except failures.NotUnderstood as error:
+            raise self._too_old(request, error) from None
+
+    def _connected(self) -> Connection:
+        if self._connection and self._connection.stale():
+            self.close()
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> Connection:
+        try:
+            return Connection(self._path)
+        except failures.NotRunning:
+            from aixtiv import start  # noqa: PLC0415  # seldom needed
+
+            if not self._start:
+                raise failures.NotRunning(f"the daemon is not running; `{start.how()}` starts it") from None
+        start.start(self._path, self._say)
+        return Connection(self._path)
+
+    def _stream(self, request: requests.Request, kinds: tuple[type[R], ...]) -> Stream[R]:
+        connection = self._connect()
+        try:
+            connection.send(request)
+        except BaseException:
+            connection.close()
+            raise
+        return Stream(connection, kinds)
+
+    def _too_old(self, request: requests.Request, error: failures.AixtivError) -> failures.AixtivError:
+        """Where the daemon is of another version, that is the better sentence."""
+        try:
+            with Connection(self._path) as connection:
+                connection.send(requests.Hello(client=VERSION))
+                welcome = _expected(connection.receive(GRACE), replies.Welcome)
+        except failures.AixtivError:
+            return error
+        if welcome.version == VERSION:
+            return error
+        asked = type(request).__struct_config__.tag
+        return failures.NotUnderstood(
+            f"daemon {welcome.version} does not understand `{asked}` of this command, which is {VERSION}",
+            hint="aixtiv stop",  # the next command starts the daemon that came with it
+        )
+
+
+def _silently(sentence: str) -> None:
+    """Whoever uses the library has a stderr of their own."""
+
+
+def _expected(reply: replies.Reply | Secret | None, *kinds: type[R]) -> R:
+    if isinstance(reply, kinds):
+        return reply
+    if isinstance(reply, replies.Failure):
+        raise failures.raised(reply)
+    raise failures.NotUnderstood("the daemon's answer is not one this client knows")

@@ -1,0 +1,75 @@
+"""The whole command: click's words in, one result and one exit status out, every failure in one voice."""
+
+import os
+import sys
+from typing import Final
+
+import click
+
+from aixtiv import failures, fast, show
+from aixtiv.commands import aixtiv
+from aixtiv_protocol import codec
+from aixtiv_protocol.replies import Failure
+
+_EXTRA: Final = "unexpected extra argument"
+
+
+def run(words: list[str], answered: bytes = b"") -> int:
+    """The exit status. `answered`: what the daemon already said to the fast lane, so that it is not asked twice."""
+    try:
+        _heed(answered)
+        status = _obey(words)
+        sys.stdout.flush()
+    except failures.AixtivError as failure:
+        show.error(failure)
+        return failure.exit_status
+    except BrokenPipeError:
+        # Python would complain once more at exit, on a stdout that nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return failures.BROKEN_PIPE
+    except (KeyboardInterrupt, click.Abort, EOFError):
+        show.plain("")
+        return failures.INTERRUPTED
+    return status
+
+
+def _heed(answered: bytes) -> None:
+    """Raises what the daemon said to the fast lane, if it said anything that settles the matter."""
+    if not answered:
+        return
+    if answered == fast.SILENCE:
+        raise failures.NoAnswer
+    try:
+        reply = codec.decode_reply(answered)
+    except codec.ProtocolError:
+        return  # the whole command asks again and says what is wrong
+    if isinstance(reply, Failure) and reply.code != "bad_request":
+        raise failures.raised(reply)
+
+
+def _obey(words: list[str]) -> int:
+    try:
+        status = aixtiv.main(words, prog_name="aixtiv", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as asked:
+        show.plain(asked.format_message())
+        return failures.USAGE
+    except click.UsageError as error:
+        raise _usage(error) from None
+    except click.ClickException as error:
+        raise failures.AixtivError(_our_voice(error.format_message())) from None
+    return status if isinstance(status, int) else 0
+
+
+def _usage(error: click.UsageError) -> failures.Usage:
+    sentence = error.format_message()
+    if _EXTRA in sentence:
+        sentence = "too many arguments"  # not repeated: it may be a secret that belongs at a prompt
+    elif isinstance(error, click.NoSuchOption):
+        sentence = f"no such option {error.option_name}"
+    path = error.ctx.command_path if error.ctx else "aixtiv"
+    return failures.Usage(_our_voice(sentence), hint=f"{path} --help")
+
+
+def _our_voice(sentence: str) -> str:
+    sentence = sentence.strip().rstrip(".")
+    return sentence[:1].lower() + sentence[1:]

@@ -1,0 +1,80 @@
+"""The commands, one module each, loaded when they are called. To add one: its module, and its line here."""
+
+from importlib import import_module
+from typing import Final
+
+import click
+
+from aixtiv_protocol import VERSION
+
+# Section of the help -> name -> module:function
+COMMANDS: Final = {
+    "Sign in": {
+        "login": "login:login",
+        "callback": "callback:callback",
+        "logout": "logout:logout",
+        "api-key": "api_key:api_key",
+    },
+    "Use": {
+        "token": "token:token",
+        "refresh": "refresh:refresh",
+        "verify": "verify:verify",
+    },
+    "Look": {
+        "status": "status:status",
+        "accounts": "accounts:accounts",
+        "whoami": "whoami:whoami",
+        "watch": "watch:watch",
+    },
+    "Daemon": {
+        "lock": "lock:lock",
+        "unlock": "unlock:unlock",
+        "config": "config:config",
+        "reload": "reload:reload",
+        "stop": "stop:stop",
+    },
+}
+
+# Names of the command that this one replaces. They work and are not listed.
+OLD: Final = {
+    "auth:oauth2-login": "old:login",
+    "auth:oauth2-callback": "old:callback",
+    "auth:verify": "old:verify",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return [name for section in COMMANDS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
+        known = {name: at for section in COMMANDS.values() for name, at in section.items()} | OLD
+        if cmd_name not in known:
+            if ":" in cmd_name:
+                return _load("old:gone")
+            return None
+        return _load(known[cmd_name])
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, _load(at).get_short_help_str(60)) for name, at in section.items()])
+
+
+def _load(at: str) -> click.Command:
+    module, _, name = at.partition(":")
+    command = getattr(import_module(f"aixtiv.commands.{module}"), name)
+    assert isinstance(command, click.Command)
+    return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, message="aixtiv %(version)s")
+def aixtiv() -> None:
+    """Ask the local daemon that owns your OAuth credentials.
+
+    Sign in once with `aixtiv login NAME`; from then on `aixtiv token NAME` prints a token that works. NAME is whatever
+    you call the account: github, anthropic/work. Left out, AIXTIV_ACCOUNT says it, then the daemon's default.
+
+    Exit status: 0 fine, 1 refused, 2 no daemon, 3 sign-in needed, 4 provider unreachable, 6 locked, 64 usage.
+    """

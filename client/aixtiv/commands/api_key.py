@@ -1,0 +1,50 @@
+"""`aixtiv api-key set|remove`: an account that is a static secret."""
+
+import os
+
+import click
+
+from aixtiv import environment, show
+from aixtiv.commands import options
+from aixtiv.failures import Usage
+
+
+@click.group("api-key")
+def api_key() -> None:
+    """Keep an API key sealed, as an account."""
+
+
+@api_key.command("set")
+@click.argument("account", envvar="AIXTIV_ACCOUNT", default="anthropic")
+@click.option("--from-environment", is_flag=True, help="Take it from ANTHROPIC_API_KEY (or DR_CLAUDE_API).")
+@options.common
+def set_key(account: str, from_environment: bool, as_json: bool, no_start: bool) -> None:
+    """Seal an API key under ACCOUNT (anthropic).
+
+    The key is asked for, and not shown; where stdin is no terminal, its first line is the key. Never an argument:
+    those stand in the process list.
+    """
+    key = environment.api_key(os.environ) if from_environment else options.secret(f"API key for {account}")
+    if not key:
+        raise Usage("neither ANTHROPIC_API_KEY nor DR_CLAUDE_API holds a key")
+    with options.Asking(no_start=no_start) as client:
+        kept = client.set_api_key(account, key)
+    if as_json:
+        show.as_json(show.shape(kept))
+    else:
+        show.result(f"sealed the API key of {kept.name}")
+
+
+@api_key.command("remove")
+@options.account
+@options.common
+def remove_key(account: str, as_json: bool, no_start: bool) -> None:
+    """Forget the API key of ACCOUNT. It stays good at the provider: revoke it there."""
+    with options.Asking(no_start=no_start) as client:
+        gone = client.remove_api_key(account)
+    if as_json:
+        show.as_json(show.shape(gone))
+        return
+    show.result(f"removed the API key of {gone.account}")
+    if gone.note:
+        show.note(gone.note)

@@ -1,0 +1,21 @@
+"""`aixtiv lock`: closes the vault."""
+
+import click
+
+from aixtiv import show
+from aixtiv.commands import options
+
+
+@click.command("lock")
+@options.common
+def lock(as_json: bool, no_start: bool) -> None:
+    """Forget every key and token held in memory.
+
+    Refreshes that are under way are finished first. `aixtiv unlock` opens the vault again.
+    """
+    with options.Asking(no_start=no_start) as client:
+        done = client.lock()
+    if as_json:
+        show.as_json(show.shape(done))
+    else:
+        show.result(done.note or "locked")

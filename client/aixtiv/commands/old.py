@@ -1,0 +1,59 @@
+"""The names of the command that this one replaces: what they mean now, or what stands in their place."""
+
+import click
+
+from aixtiv.commands import options
+from aixtiv.commands.callback import finish
+from aixtiv.commands.login import login as new_login
+from aixtiv.commands.verify import verify as new_verify
+from aixtiv.failures import Usage
+
+_LATER = {
+    "claude:code:generate": "is not there yet; it comes with the relay",
+}
+
+
+@click.command("auth:oauth2-login")
+@click.option("--provider", "-p", default="anthropic", help="Where to sign in (anthropic).")
+@click.option("--scopes", "-s", default="", help="Scopes, separated by spaces or commas.")
+@click.option("--non-interactive", "-n", is_flag=True, help="Print the address and how to finish, and do not wait.")
+@options.common
+@click.pass_context
+def login(ctx: click.Context, provider: str, scopes: str, non_interactive: bool, as_json: bool, no_start: bool) -> None:
+    """The old name of `aixtiv login`."""
+    ctx.invoke(
+        new_login,
+        account=provider,
+        scopes=(scopes,) if scopes else (),
+        non_interactive=non_interactive,
+        as_json=as_json,
+        no_start=no_start,
+    )
+
+
+@click.command("auth:oauth2-callback")
+@click.argument("words", nargs=-1, metavar="[ADDRESS]")
+@options.common
+def callback(words: tuple[str, ...], as_json: bool, no_start: bool) -> None:
+    """The old name of `aixtiv callback`."""
+    finish(words, as_json=as_json, no_start=no_start)
+
+
+@click.command("auth:verify")
+@options.account
+@options.common
+@click.pass_context
+def verify(ctx: click.Context, account: str, as_json: bool, no_start: bool) -> None:
+    """The old name of `aixtiv verify`."""
+    ctx.invoke(new_verify, account=account, as_json=as_json, no_start=no_start)
+
+
+@click.command(
+    "gone", context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False
+)
+@click.pass_context
+def gone(ctx: click.Context) -> None:
+    """Any other `a:b` name."""
+    name = ctx.info_name or ""
+    what = _LATER.get(name, "is a name of the old command that this version does not have")
+    raise Usage(f"`{name}` {what}", hint="aixtiv --help")

@@ -1,0 +1,51 @@
+"""What commands have in common: the account, `--json`, `--no-start`, and a client made from them."""
+
+import os
+import sys
+from collections.abc import Callable
+from getpass import getpass
+from typing import Final, TypeVar
+
+import click
+
+from aixtiv import show
+from aixtiv.client import Client
+from aixtiv.failures import Usage
+
+F = TypeVar("F", bound=Callable[..., object])
+
+SECRET_LIMIT: Final = 64 * 1024  # bytes of a secret on stdin; whatever is longer is not one
+
+account = click.argument("account", required=False, default="", envvar="AIXTIV_ACCOUNT", metavar="[ACCOUNT]")
+json = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object on stdout.")
+_no_start = click.option("--no-start", is_flag=True, help="Do not start the daemon (or set AIXTIV_NO_START).")
+
+
+def common(function: F) -> F:
+    return json(_no_start(function))
+
+
+class Asking(Client):
+    """A client that starts the daemon, or says what would."""
+
+    def __init__(self, *, no_start: bool = False) -> None:
+        forbidden = no_start or os.environ.get("AIXTIV_NO_START", "") not in ("", "0")
+        super().__init__(start=not forbidden, say=show.note)
+
+
+def secret(prompt: str, *, again: str = "") -> str:
+    """A secret from the person (not shown; asked twice with `again`), or stdin's first line if that is no terminal.
+
+    Never an argument: those stand in the process list for all to read.
+    """
+    if not sys.stdin.isatty():
+        text = sys.stdin.readline(SECRET_LIMIT).strip("\r\n")
+        if not text:
+            raise Usage("nothing came on stdin")
+        return text
+    text = getpass(f"{prompt}: ")
+    if not text:
+        raise Usage("nothing was typed")
+    if again and getpass(f"{again}: ") != text:
+        raise Usage("the two are not the same")
+    return text

@@ -1,0 +1,22 @@
+"""`aixtiv status`: how the daemon, its store and its accounts are."""
+
+import click
+
+from aixtiv import people, show
+from aixtiv.commands import options
+
+
+@click.command("status")
+@options.common
+def status(as_json: bool, no_start: bool) -> None:
+    """Show the daemon, its store and every account.
+
+    For each account: its state, how long its token lives, when it is refreshed next, what went wrong last, and the
+    command that mends it.
+    """
+    with options.Asking(no_start=no_start) as client:
+        found = client.status()
+    if as_json:
+        show.as_json(show.shape(found))
+    else:
+        people.status(found)

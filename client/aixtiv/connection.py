@@ -1,0 +1,105 @@
+"""One conversation with the daemon on a blocking socket: whole messages out, whole messages in."""
+
+import select
+import socket
+import time
+from typing import Final, Self
+
+from aixtiv import place
+from aixtiv.failures import NoAnswer, NoDaemon, NotRunning, NotUnderstood, Untrusted
+from aixtiv_protocol import codec
+from aixtiv_protocol.replies import Reply
+from aixtiv_protocol.requests import Request
+from aixtiv_protocol.secret import Secret
+
+CONNECT: Final = 5.0  # seconds; a full backlog is all that can delay a Unix socket
+
+
+class Connection:
+    """Raises NoDaemon where nobody listens, Untrusted where the socket's place is not ours alone."""
+
+    def __init__(self, path: str) -> None:
+        self._check(path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(CONNECT)
+        try:
+            self._socket.connect(path)
+        except TimeoutError:
+            self._socket.close()
+            raise NoAnswer from None
+        except OSError as error:
+            self._socket.close()
+            raise _no_daemon(error, path) from None
+
+    @staticmethod
+    def _check(path: str) -> None:
+        try:
+            why = place.distrust(path)
+        except OSError as error:
+            raise _no_daemon(error, path) from None
+        if why:
+            raise Untrusted(why, hint=f"ls -ld {path}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def fileno(self) -> int:
+        """For `select`: nothing is ever read ahead, so a readable socket is all there is to know."""
+        return self._socket.fileno()
+
+    def stale(self) -> bool:
+        """Whether the daemon has hung up (or said what nobody asked) since the last answer."""
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+    def send(self, request: Request) -> None:
+        try:
+            self._socket.sendall(codec.encode_request(request))
+        except TimeoutError:
+            raise NoAnswer from None
+        except OSError:
+            raise NoDaemon("the daemon ended the conversation") from None
+        except codec.ProtocolError as error:
+            raise NotUnderstood(str(error), hint="") from None
+
+    def receive(self, seconds: float | None, *, skip_news: bool = False) -> Reply | Secret | None:
+        """The next message, waited for at most `seconds` (None: for ever). `skip_news`: None for an unknown kind."""
+        until = None if seconds is None else time.monotonic() + seconds
+        size = int.from_bytes(self._exactly(codec.HEAD, until), "big")
+        if size > codec.FRAME_CAP:
+            raise NotUnderstood("the daemon's answer is above the cap of a message")
+        try:
+            return codec.decode_reply(self._exactly(size, until))
+        except codec.ProtocolError as error:
+            if skip_news and not error.fatal:
+                return None
+            raise NotUnderstood(str(error)) from None
+
+    def _exactly(self, size: int, until: float | None) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                raise NoAnswer
+            self._socket.settimeout(left)
+            try:
+                piece = self._socket.recv(size - len(data))
+            except TimeoutError:
+                raise NoAnswer from None
+            except OSError:
+                piece = b""
+            if not piece:
+                raise NoDaemon("the daemon ended the conversation before it answered", hint="aixtiv status")
+            data += piece
+        return bytes(data)
+
+
+def _no_daemon(error: OSError, path: str) -> NoDaemon:
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError | NotADirectoryError):
+        return NotRunning()
+    return NoDaemon(f"{path} cannot be reached: {error.strerror or error}")

@@ -1,0 +1,163 @@
+"""The fast lane of `aixtiv token`: C-level `_socket` and a hand-made frame, nothing that costs an import (D3).
+
+A property test holds the frame equal to what `aixtiv_protocol.codec` would have written. Whatever is not known here
+(another option, no daemon, a refusal) is left to the whole command.
+"""
+
+import os
+
+from aixtiv import place
+
+TYPE_CHECKING = False  # not typing's: see aixtiv/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_WAIT = 30.0  # requests.Token.wait
+MAX_WAIT = 3600.0
+GRACE = 10.0  # seconds beyond `wait` until the daemon is taken for dead: it answers at `wait` itself
+SILENCE = b"\xc0"  # in place of an answer: the daemon took the request and said nothing. MessagePack's nil.
+_CAP = 256 * 1024  # codec.FRAME_CAP
+
+
+def serve_token(words: list[str]) -> bytes:
+    """Prints the token and ends the process; or gives back the daemon's refusal; or b"" where nothing was settled."""
+    asked = understood(words, os.environ.get("AIXTIV_ACCOUNT", ""))
+    if asked is None:
+        return b""
+    try:
+        path = place.socket()
+        if place.distrust(path):
+            return b""
+        answer = _ask(path, frame(*asked), asked[2] + GRACE)
+    except TimeoutError:
+        return SILENCE
+    except OSError:
+        return b""
+    token = text(answer)
+    if token is None:
+        return answer
+    _print_and_end(token + b"\n")
+    return b""
+
+
+def understood(words: list[str], account: str = "") -> tuple[str, int, float] | None:
+    """Account, min_ttl and wait, or None where the whole command must look at it."""
+    named = False
+    min_ttl = 0
+    wait = DEFAULT_WAIT
+    left = iter(words)
+    for word in left:
+        option, equals, value = word.partition("=")
+        if option in ("--min-ttl", "--wait"):
+            number = value if equals else next(left, "")
+            if not _is_number(number, whole=option == "--min-ttl"):
+                return None
+            if option == "--min-ttl":
+                min_ttl = int(number)
+            else:
+                wait = float(number)
+        elif named or not word or word[0] == "-":
+            return None
+        else:
+            account, named = word, True
+    return (account, min_ttl, wait) if _is_sendable(account) and wait <= MAX_WAIT else None
+
+
+def _is_number(word: str, *, whole: bool) -> bool:
+    """Plain ASCII decimals only: what else Python or click take for a number is left to them."""
+    whole_part, point, part = word.partition(".")
+    if point and (whole or not part.isdigit()):
+        return False
+    return word.isascii() and whole_part.isdigit() and len(word) < 10
+
+
+def _is_sendable(account: str) -> bool:
+    try:
+        return len(account.encode()) < 256
+    except UnicodeEncodeError:  # an argument that is not UTF-8
+        return False
+
+
+def frame(account: str, min_ttl: int, wait: float) -> bytes:
+    """The bytes of `codec.encode_request(Token(account=…, min_ttl=…, wait=…, form="bare"))`."""
+    fields = [b"\xa2op\xa5token"]
+    if account:
+        fields.append(b"\xa7account" + _string(account.encode()))
+    if min_ttl:
+        fields.append(b"\xa7min_ttl" + _integer(min_ttl))
+    if wait != DEFAULT_WAIT:
+        fields.append(b"\xa4wait" + _float(wait))
+    fields.append(b"\xa4form\xa4bare")
+    body = bytes((0x80 + len(fields),)) + b"".join(fields)
+    return len(body).to_bytes(4, "big") + body
+
+
+def _string(utf8: bytes) -> bytes:
+    size = len(utf8)
+    return (bytes((0xA0 + size,)) if size < 32 else bytes((0xD9, size))) + utf8
+
+
+def _integer(number: int) -> bytes:
+    if number < 0x80:
+        return bytes((number,))
+    mark, size = (0xCC, 1) if number < 1 << 8 else (0xCD, 2) if number < 1 << 16 else (0xCE, 4)
+    return bytes((mark,)) + number.to_bytes(size, "big")
+
+
+def _float(number: float) -> bytes:
+    from _struct import pack  # noqa: PLC0415  # the C module alone, and only for a `--wait`
+
+    packed: bytes = pack(">d", number)
+    return b"\xcb" + packed
+
+
+def _ask(path: str, request: bytes, deadline: float) -> bytes:
+    """The body of the answer. Raises OSError, TimeoutError among them."""
+    from _socket import AF_UNIX, SOCK_STREAM, socket  # noqa: PLC0415  # not needed where the words are not understood
+
+    connection = socket(AF_UNIX, SOCK_STREAM)
+    try:
+        connection.settimeout(deadline)
+        connection.connect(path)
+        connection.sendall(request)
+        size = int.from_bytes(_exactly(connection.recv, 4), "big")
+        if size > _CAP:
+            raise OSError("the answer is too large")
+        return _exactly(connection.recv, size)
+    finally:
+        connection.close()
+
+
+def _exactly(recv: "Callable[[int], bytes]", size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = recv(size - len(data))
+        if not piece:
+            raise OSError("the daemon ended the conversation")
+        data += piece
+    return data
+
+
+def text(body: bytes) -> bytes | None:
+    """The UTF-8 of a lone MessagePack string, which is a bare token; None for anything else."""
+    if not body:
+        return None
+    mark = body[0]
+    if 0xA0 <= mark <= 0xBF:
+        head, size = 1, mark - 0xA0
+    elif 0xD9 <= mark <= 0xDB:
+        head = 1 + (1 << mark - 0xD9)
+        size = int.from_bytes(body[1:head], "big")
+    else:
+        return None
+    return body[head:] if size and len(body) == head + size else None
+
+
+def _print_and_end(line: bytes) -> None:
+    """Ends without Python's own tidying up: nothing is open, nothing is buffered, and it costs milliseconds."""
+    try:
+        while line:
+            line = line[os.write(1, line) :]
+    except BrokenPipeError:
+        os._exit(141)  # as a program that SIGPIPE ends
+    os._exit(0)

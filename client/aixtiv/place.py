@@ -1,0 +1,38 @@
+"""Where the daemon's socket is, and whether its place may be trusted. Light: the fast lane uses it."""
+
+import os
+import sys
+
+from aixtiv_protocol.where import path_limit, socket_path
+
+_KIND = 0o170000  # inode(7): the bits of st_mode that say what a file is; `stat` the module would cost an import
+_FOLDER = 0o040000
+_SOCKET = 0o140000
+_OTHERS = 0o077
+
+
+def socket() -> str:
+    """The path of the daemon's socket in this environment."""
+    return socket_path(os.environ, os.path.expanduser("~"), os.getuid(), sys.platform, os.path.isdir)
+
+
+def distrust(path: str) -> str:
+    """Why nothing may be sent to the socket at `path`, a sentence; empty if it may.
+
+    Whoever can put a socket of theirs into that place would be asked for tokens, and told passphrases and pasted codes.
+    Raises FileNotFoundError where there is no socket, OSError where that cannot be found out.
+    """
+    if len(os.fsencode(path)) > path_limit(sys.platform):
+        return f"the socket's path is longer than a Unix socket's path can be: {path}"
+    folder = os.path.dirname(path) or "."
+    return _distrust(folder, _FOLDER, "folder", os.stat(folder)) or _distrust(path, _SOCKET, "socket", os.lstat(path))
+
+
+def _distrust(path: str, kind: int, word: str, found: os.stat_result) -> str:
+    if found.st_mode & _KIND != kind:
+        return f"{path} is not a {word}"
+    if found.st_uid != os.getuid():
+        return f"{path} belongs to another user"
+    if found.st_mode & _OTHERS:
+        return f"{path} is open to others (mode {found.st_mode & 0o777:04o})"
+    return ""

@@ -1,0 +1,115 @@
+"""What people and programs see: results on stdout, everything else on stderr in one voice.
+
+The voice is age's: `aixtiv: error: …` and `aixtiv: hint: …`, lower case, no full stop; a hint is a command to type.
+"""
+
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+import msgspec
+
+from aixtiv.failures import AixtivError
+from aixtiv.words import clean
+from aixtiv_protocol.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+_RED, _YELLOW, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+
+
+def error(failure: AixtivError) -> None:
+    _say(f"{_painted('error:', _RED)} {clean(failure.sentence)}")
+    if failure.hint:
+        hint(failure.hint)
+
+
+def hint(command: str) -> None:
+    _say(f"{_painted('hint:', _YELLOW)} {clean(command)}")
+
+
+def note(text: str) -> None:
+    """What the person should know and no program needs."""
+    _say(clean(text))
+
+
+def plain(text: str) -> None:
+    """A line on stderr that stands for itself, so that it can be copied: an address, a command."""
+    _write(sys.stderr, clean(text))
+
+
+def _say(text: str) -> None:
+    _write(sys.stderr, f"aixtiv: {text}")
+
+
+def _painted(text: str, colour: str) -> str:
+    return f"{colour}{text}{_PLAIN}" if colourful(sys.stderr) else text
+
+
+def colourful(stream: TextIO) -> bool:
+    """https://no-color.org, and never into a file or a pipe."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def result(text: str) -> None:
+    _write(sys.stdout, clean(text))
+
+
+def as_json(data: object) -> None:
+    """One JSON value on one line: the whole of what a program reads."""
+    _write(sys.stdout, msgspec.json.encode(data).decode())
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.write(text + "\n")
+    stream.flush()
+
+
+def shape(reply: msgspec.Struct) -> dict[str, object]:
+    """A reply as `--json` shows it: every field always there, in the order of the protocol's Struct, no secret."""
+    return {name: _plain(getattr(reply, name)) for name in reply.__struct_fields__}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, msgspec.Struct):
+        return shape(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, Secret) else value
+
+
+def console() -> "Console":
+    """rich on stdout: colours and the width of the terminal, or neither in a pipe."""
+    from rich.console import Console  # noqa: PLC0415  # heavy: only where a person looks at more than a line
+
+    terminal = sys.stdout.isatty()
+    return Console(
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not terminal,
+        width=None if terminal else 1000,
+        color_system="auto" if colourful(sys.stdout) else None,
+    )
+
+
+def pairs(rows: "Iterable[tuple[str, str]]") -> None:
+    """Names and what they are, one a line; long values wrap under their own column."""
+    from rich.table import Table  # noqa: PLC0415  # heavy: see console
+    from rich.text import Text  # noqa: PLC0415  # heavy: see console
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(clean(value)))
+    console().print(table)
+
+
+def short(path: str) -> str:
+    """A path as a person writes it."""
+    home = os.path.expanduser("~")  # noqa: PTH111  # text in, text out
+    return f"~{path.removeprefix(home)}" if path == home or path.startswith(f"{home}/") else path

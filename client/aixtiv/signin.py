@@ -1,0 +1,138 @@
+"""Waiting for a sign-in in front of a person: the browser, the callback and a pasted address, whichever comes first."""
+
+import os
+import select
+import subprocess
+import sys
+import termios
+import time
+from typing import Final, Self
+
+from aixtiv import browser, show
+from aixtiv.client import Client, Stream
+from aixtiv.failures import AixtivError, SignInFailed
+from aixtiv.words import span
+from aixtiv_protocol.replies import Account, SignedIn, SignInStarted
+
+_TICK: Final = 0.5  # seconds between looks at the browser's child, while it lives
+_LATE: Final = 30.0  # seconds beyond a sign-in's life in which the daemon should have said so itself
+
+
+class Keyboard:
+    """Lines typed or pasted at a terminal, read without blocking and without being shown.
+
+    Out of canonical mode, since a pasted address may be longer than the line a terminal holds there (1,024 bytes on
+    macOS, 4,096 on Linux). Not shown, since it holds a code that scrollback should not keep.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._typed = bytearray()
+        self._before: list[int | list[bytes | int]] | None = None
+        self.open = os.isatty(fd) and os.tcgetpgrp(fd) == os.getpgrp()  # in the background the terminal is not ours
+
+    def __enter__(self) -> Self:
+        if self.open:
+            self._before = termios.tcgetattr(self._fd)
+            quiet = termios.tcgetattr(self._fd)
+            quiet[3] &= ~(termios.ICANON | termios.ECHO)  # Ctrl-C (ISIG) stays
+            termios.tcsetattr(self._fd, termios.TCSANOW, quiet)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def line(self) -> str:
+        """The line that what is there completes; empty if it completes none."""
+        data = os.read(self._fd, 4096)
+        self.open = bool(data) and b"\x04" not in data  # Ctrl-D: nothing more will be typed
+        for byte in data:
+            if byte in (0x7F, 0x08):
+                del self._typed[-1:]
+            elif byte == 0x15:  # Ctrl-U
+                self._typed.clear()
+            else:
+                self._typed.append(byte)
+        head, end, rest = self._typed.replace(b"\r", b"\n").partition(b"\n")
+        if not end:
+            return ""
+        self._typed[:] = rest
+        return head.decode(errors="replace").strip()
+
+
+def wait(
+    client: Client, stream: Stream[SignInStarted | SignedIn], started: SignInStarted, *, open_browser: bool
+) -> Account:
+    """Who signed in. Raises AixtivError; a KeyboardInterrupt leaves the sign-in open in the daemon."""
+    child = browser.open_page(started.url) if open_browser else None
+    with Keyboard(sys.stdin.fileno()) as keyboard:
+        announce(started, opening=child is not None, can_paste=keyboard.open)
+        return _until_done(client, stream, started, keyboard, child)
+
+
+def announce(started: SignInStarted, *, opening: bool, can_paste: bool) -> None:
+    """What the person should do, and what this command waits for."""
+    if started.joined:
+        show.note(f"a sign-in to {started.account} is open already; this is the same one")
+    if opening:
+        show.note(f"opening your browser to sign in to {started.account}; if it does not open, go to")
+    else:
+        show.note(f"to sign in to {started.account}, open this address in a browser")
+    show.plain(f"\n{started.url}\n")
+    if started.port and not opening:
+        show.note("if that browser is on another machine, first run this on it")
+        show.plain(f"\n{browser.tunnel(started.port, os.environ)}\n")
+    waiting = f"waiting at {started.redirect_uri} for up to {span(started.expires_in)}"
+    paste = "paste the address where the browser ends up, or the code it shows, then Enter (it is not shown)"
+    if not started.port:
+        show.note(paste if can_paste else f"then run `{finish(started.account)}` and paste the address it ends up at")
+    elif can_paste:
+        show.note(f"{waiting}\n        or {paste}")
+    else:
+        show.note(waiting)
+
+
+def finish(account: str) -> str:
+    """The command that finishes a sign-in from another terminal. It asks for the address, so that no `ps` shows it."""
+    return f"aixtiv callback {account}"
+
+
+def _until_done(
+    client: Client,
+    stream: Stream[SignInStarted | SignedIn],
+    started: SignInStarted,
+    keyboard: Keyboard,
+    child: subprocess.Popen[bytes] | None,
+) -> Account:
+    until = time.monotonic() + started.expires_in + _LATE
+    while time.monotonic() < until:
+        watched: list[Stream[SignInStarted | SignedIn] | Keyboard] = [stream]
+        if keyboard.open:
+            watched.append(keyboard)
+        left = max(0.0, until - time.monotonic())
+        ready, _, _ = select.select(watched, [], [], min(left, _TICK) if child else left)
+        if child and child.poll() is not None:
+            if child.returncode:
+                show.note("no browser could be opened here; open the address yourself")
+            child = None
+        if stream in ready:
+            for reply in stream:
+                if isinstance(reply, SignedIn):
+                    return reply.account
+                break
+        elif keyboard in ready and (pasted := keyboard.line()):
+            _hand_in(client, pasted, started.account)
+    raise SignInFailed("the sign-in was not finished in time", hint=f"aixtiv login {started.account}")
+
+
+def _hand_in(client: Client, pasted: str, account: str) -> None:
+    """Gives the daemon what was pasted. A wrong paste ends nothing: the stream says when the sign-in is over."""
+    show.note("checking what you pasted")
+    try:
+        client.callback(pasted, account)
+    except AixtivError as failure:
+        show.error(failure)

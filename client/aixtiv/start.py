@@ -1,0 +1,183 @@
+"""Starting the daemon where it does not run: through the service manager if it has our unit, else in the background."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from aixtiv import show
+from aixtiv.connection import Connection
+from aixtiv.failures import AixtivError, NoDaemon
+
+PATIENCE: Final = 5.0  # seconds until the socket must answer
+LOG_LIMIT: Final = 1 << 20  # bytes, beyond which the log is begun anew and the old one kept once
+UNIT: Final = "aixtivd.service"
+LABEL: Final = "io.github.aixtiv.aixtivd"
+
+# Everything else stays behind: a shell's environment is full of secrets, and the daemon needs none of it.
+_KEPT = {"HOME", "PATH", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS", "AIXTIV_SOCKET"}
+_KEPT_PREFIXES = ("XDG_", "LC_", "AIXTIVD_")
+
+
+def start(path: str, say: Callable[[str], None]) -> None:
+    """Returns when the socket at `path` answers. Raises NoDaemon with the daemon's own sentence where there is one."""
+    until = time.monotonic() + PATIENCE
+    state = Path(platformdirs.user_state_dir("aixtiv"))
+    _make_private(state)
+    with _only_one(state / "start.lock", until):
+        if _answers(path):  # another command was faster
+            return
+        if not (_by_service_manager(say) or _in_background(path, state, until, say)):
+            return
+        while not _answers(path):
+            if time.monotonic() > until:
+                raise NoDaemon(
+                    f"the daemon's service was started and does not answer after {PATIENCE:.0f} seconds",
+                    hint=f"systemctl --user status {UNIT}" if sys.platform != "darwin" else f"launchctl list {LABEL}",
+                )
+            time.sleep(0.02)
+
+
+def how() -> str:
+    """The command that starts the daemon by hand."""
+    if unit := _unit():
+        return f"systemctl --user start {UNIT}" if unit.suffix == ".service" else f"launchctl kickstart {_target()}"
+    return "aixtivd"
+
+
+def executable() -> str:
+    """The `aixtivd` of the same installation, wherever the PATH leads. Raises NoDaemon."""
+    for neighbour in (sys.executable, os.path.realpath(sys.argv[0])):
+        if (found := Path(neighbour).parent / "aixtivd").is_file():
+            return str(found)
+    if found_on_path := shutil.which("aixtivd"):
+        return found_on_path
+    raise NoDaemon("aixtivd is not installed beside this command", hint="pipx install aixtiv")
+
+
+def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
+
+
+def _answers(path: str) -> bool:
+    try:
+        Connection(path).close()
+    except NoDaemon:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _only_one(lock: Path, until: float) -> Iterator[None]:
+    """Of several commands at once, one starts the daemon and the others wait for it."""
+    with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)) as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise NoDaemon("another command is starting the daemon and does not get done") from None
+                time.sleep(0.02)
+        yield
+
+
+def _unit() -> Path | None:
+    """Our unit's file, if it is installed. One socket has one owner: with `AIXTIV_SOCKET` the unit is not asked."""
+    if os.environ.get("AIXTIV_SOCKET"):
+        return None
+    if sys.platform == "darwin":
+        return _first_file([Path.home() / f"Library/LaunchAgents/{LABEL}.plist"])
+    folders = [
+        Path(platformdirs.user_config_dir("systemd")) / "user",
+        Path(platformdirs.user_data_dir("systemd")) / "user",
+    ]
+    folders += [Path(f"{root}/systemd/user") for root in ("/etc", "/usr/local/lib", "/usr/lib")]
+    return _first_file([folder / UNIT for folder in folders])
+
+
+def _first_file(candidates: list[Path]) -> Path | None:
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _target() -> str:
+    return f"gui/{os.getuid()}/{LABEL}"
+
+
+def _by_service_manager(say: Callable[[str], None]) -> bool:
+    """Whether the service manager took it on. False where there is no unit of ours, or no manager to ask."""
+    if _unit() is None:
+        return False
+    ask = ["launchctl", "kickstart", _target()] if sys.platform == "darwin" else ["systemctl", "--user", "start", UNIT]
+    try:
+        asked = subprocess.run(ask, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    if "connect to bus" in asked.stderr:  # no session (cron, a container): the unit cannot be started by anybody
+        return False
+    if asked.returncode:
+        raise NoDaemon("the daemon's service does not start", hint=f"journalctl --user -u {UNIT} -n 20")
+    say("started the daemon's service")
+    return True
+
+
+def _in_background(path: str, state: Path, until: float, say: Callable[[str], None]) -> bool:
+    """Starts `aixtivd` detached. False: it answers already, nothing is left to wait for."""
+    log = state / "aixtivd.log"
+    command = [executable()]
+    with os.fdopen(_open_log(log), "ab") as out:
+        begins = out.tell()
+        daemon = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd="/",
+            env=clean_environment(os.environ),
+            start_new_session=True,
+        )
+    say(f"started the daemon (its log is {show.short(str(log))})")
+    while not _answers(path):
+        if daemon.poll() is not None and not _answers(path):
+            raise last_words(log, begins)
+        if time.monotonic() > until:
+            raise NoDaemon(f"the daemon does not answer after {PATIENCE:.0f} seconds", hint=f"cat {log}")
+        time.sleep(0.02)
+    daemon.returncode = 0  # it outlives us on purpose: not a child that was forgotten
+    return False
+
+
+def last_words(log: Path, begins: int) -> AixtivError:
+    """Why the daemon ended at once, as it said itself in the log from `begins` on."""
+    with log.open("rb") as file:
+        file.seek(begins)
+        lines = file.read(1 << 16).decode(errors="replace").splitlines()
+    if not (sentence := said(lines)):
+        return NoDaemon("the daemon ended as soon as it was started", hint=f"cat {log}")
+    return NoDaemon(f"the daemon does not start: {sentence}", hint=said(lines, "hint"))
+
+
+def said(lines: list[str], kind: str = "error") -> str:
+    """What `aixtivd` said in its own voice, last; the rest of its stderr is its log."""
+    mark = f"aixtivd: {kind}: "
+    return next((line.removeprefix(mark) for line in reversed(lines) if line.startswith(mark)), "")
+
+
+def _make_private(folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _open_log(log: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > LOG_LIMIT:
+            log.replace(log.with_suffix(".log.1"))
+    return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
