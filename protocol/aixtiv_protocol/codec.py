@@ -130,9 +130,9 @@ def _without_values(error: str) -> str:
         what, path = path, ""
     where = path.removesuffix("`").removeprefix(".")
     if what.startswith("Object contains unknown field"):
-        return f"aixtivd {VERSION} does not know one of the fields of that request"
+        return "this daemon does not know one of the fields of that request"
     if what.startswith("Invalid value") and where == "op":
-        return f"aixtivd {VERSION} does not know that request"
+        return "this daemon does not know that request"
     if missing := _MISSING.fullmatch(what):
         return f"the field {missing[1]} is missing"
     field = where if _PATH.fullmatch(where) else "that message"
