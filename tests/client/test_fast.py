@@ -1,0 +1,239 @@
+"""The fast lane: the same bytes as the codec, nothing imported, and whatever it does not know left alone."""
+
+import os
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aixtiv import fast
+from aixtiv_protocol import codec
+from aixtiv_protocol.replies import AccessToken, Failure
+from aixtiv_protocol.requests import Request, Token
+from aixtiv_protocol.secret import Secret
+from peers.scripted import Said, ScriptedDaemon
+
+AIXTIV = f"{sysconfig.get_path('scripts')}/aixtiv"
+TOKEN = "made-up-access-token"
+
+# What may be loaded when a token has been printed: the interpreter's own start, and these.
+LIGHT = {"aixtiv", "aixtiv.entry", "aixtiv.fast", "aixtiv.place", "aixtiv_protocol", "aixtiv_protocol.where", "_socket"}
+
+
+def tokens(request: Request) -> Iterable[Said]:
+    assert isinstance(request, Token)
+    yield AccessToken(account=request.account, access_token=Secret(TOKEN))
+
+
+def run(*words: str, at: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    environment = {"HOME": str(at), "AIXTIV_SOCKET": str(at / "aixtiv/aixtiv.sock"), "AIXTIV_NO_START": "1"} | environ
+    command = [AIXTIV, *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300)
+whole_numbers = st.integers(0, 999_999_999)
+seconds = st.one_of(
+    st.integers(0, 3600).map(str),
+    st.floats(0, 3600, allow_nan=False).map(lambda number: f"{number:.4f}"),
+)
+
+
+@given(names, whole_numbers, seconds)
+def test_the_hand_made_frame_is_what_the_codec_would_have_written(name: str, min_ttl: int, wait: str) -> None:
+    asked = fast.understood([*([name] if name else []), "--min-ttl", str(min_ttl), f"--wait={wait}"])
+    if asked is None:
+        assert name.startswith("-") or len(name.encode()) > 255 or len(wait) > 9 or "=" in name
+    else:
+        request = Token(account=name, min_ttl=min_ttl, wait=float(wait), form="bare")
+        assert fast.frame(*asked) == codec.encode_request(request)
+
+
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 255, 256, 65_535, 65_536, 999_999_999])
+def test_every_width_of_a_number_is_the_codecs(number: int) -> None:
+    assert fast.frame("", number, 30.0) == codec.encode_request(Token(min_ttl=number, form="bare"))
+
+
+@pytest.mark.parametrize("size", [1, 31, 32, 255])
+def test_every_width_of_a_name_is_the_codecs(size: int) -> None:
+    name = "é" * (size // 2) + "a" * (size % 2)
+    assert fast.frame(name, 0, 30.0) == codec.encode_request(Token(account=name, form="bare"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--json"],
+        ["--help"],
+        ["-h"],
+        ["a", "b"],
+        [""],
+        ["--min-ttl"],
+        ["--min-ttl", "-1"],
+        ["--min-ttl", "1.5"],
+        ["--min-ttl", "٣"],
+        ["--min-ttl", "1_000"],
+        ["--min-ttl", "9999999999"],
+        ["--wait", "nan"],
+        ["--wait", "1e3"],
+        ["--wait", "3600.1"],
+        ["--wait", "5."],
+        ["--scope", "a"],
+        ["--", "-name"],
+        ["a" * 256],
+        ["\udcff"],
+    ],
+)
+def test_whatever_else_is_typed_is_left_to_the_whole_command(words: list[str]) -> None:
+    assert fast.understood(words) is None
+
+
+def test_the_account_comes_from_the_argument_before_the_environment() -> None:
+    assert fast.understood(["github"], "other") == ("github", 0, 30.0)
+    assert fast.understood([], "other") == ("other", 0, 30.0)
+
+
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=70_000))
+def test_a_bare_token_of_any_length_is_read(token: str) -> None:
+    body = codec.encode_bare(Secret(token), "frames")[codec.HEAD :]
+    assert fast.text(body) == token.encode()
+
+
+@given(st.binary(max_size=40))
+def test_no_answer_whatever_it_holds_is_printed_unless_it_is_one_whole_string(body: bytes) -> None:
+    token = fast.text(body)
+    assert token is None or codec.encode_bare(Secret("x" * len(token)), "frames")[codec.HEAD :][-1:] == b"x"
+    if token is not None:
+        assert body.endswith(token)
+        assert body[0] in {*range(0xA1, 0xC0), 0xD9, 0xDA, 0xDB}
+
+
+def test_a_refusal_is_never_taken_for_a_token() -> None:
+    refused = codec.encode_reply(Failure(code="locked", message="the vault is locked"), "frames")
+    assert fast.text(refused[codec.HEAD :]) is None
+
+
+def test_it_prints_the_token_and_a_newline_and_nothing_else(folder: Path) -> None:
+    with ScriptedDaemon(folder, tokens) as daemon:
+        ran = run("token", "github", "--min-ttl", "300", at=folder)
+    assert (ran.stdout, ran.stderr, ran.returncode) == (f"{TOKEN}\n", "", 0)
+    assert daemon.asked == [Token(account="github", min_ttl=300, form="bare")]
+
+
+def test_it_asks_for_the_account_that_the_environment_names(folder: Path) -> None:
+    with ScriptedDaemon(folder, tokens) as daemon:
+        run("token", at=folder, AIXTIV_ACCOUNT="work")
+    assert daemon.asked == [Token(account="work", form="bare")]
+
+
+def test_it_loads_nothing_that_costs(folder: Path) -> None:
+    """The modules are told by the process itself, at the very end: os._exit is where the fast lane ends."""
+    script = (
+        "import os, sys\n"
+        "before = set(sys.modules)\n"
+        "def end(status):\n"
+        "    os.write(2, ' '.join(sorted(set(sys.modules) - before)).encode())\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "os._exit = end\n"
+        "sys.argv = ['aixtiv', 'token', 'github', '--min-ttl=60']\n"
+        "from aixtiv.entry import main\n"
+        "main()\n"
+    )
+    environ = {"HOME": str(folder), "AIXTIV_SOCKET": str(folder / "aixtiv/aixtiv.sock")}
+    with ScriptedDaemon(folder, tokens):
+        command = [sys.executable, "-I", "-c", script]
+        ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    assert ran.stdout == f"{TOKEN}\n", ran.stderr
+    assert set(ran.stderr.split()) == LIGHT
+
+
+def test_the_whole_command_is_heavy_so_that_the_test_above_can_fail(folder: Path) -> None:
+    script = "import sys, aixtiv.command, aixtiv.client; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert {"click", "enum", "msgspec", "re", "socket", "typing"} <= set(ran.stdout.split())
+
+
+def test_a_refusal_is_told_without_asking_again(folder: Path) -> None:
+    def script(request: Request) -> Iterable[Said]:
+        yield Failure(code="sign_in_needed", message="github needs a new sign-in", hint="aixtiv login github")
+
+    with ScriptedDaemon(folder, script) as daemon:
+        ran = run("token", "github", at=folder)
+    assert ran.stderr == "aixtiv: error: github needs a new sign-in\naixtiv: hint: aixtiv login github\n"
+    assert (ran.stdout, ran.returncode, len(daemon.asked)) == ("", 3, 1)
+
+
+def test_a_daemon_that_hangs_up_is_asked_once_more_by_the_whole_command(folder: Path) -> None:
+    def script(request: Request) -> Iterable[Said]:
+        assert isinstance(request, Token)
+        if request.form == "bare":
+            raise EOFError
+        return tokens(request)
+
+    with ScriptedDaemon(folder, script):
+        ran = run("token", at=folder)
+    assert (ran.stdout, ran.returncode) == (f"{TOKEN}\n", 0)
+
+
+def test_a_daemon_that_says_nothing_is_not_waited_for_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "GRACE", 0.05)
+    with ScriptedDaemon(folder, lambda request: ()) as daemon:
+        monkeypatch.setenv("AIXTIV_SOCKET", str(daemon.path))
+        assert fast.serve_token(["--wait", "0"]) == fast.SILENCE
+
+
+@pytest.mark.parametrize(("what", "mode"), [("folder", 0o750), ("socket", 0o666)])
+def test_not_a_byte_goes_to_a_socket_that_others_can_reach(folder: Path, what: str, mode: int) -> None:
+    with ScriptedDaemon(folder, tokens) as daemon:
+        place = daemon.path.parent if what == "folder" else daemon.path
+        place.chmod(mode)
+        ran = run("token", at=folder)
+        assert (daemon.callers, daemon.asked) == (0, [])
+    assert ran.stderr.startswith(f"aixtiv: error: {place} is open to others (mode {mode:04o})\n")
+    assert (ran.stdout, ran.returncode) == ("", 1)
+
+
+def test_something_that_is_not_a_socket_is_not_asked(folder: Path) -> None:
+    path = folder / "aixtiv/aixtiv.sock"
+    path.parent.mkdir(mode=0o700)
+    path.touch(mode=0o600)
+    ran = run("token", at=folder)
+    assert ran.stderr.startswith(f"aixtiv: error: {path} is not a socket\n")
+
+
+def test_a_reader_that_has_gone_is_no_traceback(folder: Path) -> None:
+    with ScriptedDaemon(folder, tokens) as daemon:
+        reader, writer = os.pipe()
+        os.close(reader)
+        environ = {"HOME": str(folder), "AIXTIV_SOCKET": str(daemon.path)}
+        command = [AIXTIV, "token"]
+        ran = subprocess.run(command, env=environ, stdout=writer, stderr=subprocess.PIPE, timeout=30, check=False)
+        os.close(writer)
+    assert (ran.stderr, ran.returncode) == (b"", 141)
+
+
+def test_a_token_of_the_largest_size_comes_through(folder: Path) -> None:
+    long = "x" * 200_000
+
+    def script(request: Request) -> Iterable[Said]:
+        frame = codec.encode_bare(Secret(long), "frames")
+        yield frame[:3]
+        yield frame[3:100_000]
+        yield frame[100_000:]
+
+    with ScriptedDaemon(folder, script):
+        ran = run("token", at=folder)
+    assert ran.stdout == f"{long}\n"
+
+
+def test_the_socket_module_is_the_one_that_the_fast_lane_does_without() -> None:
+    """`_socket` is CPython's own; where it were missing, the fast lane would have to be another."""
+    import _socket
+
+    assert issubclass(socket.socket, _socket.socket)
