@@ -1,0 +1,147 @@
+"""A daemon's accounts in this process: the real vault on disk, a clock that tests move, and outcomes as tests say them.
+
+What a provider's answer means is told by `oauth`'s own tests and the end-to-end ones; here the outcome is the input.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Literal, Protocol, cast
+
+import anyio
+import anyio.lowlevel
+
+from aixtiv_protocol import requests
+from aixtiv_protocol.replies import Account
+from aixtiv_protocol.secret import Secret
+from aixtivd.accounts.grant import Grant, from_row, signed_in
+from aixtivd.accounts.service import Accounts
+from aixtivd.config import Config, Network, VaultConfig
+from aixtivd.oauth.client import Client, Quirks
+from aixtivd.oauth.endpoint import Endpoint
+from aixtivd.oauth.outcomes import Granted, Outcome, Tokens, TryAgain
+from aixtivd.oauth.web import Web
+from aixtivd.vault.vault import Vault
+from peers.clock import FakeClock, settle
+
+Answer = Outcome | Callable[[], Awaitable[Outcome]]
+
+
+def granted(number: int, *, expires_in: int | None = 3600, rotate: bool = True) -> Granted:
+    """The provider's n-th answer."""
+    return Granted(
+        tokens=Tokens(
+            access_token=Secret(f"access-{number}"),
+            refresh_token=Secret(f"refresh-{number}") if rotate else None,
+            expires_in=expires_in,
+        )
+    )
+
+
+class Script:
+    """Stands for `Endpoint`: answers refreshes with what a test put in the queue, in order."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.spent: list[str] = []  # refresh tokens, as they were sent
+        self.revoked: list[str] = []
+        self.at_once = 0
+        self.most_at_once = 0
+
+    async def refresh(self, client: Client, refresh_token: Secret) -> Outcome:
+        self.spent.append(refresh_token.reveal())
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await anyio.lowlevel.checkpoint()
+            answer = self.answers.pop(0) if self.answers else TryAgain(reason="nothing in the script")
+            return await answer() if callable(answer) else answer
+        finally:
+            self.at_once -= 1
+
+    async def revoke(self, client: Client, token: Secret, hint: Literal["refresh_token", "access_token"]) -> str:
+        self.revoked.append(token.reveal())
+        return ""
+
+
+class Held:
+    """An answer that comes when the test says so."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.asked = anyio.Event()
+        self.release = anyio.Event()
+
+    async def __call__(self) -> Outcome:
+        self.asked.set()
+        await self.release.wait()
+        return self.outcome
+
+
+class House:
+    def __init__(self, folder: Path, clock: FakeClock, config: Config) -> None:
+        self.clock = clock
+        self.script = Script()
+        self.vault = Vault(folder / "state", config.vault, clock)
+        web = Web(Network())
+        self.accounts = Accounts(self.vault, cast("Endpoint", self.script), web, config, clock)
+
+    async def adopt(self, name: str, *, lifetime: int = 3600, host: str = "one", **quirks: object) -> Grant:
+        """Signs an account in, without the browser."""
+        client = Client(
+            provider=name,
+            client_id="cid",
+            token_endpoint=f"https://{host}.example/token",
+            quirks=Quirks(**quirks),  # type: ignore[arg-type]  # a test's own words
+        )
+        blank = Grant(id=name.encode().ljust(16, b"-"), name=name, provider=name, generation=0)
+        new = signed_in(
+            blank,
+            client,
+            granted(0, expires_in=lifetime).tokens,
+            subject="",
+            who="",
+            scopes=("read",),
+            now=self.clock.wall(),
+        )
+        await self.accounts._changes._adopt(None, blank, new)
+        return new
+
+    def state(self, name: str) -> Account:
+        return next(account for account in self.accounts.states() if account.name == name)
+
+    async def token(self, name: str = "", *, min_ttl: int = 0, wait: float = 30.0) -> str:
+        reply = await self.accounts.token(requests.Token(account=name, min_ttl=min_ttl, wait=wait))
+        return reply.access_token.reveal()
+
+    async def settle(self) -> None:
+        """Until every task waits for the clock, and the store's thread has done what it was asked."""
+        for _ in range(4):
+            await settle()
+            await self.vault.rows()
+        await settle()
+
+    async def stored(self, name: str) -> Grant:
+        """What the disk says of an account."""
+        grants = [from_row(row) for row in await self.vault.rows()]
+        return next(grant for grant in grants if grant.name == name)
+
+
+@asynccontextmanager
+async def opened(folder: Path, clock: FakeClock, **config: object) -> AsyncIterator[House]:
+    """Opened, running, and stopped in order; a second one in the same folder is a restart."""
+    settings = Config(vault=VaultConfig(key="file"), **config)  # type: ignore[arg-type]  # a test's own words
+    built = House(folder, clock, settings)
+    await built.vault.open()
+    try:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(built.accounts.run)
+            await built.accounts.start()
+            yield built
+            tasks.cancel_scope.cancel()
+    finally:
+        await built.vault.aclose()
+
+
+class Opener(Protocol):
+    def __call__(self, clock: FakeClock | None = None, **config: object) -> AbstractAsyncContextManager[House]: ...
