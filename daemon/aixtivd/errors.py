@@ -133,3 +133,7 @@ class BadConfig(AixtivError):
 
     code = "bad_config"
     hint = "aixtiv config check"
+
+
+class SocketFailed(AixtivError):
+    """the socket cannot be opened"""  # of a starting daemon only: nobody hears this one over the wire

@@ -1,0 +1,268 @@
+"""Read this first: builds every part of the daemon, starts all in one task group, says when ready, stops in order.
+
+Exit status: 0 after an orderly stop, 1 if it cannot start or go on (the sentence is on stderr and in the log), 64 for
+a wrong option.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import anyio
+import anyio.to_thread
+import msgspec
+from anyio.abc import TaskGroup, TaskStatus
+
+from aixtiv_protocol import PROTOCOL, VERSION, replies, requests
+from aixtivd import log
+from aixtivd.accounts.service import Accounts
+from aixtivd.clock import Clock, SystemClock
+from aixtivd.config import Config, load
+from aixtivd.errors import AixtivError, BadConfig
+from aixtivd.host.activation import main_socket
+from aixtivd.host.hardening import harden
+from aixtivd.host.systemd import Notifier
+from aixtivd.ipc.address import Address, claim, taken_over
+from aixtivd.ipc.dispatch import OPS, Dispatch, defect, places
+from aixtivd.ipc.limits import Limits
+from aixtivd.ipc.listener import Listener
+from aixtivd.oauth.endpoint import Endpoint
+from aixtivd.oauth.web import Web
+from aixtivd.paths import Paths, paths
+from aixtivd.vault.vault import Vault
+
+LAUNCHD_LABEL = "io.github.aixtiv.aixtivd"
+
+
+class Options(msgspec.Struct, frozen=True):
+    config: Path | None = None  # None: the usual place, where there need not be a file
+    level: str = ""  # of the log; empty: as the config says
+
+
+class App:
+    """Every part, and the order in which they start and stop. It is also what the socket's requests control."""
+
+    def __init__(self, where: Paths, options: Options, config: Config, clock: Clock) -> None:
+        self._where = where
+        self._options = options
+        self._config = config
+        self._started_at = clock.wall()
+        self._vault = Vault(where.state, config.vault, clock)
+        self._web = Web(config.network)
+        self._endpoint = Endpoint(self._web, clock, config.refresh.timeout)
+        self._accounts = Accounts(self._vault, self._endpoint, self._web, config, clock)
+        self._notifier = Notifier(os.environ, os.getpid())
+        self._stopping = anyio.Event()
+        self._patience = anyio.CancelScope()  # of an orderly stop
+
+    async def run(self) -> None:
+        """Returns after an orderly stop. Raises AixtivError (in a group) where it cannot start."""
+        asyncio.get_running_loop().set_exception_handler(_unhandled)
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self._heed_signals)
+            try:
+                listener = await self._start(tasks)
+                await self._stopping.wait()
+                await self._wind_down(listener)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._vault.aclose()
+                    await self._web.aclose()
+            tasks.cancel_scope.cancel()
+        log.info("stopped")
+
+    async def _start(self, tasks: TaskGroup) -> Listener:
+        """First what callers need, then the socket, then the word that it is ready."""
+        handed = main_socket(os.environ, os.getpid())
+        await self._vault.open()
+        await tasks.start(self._accounts.run)
+        if not self._vault.locked:
+            await self._accounts.start()
+        address: Address = taken_over(handed) if handed else await anyio.to_thread.run_sync(claim, self._where.socket)
+        self._where = msgspec.structs.replace(self._where, socket=address.path)
+        listener = Listener(address, Dispatch(self._accounts, self), tasks, Limits())
+        listener.start()
+        if self._notifier.watchdog:
+            tasks.start_soon(self._feed_watchdog)
+        self._notifier.ready("locked" if self._vault.locked else "serving")
+        log.info("ready", version=VERSION, socket=str(address.path), activated=handed is not None)
+        return listener
+
+    async def _wind_down(self, listener: Listener) -> None:
+        """Nobody new; open refreshes finish and are sealed, callers get their answers: but not for ever.
+
+        The time is that of one token request: cutting one could lose a rotated token.
+        """
+        seconds = min(self._config.refresh.timeout + 2, 40)
+        log.info("stopping")
+        self._notifier.stopping(seconds)
+        listener.close()
+        listener.finish()
+        self._patience.deadline = anyio.current_time() + seconds
+        with self._patience:
+            try:
+                await self._accounts.drain()
+            except Exception as error:  # noqa: BLE001  # the vault is closed in order whatever else is broken
+                defect(error)
+            await listener.empty()
+        if self._patience.cancelled_caught:
+            log.warning("stopped before everything was finished")
+
+    async def _feed_watchdog(self) -> None:
+        """From the loop, so that a loop that stands still is noticed."""
+        while True:
+            self._notifier.alive()
+            await anyio.sleep(self._notifier.watchdog / 2)
+
+    async def _heed_signals(self, *, task_status: TaskStatus[None]) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            task_status.started()
+            async for which in signals:
+                if which == signal.SIGHUP:
+                    await self._reload_and_log()
+                elif self._stopping.is_set():
+                    self._patience.cancel()  # asked twice: no more waiting
+                else:
+                    self.stop()
+
+    async def _reload_and_log(self) -> None:
+        try:
+            await self.reload()
+        except AixtivError as error:
+            log.error("config refused", reason=error.sentence)
+
+    # What can be asked about the daemon itself (ipc.dispatch.Control)
+
+    @property
+    def restart(self) -> str:
+        if sys.platform == "darwin" and os.environ.get("XPC_SERVICE_NAME") == LAUNCHD_LABEL:
+            return f"launchctl kickstart -k gui/{os.getuid()}/{LAUNCHD_LABEL}"
+        if "INVOCATION_ID" in os.environ and "SYSTEMD_EXEC_PID" in os.environ:
+            return "systemctl --user restart aixtivd"
+        return f"kill {os.getpid()}"
+
+    def hello(self, asked: requests.Hello) -> replies.Welcome:  # noqa: ARG002  # part of the conversation, not of the answer
+        return replies.Welcome(version=VERSION, protocol=PROTOCOL, ops=OPS, locked=self._vault.locked)
+
+    def status(self) -> replies.DaemonStatus:
+        vault = self._vault
+        return replies.DaemonStatus(
+            version=VERSION,
+            pid=os.getpid(),
+            started_at=int(self._started_at),
+            locked=vault.locked,
+            lock_reason=vault.lock_reason,
+            new_store=vault.new,
+            key_source=vault.key_source,
+            key_reason=vault.key_reason,
+            store=str(vault.path),
+            config=str(self._where.config),
+            socket=str(self._where.socket),
+            damaged=vault.damaged,
+            spilled=vault.spilled,
+            skews=dict(self._web.skews),
+            accounts=self._accounts.states(),
+        )
+
+    async def reload(self) -> None:
+        config = await anyio.to_thread.run_sync(read_config, self._where, self._options)
+        self._config = config
+        self._endpoint.timeout = config.refresh.timeout
+        self._accounts.reconfigure(config)
+        log.to_stderr(self._options.level or config.log)
+        log.info("reloaded")
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+
+def read_config(where: Paths, options: Options) -> Config:
+    """Blocking. A file that was named has to be there. Raises BadConfig."""
+    if options.config is not None and not options.config.exists():
+        raise BadConfig(f"there is no config file {options.config}")
+    return load(where.config)
+
+
+def _unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """What asyncio has to tell: kinds and places only, since its texts quote arguments."""
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        log.error("unhandled", exception=type(error).__name__, where=places(error))
+    else:
+        log.error("unhandled")
+
+
+def main() -> NoReturn:
+    """The command `aixtivd`."""
+    sys.exit(run(sys.argv[1:], _loop_factory()))
+
+
+def run(arguments: Sequence[str], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None) -> int:
+    """The daemon's whole life, in this thread; its exit status."""
+    options = _options(arguments)
+    log.to_stderr(options.level or "info")
+    try:
+        harden()
+        where = paths()
+        if options.config is not None:
+            where = msgspec.structs.replace(where, config=options.config.absolute())
+        config = read_config(where, options)
+        log.to_stderr(options.level or config.log)
+        # Not asyncio.Runner: callbacks of the loop start tasks in the group, and anyio has to know its loop there, too.
+        anyio.run(_serve, where, options, config, backend_options={"loop_factory": loop_factory})
+    except Exception as group:  # noqa: BLE001  # a traceback on stderr would show texts, which may quote anything
+        return _give_up(_first(group))
+    return 0
+
+
+async def _serve(where: Paths, options: Options, config: Config) -> None:
+    await App(where, options, config, SystemClock()).run()
+
+
+def _first(error: BaseException) -> BaseException:
+    """Out of the groups in which a task group raises."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _give_up(error: BaseException) -> int:
+    if not isinstance(error, AixtivError):
+        kind = type(error).__name__
+        log.error("defect", exception=kind, where=places(error))
+        error = AixtivError(f"a defect in aixtiv ({kind}); the line above says where")
+    log.error("ended", reason=error.sentence)
+    for kind, text in (("error", error.sentence), ("hint", error.hint)):
+        if text:
+            sys.stderr.write(f"aixtivd: {kind}: {text}\n")
+    return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse in the voice of the command, with its exit status for a wrong option (EX_USAGE)."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(64, f"aixtivd: error: {message}\naixtivd: hint: aixtivd --help\n")
+
+
+def _options(arguments: Sequence[str]) -> Options:
+    parser = _Parser(prog="aixtivd", description="Owns this person's OAuth2 credentials. Runs in the foreground.")
+    parser.add_argument("--version", action="version", version=f"aixtivd {VERSION}")
+    parser.add_argument("--config", type=Path, metavar="PATH", help="the config file, instead of the usual place")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="", dest="level")
+    asked = parser.parse_args(arguments)
+    return Options(config=asked.config, level=asked.level)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed; None: asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415  # optional: there is no wheel for every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,55 @@
+"""What one caller is sent: encoded, counted, and held back while the caller does not read."""
+
+import asyncio
+
+import anyio
+
+from aixtiv_protocol.codec import Inbox, encode_bare, encode_reply
+from aixtiv_protocol.replies import Reply
+from aixtiv_protocol.secret import Secret
+
+
+class Outbox:
+    """`room` is set while the caller reads fast enough: whoever makes answers waits for it after each."""
+
+    __slots__ = ("_inbox", "_left", "_transport", "_written", "room")
+
+    def __init__(self, transport: asyncio.Transport, inbox: Inbox, unread: int) -> None:
+        transport.set_write_buffer_limits(high=unread)
+        self._transport = transport
+        self._inbox = inbox  # which knows whether the caller speaks frames or lines
+        self._written = 0  # bytes given to the transport
+        self._left = 0  # bytes that had left it when last asked
+        self.room = anyio.Event()
+        self.room.set()
+
+    @property
+    def open(self) -> bool:
+        return not self._transport.is_closing()
+
+    @property
+    def full(self) -> bool:
+        return not self.room.is_set()
+
+    def send(self, answer: Reply | Secret) -> None:
+        if not self.open:
+            return
+        data = self._encoded(answer)
+        self._written += len(data)
+        self._transport.write(data)
+
+    def _encoded(self, answer: Reply | Secret) -> bytes:
+        mode = self._inbox.mode or "lines"  # whoever spoke neither may be a person
+        return encode_bare(answer, mode) if isinstance(answer, Secret) else encode_reply(answer, mode)
+
+    def hold(self) -> None:
+        self.room = anyio.Event()
+
+    def release(self) -> None:
+        self.room.set()
+
+    def moved(self) -> bool:
+        """Whether the caller has read anything since this was asked last."""
+        left = self._written - self._transport.get_write_buffer_size()
+        moved, self._left = left > self._left, left
+        return moved

@@ -1,0 +1,284 @@
+"""One caller's conversation: bytes in, requests answered in their order, bytes out, within bounds and deadlines.
+
+A Protocol class, since stream objects cost three times as much (performance.md). A token that is in memory is answered
+inside `data_received`; for anything else one task runs while there is something to answer, and ends with it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from math import inf
+from typing import cast
+
+import anyio
+from anyio.abc import TaskGroup
+
+from aixtiv_protocol.codec import Inbox, ProtocolError, decode_request
+from aixtiv_protocol.replies import End, Failure, Reply
+from aixtiv_protocol.requests import Request
+from aixtivd.access.peer import hung_up
+from aixtivd.ipc.deadline import Deadline
+from aixtivd.ipc.dispatch import Dispatch, Stream, defect
+from aixtivd.ipc.limits import Limits
+from aixtivd.ipc.outbox import Outbox
+
+STOPPING = Failure(code="busy", message="the daemon is stopping", retry=True)
+
+
+class Session(asyncio.Protocol):
+    """`gone` is called once, when the connection is. `refusal`: this caller is one too many, and is only told so."""
+
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        tasks: TaskGroup,
+        limits: Limits,
+        gone: Callable[["Session"], None],
+        refusal: Failure | None = None,
+    ) -> None:
+        self._dispatch = dispatch
+        self._tasks = tasks
+        self._limits = limits
+        self._gone = gone
+        self._refusal = refusal
+        self._inbox = Inbox()
+        self._queue: deque[Request | Failure] = deque()
+        self._scope: anyio.CancelScope | None = None  # of the task that answers, while it runs
+        self._pouring: anyio.CancelScope | None = None  # of the stream it is answering with
+        self._last: Failure | None = None  # said when everything before it is; nothing more is read
+        self._reading = True
+        self._half_closed = False  # the caller will say nothing more, but listens
+        self._finishing = False
+        self._connected = False
+        self._begun_at = 0.0  # when the message began that is not whole yet; 0: none
+        self._left_at = 0.0  # when the last Failure was said; 0: not yet
+
+    # The event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._outbox = Outbox(self._transport, self._inbox, self._limits.unread)
+        self._time = asyncio.get_running_loop().time
+        self._heard_at = self._moved_at = self._looked_at = self._time()
+        self._deadline = Deadline(asyncio.get_running_loop(), self._due, self._overdue)
+        self._deadline.check()
+        self._connected = True
+        self._rest()  # the daemon may be stopping already
+
+    def data_received(self, data: bytes) -> None:
+        if self._last is not None or self._finishing:
+            return  # read and thrown away, so that no reset overtakes the last answer
+        self._heard_at = self._time()
+        self._inbox.feed(data)
+        self._take_all()
+
+    def eof_received(self) -> bool:
+        """A half-close is not a hang-up: what is outstanding is answered first. True: the connection stays open."""
+        self._half_closed = True
+        if self._nobody_listens():
+            self._transport.abort()
+            return True
+        if self._inbox.partial and self._reading and self._last is None:
+            if self._inbox.mode == "lines":
+                self.data_received(b"\n")  # `printf '{"op":"status"}' | nc -N -U`: a last line needs no newline
+            else:
+                self._end_with(Failure(code="bad_request", message="the last message ended half-way"))
+        self._rest()
+        return True
+
+    def pause_writing(self) -> None:
+        self._outbox.hold()
+        self._moved_at = self._looked_at = self._time()
+        self._deadline.check()
+
+    def resume_writing(self) -> None:
+        self._outbox.release()
+        if self._scope is None:
+            self._read_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the reason changes nothing
+        self._deadline.cancel()
+        if self._scope is not None:
+            self._scope.cancel()  # only this caller's waiting: the work itself is the accounts'
+        self._gone(self)
+
+    # The listener calls
+
+    def finish(self) -> None:
+        """Takes no new request; what is outstanding is answered, streams are ended, then the connection is closed."""
+        self._finishing = True
+        if self._pouring is not None:
+            self._pouring.cancel()
+        self._rest()
+
+    # Requests
+
+    @property
+    def _full(self) -> bool:
+        return len(self._queue) >= self._limits.queued or self._outbox.full
+
+    def _take_all(self) -> None:
+        """Every whole request in the inbox, as far as the bounds allow; the rest waits there, and in the socket."""
+        try:
+            for body in self._inbox.bodies():
+                self._begun_at = 0.0
+                if self._refusal is not None:
+                    self._end_with(self._refusal)
+                    return
+                self._take(body)
+                if self._full:
+                    self._read(wanted=False)
+                    return
+        except ProtocolError as error:
+            self._end_with(self._dispatch.misunderstood(error))
+            return
+        self._read(wanted=True)
+        if not self._inbox.partial:
+            self._begun_at = 0.0
+        elif not self._begun_at:
+            self._begun_at = self._heard_at
+            self._deadline.check()
+
+    def _take(self, body: bytes) -> None:
+        try:
+            asked: Request | Failure = decode_request(body, self._inbox.mode or "lines")
+        except ProtocolError as error:
+            if error.fatal:
+                raise
+            asked = self._dispatch.misunderstood(error)
+        if self._scope is None:
+            answer = asked if isinstance(asked, Failure) else self._dispatch.at_once(asked)
+            if answer is not None:
+                self._outbox.send(answer)
+                return
+            self._scope = anyio.CancelScope()
+            self._tasks.start_soon(self._work, self._scope, name="session")
+        self._queue.append(asked)
+
+    def _read(self, *, wanted: bool) -> None:
+        if wanted == self._reading or self._half_closed or not self._outbox.open:
+            return
+        self._reading = wanted
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._begun_at = 0.0  # it cannot become whole while we do not read
+            self._looked_at = self._time()
+            self._transport.pause_reading()
+            self._deadline.check()
+
+    def _read_on(self) -> None:
+        """There is room again: first for what the inbox holds, then for what the socket does."""
+        if self._last is None and not self._finishing and not self._full:
+            self._take_all()
+
+    # Answers
+
+    async def _work(self, scope: anyio.CancelScope) -> None:
+        try:
+            with scope:
+                while self._queue:
+                    await self._answer(self._queue.popleft())
+                    await self._outbox.room.wait()
+                    self._read_on()
+        except Exception as error:  # noqa: BLE001  # a defect ends this conversation, not the daemon
+            defect(error)
+            self._transport.abort()
+        self._scope = None
+        self._heard_at = self._time()
+        if self._outbox.open:
+            self._rest()
+            self._deadline.check()
+
+    async def _answer(self, asked: Request | Failure) -> None:
+        answer = asked if isinstance(asked, Failure) else await self._dispatch.answer(asked)
+        if isinstance(answer, AsyncGenerator):
+            async with aclosing(answer):
+                await self._pour(answer)
+        else:
+            self._outbox.send(answer)
+
+    async def _pour(self, stream: Stream) -> None:
+        """A stream ends with End, or with a Failure."""
+        item: Reply | None = None
+        with anyio.CancelScope() as self._pouring:
+            if self._finishing:
+                self._pouring.cancel()
+            async for item in stream:
+                self._outbox.send(item)
+                await self._outbox.room.wait()
+        ended = not self._pouring.cancelled_caught
+        self._pouring = None
+        if ended and not isinstance(item, Failure):
+            self._outbox.send(End())
+        elif not ended and self._last is None:
+            self._outbox.send(STOPPING)
+
+    # The end
+
+    def _end_with(self, failure: Failure) -> None:
+        """What is outstanding is answered first; a stream, which may never end by itself, is ended for it."""
+        self._last = failure
+        if self._pouring is not None:
+            self._pouring.cancel()
+        self._rest()
+        if not self._left_at:
+            self._read(wanted=False)
+
+    def _rest(self) -> None:
+        """With nothing outstanding, ends the conversation if it is time for that."""
+        if not self._connected or self._scope is not None or not self._outbox.open:
+            return
+        if self._last is not None and not self._left_at:
+            self._left_at = self._time()
+            self._outbox.send(self._last)
+            if not self._half_closed:
+                # Closing with unread bytes in the socket would reset it, so the caller is left to close first.
+                self._transport.write_eof()
+                self._read(wanted=True)
+                self._deadline.check()
+                return
+        if self._half_closed or self._finishing:
+            self._transport.close()
+            self._moved_at = self._looked_at = self._time()
+            self._deadline.check()
+
+    # Deadlines
+
+    def _due(self) -> float:
+        if self._left_at:
+            return self._left_at + self._limits.farewell
+        if self._outbox.full or not self._outbox.open:
+            return self._looked_at + self._limits.stuck / 4
+        if self._begun_at:
+            return self._begun_at + self._limits.message
+        if self._scope is not None:
+            deaf = self._half_closed or not self._reading
+            return self._looked_at + self._limits.message if deaf else inf
+        return self._heard_at + self._limits.idle
+
+    def _overdue(self) -> None:
+        if self._left_at:
+            self._transport.abort()
+        elif self._outbox.full or not self._outbox.open:
+            self._look_for_movement()
+        elif self._begun_at:
+            self._begun_at = 0.0
+            sentence = f"a message has to be whole within {self._limits.message:g} seconds"
+            self._end_with(Failure(code="bad_request", message=sentence))
+        elif self._scope is None:
+            self._transport.close()
+        elif self._nobody_listens():
+            self._transport.abort()
+        self._looked_at = self._time()
+        self._deadline.check()
+
+    def _look_for_movement(self) -> None:
+        if self._outbox.moved():
+            self._moved_at = self._time()
+        elif self._time() - self._moved_at >= self._limits.stuck:
+            self._transport.abort()
+
+    def _nobody_listens(self) -> bool:
+        return hung_up(self._transport.get_extra_info("socket").fileno())
