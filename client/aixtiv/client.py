@@ -25,11 +25,15 @@ class Stream(Generic[R]):
         return self
 
     def __next__(self) -> R:
-        while (reply := self._connection.receive(None, skip_news=True)) is None:
-            pass
-        if isinstance(reply, replies.End):
-            raise StopIteration
-        return _expected(reply, *self._kinds)
+        try:
+            while (reply := self._connection.receive(None, skip_news=True)) is None:
+                pass
+            if isinstance(reply, replies.End):
+                raise StopIteration
+            return _expected(reply, *self._kinds)
+        except (StopIteration, failures.AixtivError):
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -58,7 +58,6 @@ class NoAnswer(NoDaemon):
     """the daemon took the request and did not answer in time"""
 
     code = "no_answer"
-    hint = "aixtiv stop"
 
 
 class Untrusted(AixtivError):

@@ -86,14 +86,14 @@ def announce(started: SignInStarted, *, opening: bool, can_paste: bool) -> None:
     if started.port and not opening:
         show.note("if that browser is on another machine, first run this on it")
         show.plain(f"\n{browser.tunnel(started.port, os.environ)}\n")
-    waiting = f"waiting at {started.redirect_uri} for up to {span(started.expires_in)}"
-    paste = "paste the address where the browser ends up, or the code it shows, then Enter (it is not shown)"
-    if not started.port:
-        show.note(paste if can_paste else f"then run `{finish(started.account)}` and paste the address it ends up at")
-    elif can_paste:
-        show.note(f"{waiting}\n        or {paste}")
-    else:
-        show.note(waiting)
+    if started.port:
+        show.note(f"waiting at {started.redirect_uri} for {span(started.expires_in)}")
+    if can_paste:
+        either = "or paste" if started.port else "paste"
+        show.note(f"{either} here its last address, or the code it shows (you will not see it)")
+    elif not started.port:
+        show.note(f"then, within {span(started.expires_in)}, hand in the browser's last address, or the code it shows")
+        show.hint(finish(started.account))
 
 
 def finish(account: str) -> str:
