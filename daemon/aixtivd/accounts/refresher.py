@@ -113,20 +113,22 @@ class Refresher:
                 break
             heapq.heappop(self._heap)
             host = self._hosts.of(entry.grant)
-            if host.paused_until > now:
-                self.plan(entry)
-            else:
-                host.queue.append(entry)
-                self._start_queued(host)
+            host.queue.append(entry)
+            self._start_queued(host)
         upcoming = [self._heap[0][0] - now] if self._heap and not self._resting else []
         if self._settling.unsaved:
             upcoming.append(_STORE_AGAIN)
         return min(upcoming, default=None)
 
     def _start_queued(self, host: Host) -> None:
-        while host.queue and host.free and not self._resting:
+        paused = host.paused_until > self._clock.steady()
+        while host.queue and (host.free or paused) and not self._resting:
             entry = host.queue.popleft()
-            if entry.refreshable and entry in self._book:
+            if entry not in self._book:
+                continue
+            if paused:
+                self.plan(entry)
+            elif entry.refreshable:
                 self._start(entry)
 
     def _start(self, entry: Entry) -> None:
