@@ -26,14 +26,20 @@ class Stream(Generic[R]):
 
     def __next__(self) -> R:
         try:
-            while (reply := self._connection.receive(None, skip_news=True)) is None:
-                pass
-            if isinstance(reply, replies.End):
-                raise StopIteration
-            return _expected(reply, *self._kinds)
-        except (StopIteration, failures.AixtivError):
+            item = self._item()
+        except failures.AixtivError:
             self.close()
             raise
+        if item is None:
+            self.close()
+            raise StopIteration
+        return item
+
+    def _item(self) -> R | None:
+        """The next item; None at the end."""
+        while (reply := self._connection.receive(None, skip_news=True)) is None:
+            pass
+        return None if isinstance(reply, replies.End) else _expected(reply, *self._kinds)
 
     def __enter__(self) -> Self:
         return self
