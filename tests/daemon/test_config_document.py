@@ -1,0 +1,66 @@
+"""docs/config.md and the config's Structs name the same keys, types and defaults."""
+
+import re
+from pathlib import Path
+
+import pytest
+from msgspec import Struct, inspect
+
+from aixtivd.config import Config, Network, ProviderConfig, RefreshConfig, VaultConfig, load
+from protocol.shapes import default_in_words, fields, in_words
+from protocol.specification import rows
+
+TEXT = (Path(__file__).parents[2] / "docs" / "config.md").read_text(encoding="utf-8")
+
+
+def section(heading: str) -> str:
+    _, found, rest = TEXT.partition(f"\n## {heading}\n")
+    assert found
+    return rest.partition("\n## ")[0]
+
+
+def described(table: type[Struct]) -> list[list[str]]:
+    def is_table(field: inspect.Field) -> bool:
+        kind = field.type.value_type if isinstance(field.type, inspect.DictType) else field.type
+        return isinstance(kind, inspect.StructType)
+
+    return [
+        [field.encode_name, in_words(field.type).replace("object of", "table of"), default_in_words(field)]
+        for field in fields(table)
+        if not is_table(field)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "table"),
+    [
+        ("The top of the file", Config),
+        ("[network]", Network),
+        ("[vault]", VaultConfig),
+        ("[refresh]", RefreshConfig),
+        ("[provider.NAME]", ProviderConfig),
+    ],
+)
+def test_every_key_is_documented_and_every_documented_key_exists(heading: str, table: type[Struct]) -> None:
+    assert [row[:3] for row in rows(section(heading), "key")] == described(table)
+
+
+def test_every_table_of_the_config_is_documented() -> None:
+    tables = [field.encode_name for field in fields(Config) if isinstance(field.type, inspect.StructType)]
+    assert re.findall(r"^## \[(\w+)(?:\.NAME)?\]$", TEXT, re.MULTILINE) == [*tables, "provider"]
+
+
+def test_every_key_source_is_explained() -> None:
+    (key,) = (field.type for field in fields(VaultConfig) if field.name == "key")
+    assert isinstance(key, inspect.LiteralType)
+    explained = re.findall(r'^\| `"(\w+)"` \|', section("[vault]"), re.MULTILINE)
+    assert {*explained, "auto"} == set(key.values)
+
+
+def test_the_example_is_a_config(folder: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    path = folder / "config.toml"
+    path.write_text(example)
+    config = load(path)
+    assert config.provider["work"].client_id == "aixtiv-cli"
+    assert config.network.no_proxy == ("id.example.org", ".internal")
