@@ -1,0 +1,113 @@
+"""The authorization server as a process, and how a blocking test talks to it; made like peers/provider.py."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from aixtiv_protocol import requests
+from aixtiv_protocol.secret import Secret
+from peers.authority.weather import Weather
+
+PATIENCE: Final = 30.0  # seconds
+
+SCOPES: Final = ("openid", "offline_access", "email", "api:read")
+
+_AUTH: Final[dict[str, Literal["none", "basic", "post"]]] = {"native": "none", "basic": "basic", "post": "post"}
+_TESTS: Final = Path(__file__).parents[2]
+
+
+class Running:
+    """A running server. Clients: `native` (public), `basic` and `post` (with `secret`)."""
+
+    def __init__(self, issuer: str, secret: str) -> None:
+        self.issuer: Final = issuer
+        self.secret: Final = secret
+
+    def login(self, account: str, *, client: str = "native", scopes: tuple[str, ...] = SCOPES) -> requests.Login:
+        """What is asked of the daemon to sign in here."""
+        secret = None if client == "native" else Secret(self.secret)
+        settings = requests.ClientSettings(
+            issuer=self.issuer, client_id=client, client_secret=secret, client_auth=_AUTH[client]
+        )
+        return requests.Login(account=account, settings=settings, scopes=scopes)
+
+    def options(self) -> tuple[str, ...]:
+        """The same, as a person types it after `aixtiv login NAME`."""
+        return ("--issuer", self.issuer, "--client-id", "native", "--scopes", " ".join(SCOPES))
+
+    def set_weather(self, *weather: Weather) -> None:
+        """For the next token requests, one each, behind what is already due."""
+        self._ask("/control/weather", msgspec.json.encode(weather))
+
+    def tell(self, **settings: float | str | bool) -> None:
+        """Changes Settings (grants.py) while the server runs; `end=True`: all that was granted is over."""
+        self._ask("/control/settings", json.dumps(settings).encode())
+
+    def release(self) -> None:
+        """Lets the requests that hang go on."""
+        self._ask("/control/release", b"")
+
+    def until(self, **counts: int) -> dict[str, Any]:
+        """Waits until the server has heard so many `refreshes`, `requests`, or so many are `hanging`. Its state."""
+        return self._ask(f"/control/state?{urllib.parse.urlencode(counts)}")
+
+    @property
+    def refreshes(self) -> int:
+        return int(self.until()["refreshes"])
+
+    @property
+    def reuses(self) -> int:
+        return int(self.until()["reuses"])
+
+    @property
+    def issued(self) -> set[str]:
+        """Every secret that passed so far."""
+        return set(self.until()["secrets"])
+
+    def active(self, token: str, client: str = "basic") -> bool:
+        """Introspection (RFC 7662). Only a token of that very client is active for it."""
+        form = {"token": token} | ({"client_id": client} if client == "native" else {})
+        request = urllib.request.Request(f"{self.issuer}/introspect", urllib.parse.urlencode(form).encode())
+        if client != "native":
+            pair = f"{client}:{urllib.parse.quote_plus(self.secret)}"
+            request.add_header("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
+        return bool(self._open(request)["active"])
+
+    def _ask(self, path: str, body: bytes | None = None) -> dict[str, Any]:
+        return self._open(urllib.request.Request(f"{self.issuer}{path}", body))
+
+    def _open(self, request: urllib.request.Request) -> dict[str, Any]:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=PATIENCE) as answer:
+            document: dict[str, Any] = json.loads(answer.read())
+            return document
+
+
+@contextmanager
+def authorization_server(*options: str) -> Iterator[Running]:
+    """A server process for the length of the block. `options`: as `python -m peers.authorization --help` lists them."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "peers.authorization", *options],
+        env=os.environ | {"PYTHONPATH": str(_TESTS)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout
+            ready = json.loads(process.stdout.readline())
+            yield Running(ready["issuer"], ready["secret"])
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
