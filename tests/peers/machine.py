@@ -3,7 +3,6 @@
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sysconfig
@@ -11,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
 from typing import Any, Final, Self
 
 from msgspec import Struct
@@ -131,24 +131,24 @@ class Machine:
         assert self.daemon, "no daemon was started"
         return self.daemon.pid
 
-    def signal(self, which: signal.Signals) -> None:
+    def signal(self, which: Signals) -> None:
         assert self.daemon, "no daemon was started"
         self.daemon.send_signal(which)
 
     def stop(self) -> int:
         """Asks the daemon to end, as a service manager does; its exit status."""
-        return self._end(signal.SIGTERM)
+        return self._end(SIGTERM)
 
     def kill(self) -> int:
         """`kill -9`; minus nine, unless the daemon had ended before."""
-        return self._end(signal.SIGKILL)
+        return self._end(SIGKILL)
 
     def ended(self) -> int:
         """Waits for a daemon that ends by itself (AIXTIVD_FAULT, a full disk); its exit status."""
         assert self.daemon, "no daemon was started"
         return self.daemon.wait(PATIENCE)
 
-    def _end(self, how: signal.Signals) -> int:
+    def _end(self, how: Signals) -> int:
         self.signal(how)
         return self.ended()
 

@@ -57,7 +57,7 @@ class Provider:
 
     def options(self) -> tuple[str, ...]:
         """The same, as a person types it after `aixtiv login NAME`."""
-        return ("--issuer", self.issuer, "--client-id", "native", "--scopes", " ".join(SCOPES))
+        return ("--issuer", self.issuer, "--client-id", "native", "--scope", " ".join(SCOPES))
 
     def wait_for(self, event: str, times: int = 1, **facts: str) -> Line:
         """The `times`-th event of that name and those facts, as soon as it happens. Raises TimeoutError."""
