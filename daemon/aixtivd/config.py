@@ -29,7 +29,7 @@ class VaultConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
 
 
 class RefreshConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
-    at_once: int = 8  # refreshes in flight over all accounts
+    at_once: int = 8  # refreshes in flight at one host
     timeout: float = 30.0  # seconds for one token request
 
 
