@@ -144,5 +144,5 @@ def _same_person(old: Grant, subject: str, who: str) -> None:
     if old.subject and old.subject != subject:
         raise SignInFailed(
             f"{old.name} belongs to {old.who or old.subject}, and {who or subject or 'somebody else'} signed in",
-            hint=f"aixtiv login {old.name} --replace, or another name: aixtiv login {old.provider}/NAME",
+            hint=f"aixtiv login {old.name} --replace",
         )

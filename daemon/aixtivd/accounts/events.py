@@ -20,7 +20,7 @@ class Events:
 
     def tell(self, name: Happening, *, account: str = "", detail: str = "", expires_at: int = 0) -> None:
         """Logs it too. Never waits: a watcher that does not read is nobody else's business."""
-        log.info(name, account=account, detail=detail)
+        log.info(name, **{key: fact for key, fact in (("account", account), ("detail", detail)) if fact})
         event = Event(event=name, at=self._clock.wall(), account=account, detail=detail, expires_at=expires_at)
         for watcher in self._watchers:
             try:

@@ -159,7 +159,7 @@ class SignIns:
             account = await self._finish(sign_in, tokens)
         except AixtivError as error:
             sign_in.fail(error)
-            return Page("Not signed in", f"{error.sentence[:1].upper()}{error.sentence[1:]}.", ok=False, command=again)
+            return Page("Not signed in", f"{error.sentence}.", ok=False, command=error.hint or again)
         sign_in.succeed(account)
         who = account.who or account.subject
         sentence = f"{sign_in.account} is signed in{f' as {who}' if who else ''}."

@@ -113,7 +113,7 @@ class Accounts:
             url=sign_in.url,
             redirect_uri=sign_in.redirect_uri,
             port=sign_in.port,
-            expires_in=int(sign_in.expires_at - self._clock.steady()),
+            expires_in=round(sign_in.expires_at - self._clock.steady()),
             joined=joined,
         )
         yield replies.SignedIn(account=await sign_in.outcome())

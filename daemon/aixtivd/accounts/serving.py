@@ -18,7 +18,7 @@ class Serving:
     def cached(self, asked: requests.Token) -> replies.AccessToken | None:
         """The hot path, without waiting: a token that is in memory and good enough, else None (then `token` says)."""
         entry = self._book.find(asked.account)
-        if entry is None or not set(asked.scopes) <= set(entry.grant.scopes):
+        if entry is None or (asked.scopes and not set(asked.scopes) <= set(entry.grant.scopes)):
             return None
         freshness = entry.freshness(self._clock, asked.min_ttl)
         if freshness is Freshness.WAIT:

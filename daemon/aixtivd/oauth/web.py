@@ -70,6 +70,16 @@ class Web:
         self._network = network
         self._opening = anyio.Lock()
         self._session: aiohttp.ClientSession | None = None
+        self._retired: list[aiohttp.ClientSession] = []
+
+    def configure(self, network: Network) -> None:
+        """Other settings for what is sent from now on. What is under way ends on the session it began on."""
+        if network == self._network:
+            return
+        self._network = network
+        if self._session is not None:
+            self._retired.append(self._session)  # it keeps no connection, so it may wait for `aclose`
+            self._session = None
 
     async def send(
         self,
@@ -107,9 +117,11 @@ class Web:
             raise progress.failure(_in_words(error)) from None
 
     async def aclose(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        sessions = [*self._retired, self._session]
+        self._retired, self._session = [], None
+        for session in sessions:
+            if session is not None:
+                await session.close()
 
     async def _read(self, response: "aiohttp.ClientResponse", progress: "_Progress") -> Answer:
         progress.status = response.status
