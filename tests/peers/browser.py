@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from msgspec import Struct
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -35,6 +36,11 @@ _FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     "--window-size=800,600",
 )
+
+
+class Traffic(Struct, frozen=True):
+    asked: list[str]  # URLs, in order
+    headers: dict[str, dict[str, str]]  # of the answer to each URL, names in lower case
 
 
 class Browser:
@@ -69,10 +75,13 @@ class Browser:
     def _gone(self, element: WebElement) -> None:
         WebDriverWait(self.driver, PATIENCE).until(staleness_of(element))
 
-    def requested(self) -> list[str]:
-        """Every URL that a page asked for since this was last called, from Chromium's own log."""
+    def traffic(self) -> "Traffic":
+        """What passed since this was last called, from Chromium's own log."""
         messages = [json.loads(line)["message"] for line in self._log("performance")]
-        return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+        asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+        answers = [m["params"]["response"] for m in messages if m["method"] == "Network.responseReceived"]
+        headers = {a["url"]: {name.lower(): value for name, value in a["headers"].items()} for a in answers}
+        return Traffic(asked=asked, headers=headers)
 
     def complaints(self) -> list[str]:
         """What the console said since this was last called: violations of a page's CSP are among it."""
@@ -105,7 +114,7 @@ def chromium() -> Iterator[Browser]:
         driver.set_page_load_timeout(PATIENCE)
         browser = Browser(driver)
         browser.open("about:blank")
-        browser.requested()  # forget what Chromium's own first page asked for
+        browser.traffic()  # forget what Chromium's own first page asked for
         yield browser
     finally:
         driver.quit()
