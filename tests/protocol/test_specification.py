@@ -1,10 +1,7 @@
 """protocol/README.md and the code say the same, byte by byte and both ways."""
 
 import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from socket import AF_UNIX, socket
 from typing import Any, get_args
 
 import msgspec
@@ -131,38 +128,6 @@ def test_the_limits_are_the_daemons() -> None:
 
 def test_the_protocols_number_is_the_codes() -> None:
     assert f"Protocol {PROTOCOL}." in specification.TEXT
-
-
-@pytest.fixture
-def daemon(folder: Path) -> Iterator[Path]:
-    """A few lines that answer one request with the codec, at a real socket."""
-    path = folder / "aixtiv.sock"
-    answers: dict[str, replies.Reply] = {
-        "full": replies.AccessToken(account="github", access_token=Secret("gho_16C7e42F")),
-        "none": replies.Failure(code="no_account", message="there is no account nobody", hint="aixtiv login nobody"),
-    }
-
-    def serve() -> None:
-        connection, _ = listening.accept()
-        with connection:
-            inbox = Inbox()
-            while not (bodies := list(inbox.bodies())):
-                inbox.feed(connection.recv(4096))
-            request = decode_request(bodies[0], inbox.mode or "lines")
-            assert isinstance(request, requests.Token)
-            if request.form == "bare":
-                connection.sendall(encode_bare(Secret("gho_16C7e42F"), "lines"))
-            else:
-                connection.sendall(encode_reply(answers["full" if request.account == "github" else "none"], "lines"))
-
-    with socket(AF_UNIX) as listening:
-        listening.bind(str(path))
-        listening.listen()
-        listening.settimeout(20)
-        server = threading.Thread(target=serve)
-        server.start()
-        yield path
-        server.join()
 
 
 def test_the_shell_example_gets_a_token(daemon: Path) -> None:

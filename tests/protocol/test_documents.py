@@ -1,0 +1,106 @@
+"""What the documents say exists: links lead somewhere, commands and their options are there, examples run."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from aixtiv.commands import COMMANDS, OLD, aixtiv
+from aixtiv.failures import AixtivError
+from peers.presence import command
+from protocol.specification import rows
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "protocol" / "README.md"], key=lambda path: path.name
+)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+_FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def anchors(document: Path) -> set[str]:
+    """As GitHub makes them of headings; a repeated one has a number behind it."""
+    found: list[str] = []
+    for heading in re.findall(r"^#+ (.+)$", _FENCED.sub("", document.read_text(encoding="utf-8")), re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found.append(f"{slug}-{found.count(slug)}" if slug in found else slug)
+    return set(found)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_within_the_project_leads_somewhere(document: Path) -> None:
+    text = _FENCED.sub("", document.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        to = document.parent / path if path else document
+        assert to.exists(), target
+        assert not anchor or anchor in anchors(to), target
+
+
+def commands_in(text: str) -> set[str]:
+    """Every `aixtiv …` in code: in back quotes, and at the beginning of a line or after `$(` in a block."""
+    inline = re.findall(r"(?<!`)`(aixtiv [^`]+)`(?!`)", _FENCED.sub("", text))
+    blocks = "\n".join(_FENCED.findall(text)).replace("\\\n", " ")
+    typed = re.findall(r"(?:^\$ |^ +\$ |\$\()(aixtiv [^)#\n]+)", blocks, re.MULTILINE)
+    return {one.strip() for one in (*inline, *typed)}
+
+
+def resolved(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command these words call, and what is left of them."""
+    found: click.Command = aixtiv
+    while isinstance(found, click.Group) and words and not words[0].startswith("-"):
+        inner = found.get_command(click.Context(found), words[0])
+        assert inner is not None, f"no command {words[0]}"
+        assert inner.name != "gone", f"no command {words[0]}"
+        found, words = inner, words[1:]
+    return found, words
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_and_option_that_is_named_exists(document: Path) -> None:
+    for line in commands_in(document.read_text(encoding="utf-8")):
+        found, rest = resolved(shlex.split(line.replace("…", ""))[1:])
+        options = {name for parameter in found.params for name in parameter.opts} | {"--help", "-h", "--version"}
+        unknown = [word for word in rest if word.startswith("-") and word.partition("=")[0] not in options]
+        assert not unknown, line
+
+
+@pytest.mark.parametrize("name", [name for section in COMMANDS.values() for name in section] + [*OLD])
+def test_every_command_is_in_the_readme_and_explains_itself(name: str) -> None:
+    assert f"aixtiv {name}" in README or f"`{name}`" in README
+    shown = CliRunner().invoke(aixtiv, [name, "--help"])
+    assert shown.exit_code == 0
+    assert "Usage: " in shown.output
+
+
+def exit_statuses(kind: type[AixtivError]) -> set[int]:
+    return {kind.exit_status}.union(*(exit_statuses(below) for below in kind.__subclasses__()))
+
+
+def test_the_readme_lists_every_exit_code() -> None:
+    listed = {int(row[0]) for row in rows(README.partition("\n## Exit codes\n")[2], "code")}
+    assert listed == {0} | exit_statuses(AixtivError)
+
+
+def test_the_readmes_way_without_the_command_gets_a_token(daemon: Path) -> None:
+    (script,) = re.findall(r"^```bash\n(.*nc .*)\n```$", README, re.MULTILINE)
+    netcat = Path(command("nc", package="netcat-openbsd"))
+    environ = {"PATH": f"{netcat.parent}:/usr/bin:/bin", "XDG_RUNTIME_DIR": str(daemon.parents[1])}
+    done = subprocess.run(["bash", "-c", script], env=environ, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("gho_16C7e42F\n", "")
+
+
+def test_the_readmes_python_gets_a_token(daemon: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,) = re.findall(r"^```python\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)
+    monkeypatch.setenv("AIXTIV_SOCKET", str(daemon))
+    names: dict[str, Any] = {}
+    exec(source, names)
+    assert names["token"] == "gho_16C7e42F"
