@@ -79,12 +79,15 @@ class Held:
 
 
 class House:
-    def __init__(self, folder: Path, clock: FakeClock, config: Config) -> None:
+    """`real`: refreshes go over HTTP to a real server, instead of to the script."""
+
+    def __init__(self, folder: Path, clock: FakeClock, config: Config, *, real: bool) -> None:
         self.clock = clock
         self.script = Script()
         self.vault = Vault(folder / "state", config.vault, clock)
-        web = Web(Network())
-        self.accounts = Accounts(self.vault, cast("Endpoint", self.script), web, config, clock)
+        self.web = Web(Network())
+        endpoint = Endpoint(self.web, clock) if real else cast("Endpoint", self.script)
+        self.accounts = Accounts(self.vault, endpoint, self.web, config, clock)
 
     async def adopt(self, name: str, *, lifetime: int = 3600, host: str = "one", **quirks: object) -> Grant:
         """Signs an account in, without the browser."""
@@ -128,10 +131,10 @@ class House:
 
 
 @asynccontextmanager
-async def opened(folder: Path, clock: FakeClock, **config: object) -> AsyncIterator[House]:
+async def opened(folder: Path, clock: FakeClock, *, real: bool = False, **config: object) -> AsyncIterator[House]:
     """Opened, running, and stopped in order; a second one in the same folder is a restart."""
     settings = Config(vault=VaultConfig(key="file"), **config)  # type: ignore[arg-type]  # a test's own words
-    built = House(folder, clock, settings)
+    built = House(folder, clock, settings, real=real)
     await built.vault.open()
     try:
         async with anyio.create_task_group() as tasks:
@@ -141,7 +144,10 @@ async def opened(folder: Path, clock: FakeClock, **config: object) -> AsyncItera
             tasks.cancel_scope.cancel()
     finally:
         await built.vault.aclose()
+        await built.web.aclose()
 
 
 class Opener(Protocol):
-    def __call__(self, clock: FakeClock | None = None, **config: object) -> AbstractAsyncContextManager[House]: ...
+    def __call__(
+        self, clock: FakeClock | None = None, *, real: bool = False, **config: object
+    ) -> AbstractAsyncContextManager[House]: ...

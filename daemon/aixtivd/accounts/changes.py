@@ -1,6 +1,9 @@
 """What a person changes about an account: signed in, signed out, an API key stored or removed."""
 
 import secrets
+from typing import Final
+
+import anyio
 
 from aixtiv_protocol import replies
 from aixtiv_protocol.secret import Secret
@@ -12,13 +15,16 @@ from aixtivd.accounts.login import SignIn
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.settling import Settling
 from aixtivd.clock import Clock
-from aixtivd.errors import Locked, NoAccount, SignInFailed
+from aixtivd.errors import AixtivError, Locked, NoAccount, SignInFailed
 from aixtivd.oauth import outcomes
+from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.identity import ask_userinfo, check_sign_in
 from aixtivd.oauth.web import Web
 from aixtivd.vault.journal import Stale
 from aixtivd.vault.vault import Vault
+
+_GIVE_BACK: Final = 5.0  # seconds for revoking what a refused sign-in was granted: its person waits for the page
 
 
 class Changes:
@@ -45,7 +51,18 @@ class Changes:
         self._clock = clock
 
     async def sign_in(self, sign_in: SignIn, tokens: outcomes.Tokens) -> replies.Account:
-        """Checks who signed in, and makes the grant durable before it is served (D10)."""
+        """Checks who signed in, and makes the grant durable before it is served (D10).
+
+        What was granted to a sign-in that is then refused is given back.
+        """
+        try:
+            return await self._signed_in(sign_in, tokens)
+        except AixtivError:
+            with anyio.move_on_after(_GIVE_BACK):
+                await self._revoke(sign_in.client, tokens.refresh_token, tokens.access_token)
+            raise
+
+    async def _signed_in(self, sign_in: SignIn, tokens: outcomes.Tokens) -> replies.Account:
         client, name = sign_in.client, sign_in.account
         subject, who = await self._who(sign_in, tokens)
         if self._book.closed:
@@ -72,7 +89,8 @@ class Changes:
         try:
             while entry.flying:
                 await entry.changed.wait()
-            note = await self._revoke(entry.grant)
+            grant = entry.grant
+            note = await self._revoke(grant.client, grant.refresh_token, grant.access_token)
             await self._vault.journal.delete(entry.grant.id)
         finally:
             entry.leaving = False
@@ -123,15 +141,13 @@ class Changes:
         entry.announce()
         return entry.described(self._clock, default=new.name == self._book.default)
 
-    async def _revoke(self, grant: Grant) -> str:
+    async def _revoke(self, client: Client | None, refresh_token: Secret | None, access_token: Secret | None) -> str:
         """The refresh token first: with it most providers end the whole grant (RFC 7009 §2.1)."""
-        if grant.client is None:
-            return ""
         note = ""
-        if grant.refresh_token:
-            note = await self._endpoint.revoke(grant.client, grant.refresh_token, "refresh_token")
-        if grant.access_token and not note:
-            note = await self._endpoint.revoke(grant.client, grant.access_token, "access_token")
+        if client and refresh_token:
+            note = await self._endpoint.revoke(client, refresh_token, "refresh_token")
+        if client and access_token and not note:
+            note = await self._endpoint.revoke(client, access_token, "access_token")
         return note
 
 

@@ -49,6 +49,7 @@ class SignIn:
         self.expires_at = 0.0  # steady
         self.used = False  # a code has been taken to the token endpoint
         self.done = anyio.Event()
+        self.gone = anyio.Event()  # its listener is closed, too
         self.result: replies.Account | None = None
         self.failure: AixtivError | None = None
 
@@ -80,12 +81,17 @@ class SignIns:
         self._open: dict[str, SignIn] = {}
 
     def of(self, account: str) -> SignIn | None:
-        return self._open.get(account)
+        """The one that waits for its person; None where there is none."""
+        sign_in = self._open.get(account)
+        return sign_in if sign_in and not sign_in.done.is_set() else None
 
     async def begin(self, sign_in: SignIn, port: int) -> None:
         """Opens the callback listener, where the redirect URI is a loopback one, and leaves it to a task of its own."""
+        before = self._open.get(sign_in.account)
         self._open[sign_in.account] = sign_in
         sign_in.expires_at = self._clock.steady() + LIFE
+        if before is not None:
+            await before.gone.wait()  # it may still hold the port while its last page is written
         listening = anyio.Event()
         self._work.start(self._attend, sign_in, port, listening)
         await listening.wait()
@@ -126,6 +132,7 @@ class SignIns:
         finally:
             if self._open.get(sign_in.account) is sign_in:
                 del self._open[sign_in.account]
+            sign_in.gone.set()
             listening.set()
 
     def _address(self, sign_in: SignIn, redirect_uri: str, port: int) -> None:
@@ -199,7 +206,7 @@ class SignIns:
                 assert_never(outcome)
 
     def _for_pasted(self, account: str, response: Response) -> SignIn:
-        candidates = list(self._open.values())
+        candidates = [sign_in for sign_in in self._open.values() if not sign_in.done.is_set()]
         if account:
             candidates = [sign_in for sign_in in candidates if sign_in.account == account]
         if not candidates:

@@ -12,13 +12,17 @@ _KNOWN = frozenset({"code", "state", "iss", "error", "error_description"})
 
 
 class Response(Struct, frozen=True, kw_only=True):
-    """Either `code` or `error` is there. `state` is empty only for a pasted lone code."""
+    """Either `code` or `error` is there. `state` is empty only for a pasted lone code.
+
+    `shown`: a page showed the code for copying, so that there is no address that could have held `iss`.
+    """
 
     code: Secret | None = None
     state: str = ""
     iss: str = ""
     error: str = ""
     error_description: str = ""
+    shown: bool = False
 
 
 def parse_query(query: str) -> Response:
@@ -47,7 +51,7 @@ def parse_pasted(text: Secret) -> Response:
     code, _, state = pasted.partition("#")
     if not code or "://" in pasted:
         raise SignInFailed("that address holds no code")
-    return Response(code=Secret(code), state=state)
+    return Response(code=Secret(code), state=state, shown=True)
 
 
 def _query_of(pasted: str) -> str:

@@ -13,7 +13,9 @@ from peers.house import House, Opener, opened
 def house(folder: Path) -> Opener:
     """`async with house() as h`; a second one in the same test is a restart."""
 
-    def open_house(clock: FakeClock | None = None, **config: object) -> AbstractAsyncContextManager[House]:
-        return opened(folder, clock or FakeClock(), **config)
+    def open_house(
+        clock: FakeClock | None = None, *, real: bool = False, **config: object
+    ) -> AbstractAsyncContextManager[House]:
+        return opened(folder, clock or FakeClock(), real=real, **config)
 
     return open_house
