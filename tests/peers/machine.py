@@ -231,7 +231,9 @@ class Machine:
         """What the daemon says of that account. There must be one."""
         reply = self.ask(requests.Accounts())
         assert isinstance(reply, replies.AccountList), reply
-        return next(account for account in reply.accounts if account.name == name)
+        found = [account for account in reply.accounts if account.name == name]
+        assert found, f"there is no account {name}"
+        return found[0]
 
 
 class Conversation:
