@@ -156,7 +156,9 @@ class SignIns:
     async def _redeem(self, sign_in: SignIn, response: Response) -> Page:
         """Takes one authorization response; what is shown for it is written only after the grant is on disk."""
         again = f"aixtiv login {sign_in.account}"
-        if response.state and not same_state(response.state, sign_in.state):
+        # Who copied a lone code from a page vouches for it, and PKCE binds it to this sign-in.
+        vouched = response.shown and not response.state
+        if not vouched and not same_state(response.state, sign_in.state):
             return Page("Not this sign-in", "This answer belongs to another sign-in.", ok=False, command=again)
         if sign_in.used or sign_in.done.is_set():
             return Page("Already answered", "This sign-in has had its answer.", ok=False, command="aixtiv status")
@@ -175,9 +177,7 @@ class SignIns:
     async def _exchange(self, sign_in: SignIn, response: Response) -> outcomes.Tokens:
         again = f"aixtiv login {sign_in.account}"
         client = sign_in.client
-        if (
-            response.state
-        ):  # a pasted lone code has neither state nor issuer; PKCE binds it to this sign-in all the same
+        if not response.shown:
             check_issuer(client, response.iss)
         if response.error:
             said = f": {response.error_description}" if response.error_description else ""
@@ -212,7 +212,7 @@ class SignIns:
         if not candidates:
             which = f"no sign-in to {account}" if account else "no sign-in"
             raise NoAccount(f"{which} is open; one stays open for ten minutes", hint="aixtiv login")
-        if response.state:
+        if response.state or not response.shown:
             matching = [one for one in candidates if same_state(response.state, one.state)]
             if not matching:
                 raise SignInFailed(

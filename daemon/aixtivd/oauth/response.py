@@ -35,10 +35,16 @@ def parse_query(query: str) -> Response:
     fields = dict(said)
     if len(fields) != len(said):
         raise SignInFailed("that answer of the provider says something twice")
-    code = fields.pop("code", "")
+    code = fields.get("code", "")
     if bool(code) == bool(fields.get("error")):
         raise SignInFailed("that answer of the provider holds no code")
-    return Response(code=Secret(code) if code else None, **fields)
+    return Response(
+        code=Secret(code) if code else None,
+        state=fields.get("state", ""),
+        iss=fields.get("iss", ""),
+        error=fields.get("error", ""),
+        error_description=fields.get("error_description", ""),
+    )
 
 
 def parse_pasted(text: Secret) -> Response:
