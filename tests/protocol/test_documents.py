@@ -104,3 +104,20 @@ def test_the_readmes_python_gets_a_token(daemon: Path, monkeypatch: pytest.Monke
     names: dict[str, Any] = {}
     exec(source, names)
     assert names["token"] == "gho_16C7e42F"
+
+
+def test_every_test_and_file_that_the_security_promises_name_exists() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    tests = {
+        name for path in (ROOT / "tests").rglob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert named <= tests, named - tests
+    for path in re.findall(r"`([\w/]+(?:\.py|/))`", text):
+        assert (ROOT / path).exists() or (ROOT / "daemon" / "aixtivd" / path).exists(), path
+
+
+def test_the_security_promises_are_numbered_lines_without_a_gap() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    numbers = [int(number) for number in re.findall(r"^(\d+)\. ", text, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
