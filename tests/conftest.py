@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The machine may be busy, so no example has a deadline of its own: pytest's timeout is the guard.
+settings.register_profile("aixtiv", deadline=None, print_blob=True)
+settings.load_profile("aixtiv")
 
 
 @pytest.fixture
