@@ -27,8 +27,7 @@ def run(words: list[str], answered: bytes = b"") -> int:
         # Python would complain once more at exit, on a stdout that nobody reads.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return failures.BROKEN_PIPE
-    except (KeyboardInterrupt, click.Abort, EOFError):
-        show.plain("")
+    except (KeyboardInterrupt, click.Abort):  # click has ended the line on which ^C stands
         return failures.INTERRUPTED
     return status
 

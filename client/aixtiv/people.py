@@ -53,14 +53,14 @@ def identity(account: Account) -> None:
 
 
 def table(accounts: tuple[Account, ...]) -> None:
-    from rich.table import Table  # noqa: PLC0415  # heavy: see show.console
+    from rich.table import Table  # noqa: PLC0415  # heavy: see show.draw
 
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for title in ("account", "state", "who", "token"):
         grid.add_column(title, overflow="fold")
     for account in accounts:
         grid.add_row(_name(account), _state(account), clean(account.who or account.subject), until(account.expires_at))
-    show.console().print(grid)
+    show.draw(grid)
 
 
 def status(daemon: DaemonStatus) -> None:
@@ -107,7 +107,7 @@ def _skews(skews: dict[str, float]) -> list[str]:
 
 
 def _accounts_at_length(accounts: tuple[Account, ...]) -> None:
-    from rich.table import Table  # noqa: PLC0415  # heavy: see show.console
+    from rich.table import Table  # noqa: PLC0415  # heavy: see show.draw
 
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
@@ -119,7 +119,7 @@ def _accounts_at_length(accounts: tuple[Account, ...]) -> None:
             grid.add_row("", "", clean(account.problem))
         if account.hint:
             grid.add_row("", "", _styled(account.hint, "bold"))
-    show.console().print(grid)
+    show.draw(grid)
 
 
 def _prospect(account: Account) -> str:
@@ -142,7 +142,7 @@ def _state(account: Account) -> "Text":
 
 
 def _styled(text: str, style: str) -> "Text":
-    from rich.text import Text  # noqa: PLC0415  # heavy: see show.console
+    from rich.text import Text  # noqa: PLC0415  # heavy: see show.draw
 
     return Text(clean(text), style=style)
 

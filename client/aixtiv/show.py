@@ -4,7 +4,9 @@ The voice is age's: `aixtiv: error: …` and `aixtiv: hint: …`, lower case, no
 """
 
 import os
+import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING, TextIO
 
 import msgspec
@@ -16,24 +18,24 @@ from aixtiv_protocol.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import Console
+    from rich.table import Table
 
-_RED, _YELLOW, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+_RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 
 def error(failure: AixtivError) -> None:
-    _say(f"{_painted('error:', _RED)} {clean(failure.sentence)}")
+    _say("error:", _RED, _fitted(clean(failure.sentence), "aixtiv: error: "))
     if failure.hint:
         hint(failure.hint)
 
 
 def hint(command: str) -> None:
-    _say(f"{_painted('hint:', _YELLOW)} {clean(command)}")
+    _say("hint:", _YELLOW, clean(command))
 
 
 def note(text: str) -> None:
     """What the person should know and no program needs."""
-    _say(clean(text))
+    _write(sys.stderr, f"aixtiv: {_fitted(clean(text), 'aixtiv: ')}")
 
 
 def plain(text: str) -> None:
@@ -41,12 +43,24 @@ def plain(text: str) -> None:
     _write(sys.stderr, clean(text))
 
 
-def _say(text: str) -> None:
-    _write(sys.stderr, f"aixtiv: {text}")
+def _say(kind: str, colour: str, text: str) -> None:
+    marked = f"{colour}{kind}{_PLAIN}" if colourful(sys.stderr) else kind
+    _write(sys.stderr, f"aixtiv: {marked} {text}")
 
 
-def _painted(text: str, colour: str) -> str:
-    return f"{colour}{text}{_PLAIN}" if colourful(sys.stderr) else text
+def _fitted(text: str, before: str) -> str:
+    """Broken between words where a terminal would break within them; `before` stands on the first line already."""
+    if not sys.stderr.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    lines: list[str] = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip(" 0123456789.")) or 2)  # an item's number hangs out
+        lead = before if not lines else ""
+        lines.append(
+            textwrap.fill(lead + line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        )
+    return "\n".join(lines).removeprefix(before)
 
 
 def colourful(stream: TextIO) -> bool:
@@ -81,32 +95,33 @@ def _plain(value: object) -> object:
     return None if isinstance(value, Secret) else value
 
 
-def console() -> "Console":
-    """rich on stdout: colours and the width of the terminal, or neither in a pipe."""
+def draw(table: "Table") -> None:
+    """On stdout: colours and the width of the terminal, or neither in a pipe."""
     from rich.console import Console  # noqa: PLC0415  # heavy: only where a person looks at more than a line
 
     terminal = sys.stdout.isatty()
-    return Console(
+    console = Console(
         highlight=False,
-        markup=False,
-        emoji=False,
-        soft_wrap=not terminal,
         width=None if terminal else 1000,
         color_system="auto" if colourful(sys.stdout) else None,
     )
+    with console.capture() as drawn:
+        console.print(table)
+    for line in drawn.get().splitlines():
+        _write(sys.stdout, line if terminal else line.rstrip())
 
 
 def pairs(rows: "Iterable[tuple[str, str]]") -> None:
     """Names and what they are, one a line; long values wrap under their own column."""
-    from rich.table import Table  # noqa: PLC0415  # heavy: see console
-    from rich.text import Text  # noqa: PLC0415  # heavy: see console
+    from rich.table import Table  # noqa: PLC0415  # heavy: see draw
+    from rich.text import Text  # noqa: PLC0415  # heavy: see draw
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, Text(clean(value)))
-    console().print(table)
+    draw(table)
 
 
 def short(path: str) -> str:

@@ -21,6 +21,30 @@ json = click.option("--json", "as_json", is_flag=True, help="For programs: one J
 _no_start = click.option("--no-start", is_flag=True, help="Do not start the daemon (or set AIXTIV_NO_START).")
 
 
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5, and 8.3 will do
+    """A number within bounds, refused in our own words; click's own help of a range reads like algebra."""
+
+    def __init__(self, name: str, most: int, *, whole: bool = False) -> None:
+        self.name = name
+        self._most = most
+        self._kind = int if whole else float
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = self._kind(str(value))
+        except ValueError:
+            number = -1
+        if not 0 <= number <= self._most:
+            kind = "whole number" if self._kind is int else "number"
+            self.fail(f"expected a {kind} from 0 to {self._most}", param, ctx)
+        return number
+
+
+WAIT: Final = Number("seconds", 3600)
+LIFE: Final = Number("seconds", 1_000_000_000, whole=True)
+PORT: Final = Number("port", 65_535, whole=True)
+
+
 def common(function: F) -> F:
     return json(_no_start(function))
 

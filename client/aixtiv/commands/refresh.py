@@ -8,7 +8,7 @@ from aixtiv.commands import options
 
 @click.command("refresh")
 @options.account
-@click.option("--wait", type=click.FloatRange(0, 3600), default=30.0, help="Seconds to wait for it (30).")
+@click.option("--wait", type=options.WAIT, default=30.0, help="Seconds to wait for it (30).")
 @options.common
 def refresh(account: str, wait: float, as_json: bool, no_start: bool) -> None:
     """Refresh now, whatever the token's age.

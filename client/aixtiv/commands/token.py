@@ -8,8 +8,8 @@ from aixtiv.commands import options
 
 @click.command("token")
 @options.account
-@click.option("--min-ttl", type=click.IntRange(0, 1_000_000_000), default=0, help="Seconds of life it must still have.")
-@click.option("--wait", type=click.FloatRange(0, 3600), default=30.0, help="Seconds to wait for a refresh (30).")
+@click.option("--min-ttl", type=options.LIFE, default=0, help="Seconds of life it must still have.")
+@click.option("--wait", type=options.WAIT, default=30.0, help="Seconds to wait for a refresh (30).")
 @click.option("--scope", "scopes", multiple=True, help="A scope it must have. Can be repeated.")
 @options.common
 def token(account: str, min_ttl: int, wait: float, scopes: tuple[str, ...], as_json: bool, no_start: bool) -> None:

@@ -28,4 +28,6 @@ def _the_one(accounts: tuple[Account, ...], name: str) -> Account:
             return account
     if name:
         raise NoAccount(f"no account is called {name}", hint=f"aixtiv login {name}")
+    if not accounts:
+        raise NoAccount("nobody has signed in to anything yet", hint="aixtiv login NAME")
     raise NoAccount("no account was named, and there is no default", hint="aixtiv accounts")
