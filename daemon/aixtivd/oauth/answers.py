@@ -90,7 +90,7 @@ def _sort_tokens(document: dict[str, object], quirks: Quirks, host: str) -> Outc
         return TryAgain(reason=f"{host} answered with an access token that cannot be one", maybe_spent=True)
     kind = document.get("token_type")
     if isinstance(kind, str) and kind.lower() != "bearer":
-        return Refused(reason=f"{host} gave a token of the type {_printable(kind)[:40]}, only Bearer can be used")
+        return Refused(reason=f"{host} gave a token of the type {shown(kind)[:40]}, only Bearer can be used")
     tokens = Tokens(
         access_token=Secret(access),
         expires_in=_lifetime(document.get("expires_in")),
@@ -136,7 +136,7 @@ def in_words(code: str, description: object, uri: object, secrets: Iterable[Secr
     for secret in secrets:
         if secret:
             words = words.replace(secret.reveal(), "…")
-    return _printable(words)[:_SHOWN].rstrip(" .")
+    return shown(words).rstrip(" .")
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float:
@@ -188,5 +188,6 @@ def _secret(value: object) -> Secret | None:
     return Secret(value) if isinstance(value, str) and value else None
 
 
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+def shown(text: str) -> str:
+    """A provider's own words, fit for a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:_SHOWN]

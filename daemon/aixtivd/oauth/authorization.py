@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterable
 
 from aixtiv_protocol.secret import Secret
-from aixtivd.errors import Misconfigured, SignInFailed
+from aixtivd.errors import SignInFailed
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.web import check_url
 
@@ -38,18 +38,15 @@ def authorization_url(
     }
     if "openid" in scopes:
         extra["nonce"] = nonce
-    try:
-        url: str = prepare_grant_uri(
-            client.authorization_endpoint,
-            client.client_id,
-            "code",
-            redirect_uri=redirect_uri,
-            scope=" ".join(scopes),
-            state=state,
-            **(_parameters(client, scopes) | extra),
-        )
-    except ValueError:  # authlib's, for a query it would have to guess at
-        raise Misconfigured(f"the authorization endpoint of {client.provider} has a query that is not one") from None
+    url: str = prepare_grant_uri(
+        client.authorization_endpoint,
+        client.client_id,
+        "code",
+        redirect_uri=redirect_uri,
+        scope=" ".join(scopes),
+        state=state,
+        **(_parameters(client, scopes) | extra),
+    )
     return url
 
 

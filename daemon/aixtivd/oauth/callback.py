@@ -86,14 +86,17 @@ class CallbackListener:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        """A page that is due is still written, for a moment: the owner leaves as soon as `answer` has done its work."""
+    ) -> None:
+        """A page that is due is still written, for a moment: the owner leaves as soon as `answer` has done its work.
+
+        The owner's own error is not shown to the task group, which would wrap it into a group of errors.
+        """
         with anyio.move_on_after(PARTING, shield=True):
             while self._due:
                 self._idle = anyio.Event()
                 await self._idle.wait()
         self._scope.cancel()
-        return await self._closing.__aexit__(kind, error, trace)
+        await self._closing.aclose()
 
     def _bind(self) -> list[socket.socket]:
         for port in self._ports or (0,) * TRIES:
@@ -127,9 +130,9 @@ class CallbackListener:
             with anyio.fail_after(READ_LIMIT):
                 head = await BufferedByteReceiveStream(stream).receive_until(b"\r\n\r\n", HEAD_CAP)
         except anyio.DelimiterNotFound:
-            return await _write(stream, 431, Page("Too large", "That request is too large for aixtiv.", ok=False))
-        except (TimeoutError, anyio.IncompleteRead, anyio.EndOfStream):
-            return None
+            head = b" " * (HEAD_CAP + 1)
+        except (TimeoutError, anyio.IncompleteRead):
+            return
         self._due += 1
         try:
             status, page = await self._reply(head)
@@ -139,6 +142,8 @@ class CallbackListener:
             self._idle.set()
 
     async def _reply(self, head: bytes) -> tuple[int, Page]:
+        if len(head) > HEAD_CAP:  # `receive_until` notices only what comes in more than one piece
+            return 431, Page("Too large", "That request is too large for aixtiv.", ok=False)
         method, target, hosts = _parse(head)
         path, _, query = target.partition("?")
         if not method:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from aixtiv_protocol.secret import Secret
 from aixtivd.errors import SignInFailed
+from aixtivd.oauth.answers import shown
 
 _LONGEST = 16 * 1024  # characters; real ones have a few hundred
 _KNOWN = frozenset({"code", "state", "iss", "error", "error_description"})
@@ -42,8 +43,8 @@ def parse_query(query: str) -> Response:
         code=Secret(code) if code else None,
         state=fields.get("state", ""),
         iss=fields.get("iss", ""),
-        error=fields.get("error", ""),
-        error_description=fields.get("error_description", ""),
+        error=shown(fields.get("error", "")),
+        error_description=shown(fields.get("error_description", "")),
     )
 
 
