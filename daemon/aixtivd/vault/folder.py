@@ -5,6 +5,7 @@ import os
 import shlex
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -101,6 +102,21 @@ def make_private(path: Path) -> int:
     """Opens a new file that is 0600 from its first byte whatever the umask; one left half-made is begun again."""
     path.unlink(missing_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def write_whole(path: Path, write: Callable[[int], None]) -> None:
+    """A private file with what `write` writes into its descriptor: durable, or not there at all. Raises OSError."""
+    half_made = path.with_name(path.name + ".new")
+    held = make_private(half_made)
+    try:
+        write(held)
+        sync(held)
+    except OSError:
+        half_made.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(held)
+    settle(half_made, path)
 
 
 def settle(half_made: Path, path: Path) -> None:

@@ -88,7 +88,7 @@ class Slot:
         entry = len(body).to_bytes(_LENGTH, "big") + body
         if self._end + len(entry) > SIZE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-        _write_whole(self._held, entry, self._end)
+        _write_all(self._held, entry, self._end)
         folder.sync(self._held)
         self._end += len(entry)
         self._note(row)
@@ -96,7 +96,7 @@ class Slot:
     def clear(self) -> None:
         """Empties the slot, whose rows are in the store. Raises OSError: it may still hold them."""
         assert self._held is not None
-        _write_whole(self._held, bytes(self._end), 0)
+        _write_all(self._held, bytes(self._end), 0)
         folder.sync(self._held)
         self._end = 0
         self.rows = {}
@@ -119,27 +119,18 @@ def holds_rows(path: Path) -> bool:
 
 def reserve(path: Path) -> None:
     """Makes the file with its whole space taken, so that writing into it needs none. Blocking. Raises OSError."""
-    half_made = path.with_name(path.name + ".new")
-    held = folder.make_private(half_made)
-    try:
-        _fill(held, 0)
-    except OSError:
-        half_made.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(held)
-    folder.settle(half_made, path)
+    folder.write_whole(path, lambda held: _fill(held, 0))
 
 
 def _fill(held: int, start: int) -> None:
     """Zeroes really written: on some file systems the first write into a mere reservation still needs new blocks."""
     if hasattr(os, "posix_fallocate"):  # not on macOS
         os.posix_fallocate(held, 0, SIZE)
-    _write_whole(held, bytes(SIZE - start), start)
+    _write_all(held, bytes(SIZE - start), start)
     folder.sync(held)
 
 
-def _write_whole(held: int, data: bytes, at: int) -> None:
+def _write_all(held: int, data: bytes, at: int) -> None:
     while data:
         written = os.pwrite(held, data, at)
         data, at = data[written:], at + written

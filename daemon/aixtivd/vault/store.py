@@ -62,9 +62,9 @@ def create(path: Path, meta: Meta) -> None:
     half_made = path.with_name(path.name + ".new")
     try:
         os.close(folder.make_private(half_made))
-        with closing(sqlite3.connect(_uri(half_made, "mode=rw"), uri=True, isolation_level=None)) as db:
+        with closing(_connect(half_made, "mode=rw")) as db:
             db.execute("PRAGMA journal_mode = MEMORY")
-            migrate(db)
+            migrate(db, MIGRATIONS)
             db.execute("INSERT INTO meta VALUES (1, ?, ?, ?, ?)", (meta.store, meta.source, meta.reason, meta.wrapped))
             for pragma in _PRAGMAS:
                 db.execute(f"PRAGMA {pragma}")  # leaves the file marked as WAL
@@ -90,7 +90,7 @@ def examine(path: Path) -> Meta:
     Raises StoreFailed: not a store of ours, of a newer format, damaged.
     """
     try:
-        with closing(sqlite3.connect(_uri(path, _traceless(path)), uri=True, isolation_level=None)) as db:
+        with closing(_connect(path, _traceless(path))) as db:
             db.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared index file is made for the WAL
             _check_format(db, path)
             row = db.execute("SELECT store, source, reason, wrapped FROM meta").fetchone()
@@ -131,7 +131,7 @@ def _check_format(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def migrate(db: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:
+def migrate(db: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...]) -> None:
     """Brings a store up to date, each step one transaction."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     for number, statements in enumerate(migrations[version:], version + 1):
@@ -178,8 +178,7 @@ class Store:
     @classmethod
     async def open(cls, path: Path, first: Callable[[sqlite3.Connection], None]) -> "Store":
         """Opens for writing, migrates, and does `first`. Raises StoreFailed."""
-        uri = _uri(path, "mode=rw")  # never makes a file
-        line = _Line(lambda: sqlite3.connect(uri, uri=True, isolation_level=None), iter_chunk_size=64)
+        line = _Line(lambda: _connect(path, "mode=rw"), iter_chunk_size=64)  # that mode never makes a file
         try:
             await line
             await line.carry_out(_prepare)
@@ -215,12 +214,14 @@ def _prepare(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA {pragma}")
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version < len(MIGRATIONS):
-        migrate(db)
+        migrate(db, MIGRATIONS)
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _uri(path: Path, how: str) -> str:
-    return f"file:{quote(str(path))}?{how}"
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    db = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, isolation_level=None)
+    db.text_factory = lambda text: text.decode(errors="replace")  # one row of nonsense must not hide the others
+    return db
 
 
 # Of SQLite's primary result codes: the sentence, and the next command ({file} and {folder} as a shell wants them).

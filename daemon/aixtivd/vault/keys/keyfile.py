@@ -51,17 +51,15 @@ class KeyFile(Struct, frozen=True, tag="file", tag_field="source"):
 
 
 def _write(path: Path, material: bytes) -> None:
-    half_made = path.with_name(path.name + ".new")
     try:
-        held = folder.make_private(half_made)
-        try:
-            os.write(held, material)
-            folder.sync(held)
-        finally:
-            os.close(held)
-        folder.settle(half_made, path)
+        folder.write_whole(path, lambda held: _write_all(held, material))
     except OSError as error:
         raise KeyFailed(
             f"the key file {path} cannot be written: {folder.reason(error)}",
             hint=f"df -h {shlex.quote(str(path.parent))}",
         ) from None
+
+
+def _write_all(held: int, material: bytes) -> None:
+    """A short write shows when the key is read back."""
+    os.write(held, material)
