@@ -1,15 +1,11 @@
 """What stands opposite aixtiv in the demo: npm's oidc-provider where Node runs it, else the project's own server."""
 
 import json
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Final, Protocol
-from urllib.parse import urlencode
+from typing import Final, Protocol
 
+from peers.authority.process import Running, authorization_server
 from peers.presence import OIDC, why_no_oidc_provider
 from peers.provider import SCOPES, Provider, started
 
@@ -65,54 +61,36 @@ class RealServer:
 class OwnServer:
     """tests/peers/authorization.py as a process."""
 
-    def __init__(self, issuer: str, why: str) -> None:
+    def __init__(self, running: Running, why: str) -> None:
         self.name: Final = f"the project's own test server ({why})"
-        self.issuer: Final = issuer
-        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self.issuer: Final = running.issuer
+        self._running = running
 
     @property
     def refreshes(self) -> int:
-        return int(self._get("/control/state")["refreshes"])
+        return self._running.refreshes
 
     @property
     def reuses(self) -> int:
-        return int(self._get("/control/state")["reuses"])
+        return self._running.reuses
 
     @property
     def issued(self) -> set[str]:
-        return set(self._get("/control/state")["secrets"])
+        return self._running.issued
 
     def active(self, token: str) -> bool:
-        form = urlencode({"token": token, "client_id": "native"}).encode()
-        with self._direct.open(f"{self.issuer}/introspect", form, timeout=30) as answer:
-            return bool(json.load(answer)["active"])
-
-    def _get(self, path: str) -> Any:
-        with self._direct.open(f"{self.issuer}{path}", timeout=30) as answer:
-            return json.load(answer)
+        return self._running.active(token, client="native")
 
 
 @contextmanager
 def server() -> Iterator[Server]:
     """For the length of the block. Public client `native`, scopes as in peers.provider.SCOPES."""
     if why := why_no_oidc_provider():
-        with _own(why) as own:
-            yield own
+        with authorization_server("--access-ttl", str(LIFE)) as running:
+            yield OwnServer(running, why)
     else:
         with started(accessToken=LIFE) as provider:
             yield RealServer(provider)
-
-
-@contextmanager
-def _own(why: str) -> Iterator[Server]:
-    command = [sys.executable, "-m", "peers.authorization", "--access-ttl", str(LIFE)]
-    tests = Path(__file__).parent.parent
-    with subprocess.Popen(command, cwd=tests, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            yield OwnServer(json.loads(process.stdout.readline())["issuer"], why)
-        finally:
-            process.terminate()
 
 
 def options(issuer: str) -> tuple[str, ...]:

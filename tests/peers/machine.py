@@ -164,7 +164,7 @@ class Machine:
 
     # ---- the command
 
-    def run(self, *arguments: str, stdin: str = "", timeout: float = PATIENCE, **environ: str) -> Ran:
+    def run(self, *arguments: str, stdin: str = "", **environ: str) -> Ran:
         """`aixtiv ARGUMENTS`, to its end."""
         ran = subprocess.run(
             [SCRIPTS / "aixtiv", *arguments],
@@ -173,7 +173,7 @@ class Machine:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=PATIENCE,
             check=False,
         )
         return Ran(ran.stdout, ran.stderr, ran.returncode)
