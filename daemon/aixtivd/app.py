@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -42,6 +43,7 @@ LAUNCHD_LABEL = "io.github.aixtiv.aixtivd"
 class Options(msgspec.Struct, frozen=True):
     config: Path | None = None  # None: the usual place, where there need not be a file
     level: str = ""  # of the log; empty: as the config says
+    check: bool = False  # only says whether the config is right
 
 
 class App:
@@ -57,6 +59,7 @@ class App:
         self._endpoint = Endpoint(self._web, clock, config.refresh.timeout)
         self._accounts = Accounts(self._vault, self._endpoint, self._web, config, clock)
         self._notifier = Notifier(os.environ, os.getpid())
+        self._address: Address | None = None
         self._stopping = anyio.Event()
         self._patience = anyio.CancelScope()  # of an orderly stop
 
@@ -71,8 +74,7 @@ class App:
                 await self._wind_down(listener)
             finally:
                 with anyio.CancelScope(shield=True):
-                    await self._vault.aclose()
-                    await self._web.aclose()
+                    await self._close()
             tasks.cancel_scope.cancel()
         log.info("stopped")
 
@@ -83,9 +85,10 @@ class App:
         await tasks.start(self._accounts.run)
         if not self._vault.locked:
             await self._accounts.start()
-        address: Address = taken_over(handed) if handed else await anyio.to_thread.run_sync(claim, self._where.socket)
+        found = partial(taken_over, handed) if handed else partial(claim, self._where.socket)
+        self._address = address = await anyio.to_thread.run_sync(found)
         self._where = msgspec.structs.replace(self._where, socket=address.path)
-        listener = Listener(address, Dispatch(self._accounts, self), tasks, Limits())
+        listener = Listener(address.socket, Dispatch(self._accounts, self), tasks, Limits())
         listener.start()
         if self._notifier.watchdog:
             tasks.start_soon(self._feed_watchdog)
@@ -102,6 +105,7 @@ class App:
         log.info("stopping")
         self._notifier.stopping(seconds)
         listener.close()
+        await self._give_up_address()
         listener.finish()
         self._patience.deadline = anyio.current_time() + seconds
         with self._patience:
@@ -112,6 +116,16 @@ class App:
             await listener.empty()
         if self._patience.cancelled_caught:
             log.warning("stopped before everything was finished")
+
+    async def _close(self) -> None:
+        await self._give_up_address()
+        await self._vault.aclose()
+        await self._web.aclose()
+
+    async def _give_up_address(self) -> None:
+        address, self._address = self._address, None
+        if address is not None:
+            await anyio.to_thread.run_sync(address.give_up)
 
     async def _feed_watchdog(self) -> None:
         """From the loop, so that a loop that stands still is noticed."""
@@ -173,6 +187,7 @@ class App:
         config = await anyio.to_thread.run_sync(read_config, self._where, self._options)
         self._config = config
         self._endpoint.timeout = config.refresh.timeout
+        self._web.configure(config.network)
         self._accounts.reconfigure(config)
         log.to_stderr(self._options.level or config.log)
         log.info("reloaded")
@@ -211,7 +226,11 @@ def run(arguments: Sequence[str], loop_factory: Callable[[], asyncio.AbstractEve
         where = paths()
         if options.config is not None:
             where = msgspec.structs.replace(where, config=options.config.absolute())
+        if options.check:
+            sys.stdout.write(f"{where.config}\n")
         config = read_config(where, options)
+        if options.check:
+            return 0
         log.to_stderr(options.level or config.log)
         # Not asyncio.Runner: callbacks of the loop start tasks in the group, and anyio has to know its loop there, too.
         anyio.run(_serve, where, options, config, backend_options={"loop_factory": loop_factory})
@@ -255,8 +274,11 @@ def _options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--version", action="version", version=f"aixtivd {VERSION}")
     parser.add_argument("--config", type=Path, metavar="PATH", help="the config file, instead of the usual place")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="", dest="level")
+    parser.add_argument(
+        "--check-config", action="store_true", dest="check", help="say whether the config is right, and end"
+    )
     asked = parser.parse_args(arguments)
-    return Options(config=asked.config, level=asked.level)
+    return Options(config=asked.config, level=asked.level, check=asked.check)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -26,7 +26,7 @@ class Address(Struct, frozen=True):
     inode: tuple[int, int] | None  # device and number of what we bound ourselves; None: it is the service manager's
 
     def give_up(self) -> None:
-        """Closes, and removes the path if we made it and it is still ours."""
+        """Closes, and removes the path if we made it and it is still ours. Blocks for moments."""
         if self.inode is not None:
             with contextlib.suppress(FileNotFoundError):
                 if _inode(self.path) == self.inode:

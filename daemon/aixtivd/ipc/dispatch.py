@@ -6,6 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Protocol, assert_never, cast, get_args
 
+from aixtiv_protocol import VERSION
 from aixtiv_protocol.codec import ProtocolError
 from aixtiv_protocol.replies import DaemonStatus, Done, Failure, Reply, Welcome
 from aixtiv_protocol.requests import (
@@ -91,8 +92,9 @@ class Dispatch:
 
     def misunderstood(self, error: ProtocolError) -> Failure:
         """For a request of a newer command, how to get a newer daemon."""
-        newer = "does not know" in str(error)
-        return Failure(code=error.code, message=str(error), hint=self._control.restart if newer else "")
+        newer = str(error).startswith("this daemon does not know")
+        sentence = str(error).replace("this daemon", f"aixtivd {VERSION}", 1)
+        return Failure(code=error.code, message=sentence, hint=self._control.restart if newer else "")
 
     async def _ask(self, request: Request) -> Answer:  # noqa: C901, PLR0911, PLR0912  # one case a request: a table
         accounts, control = self._accounts, self._control

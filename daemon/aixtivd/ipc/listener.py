@@ -10,7 +10,6 @@ from anyio.abc import TaskGroup
 from aixtiv_protocol.replies import Failure
 from aixtivd import log
 from aixtivd.access.peer import allowed, peer_of
-from aixtivd.ipc.address import Address
 from aixtivd.ipc.dispatch import Dispatch
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.session import Session
@@ -27,8 +26,8 @@ class Listener:
     be asked for before a transport reads. It costs 18 µs a connection.
     """
 
-    def __init__(self, address: Address, dispatch: Dispatch, tasks: TaskGroup, limits: Limits) -> None:
-        self._address = address
+    def __init__(self, listening: socket.socket, dispatch: Dispatch, tasks: TaskGroup, limits: Limits) -> None:
+        self._socket = listening
         self._dispatch = dispatch
         self._tasks = tasks
         self._limits = limits
@@ -40,18 +39,17 @@ class Listener:
 
     def start(self) -> None:
         self._open = True
-        self._address.socket.settimeout(0)
+        self._socket.settimeout(0)
         self._accept_when_ready()
 
     def close(self) -> None:
-        """Accepts nobody more. The conversations go on."""
+        """Accepts nobody more. The conversations go on, and the socket stays its owner's."""
         if not self._open:
             return
         self._open = False
-        self._loop.remove_reader(self._address.socket.fileno())
+        self._loop.remove_reader(self._socket.fileno())
         if self._retry is not None:
             self._retry.cancel()
-        self._address.give_up()
 
     def finish(self) -> None:
         """Ends every conversation, each as soon as what is outstanding in it is answered."""
@@ -66,12 +64,12 @@ class Listener:
 
     def _accept_when_ready(self) -> None:
         self._retry = None
-        self._loop.add_reader(self._address.socket.fileno(), self._accept)
+        self._loop.add_reader(self._socket.fileno(), self._accept)
 
     def _accept(self) -> None:
         for _ in range(_AT_ONE_GO):
             try:
-                connection, _path = self._address.socket.accept()
+                connection, _path = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -83,7 +81,7 @@ class Listener:
         """Callers wait in the kernel's queue meanwhile; whatever ends gives back what is missing."""
         sentence = "out of file descriptors or memory" if error.errno in _EXHAUSTED else "cannot accept"
         log.error("accepting pauses", reason=sentence, errno=error.errno or 0, callers=len(self._sessions))
-        self._loop.remove_reader(self._address.socket.fileno())
+        self._loop.remove_reader(self._socket.fileno())
         self._retry = self._loop.call_later(self._limits.starved, self._accept_when_ready)
 
     def _admit(self, connection: socket.socket) -> None:

@@ -85,6 +85,8 @@ class Session(asyncio.Protocol):
             else:
                 self._end_with(Failure(code="bad_request", message="the last message ended half-way"))
         self._rest()
+        self._looked_at = self._time()
+        self._deadline.check()  # from now on a hang-up has to be looked for
         return True
 
     def pause_writing(self) -> None:

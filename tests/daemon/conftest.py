@@ -1,0 +1,13 @@
+"""The daemon's tests: whatever blocks the loop inside the daemon's code fails the test."""
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """Blocking disk, socket, lock and sleep calls raise BlockingError where a loop runs and `aixtivd` called."""
+    with blockbuster_ctx("aixtivd"):
+        yield

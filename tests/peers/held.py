@@ -1,0 +1,189 @@
+"""Accounts whose answers a test holds back and lets go, and the socket in front of them, in this process."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self, cast
+
+import anyio
+import anyio.lowlevel
+from anyio._core._eventloop import set_current_async_library
+
+from aixtiv_protocol import VERSION, codec, replies, requests
+from aixtiv_protocol.secret import Secret
+from aixtivd.accounts.service import Accounts
+from aixtivd.ipc.address import BACKLOG
+from aixtivd.ipc.dispatch import OPS, Dispatch
+from aixtivd.ipc.limits import Limits
+from aixtivd.ipc.listener import Listener
+
+PATIENCE = 10.0  # seconds for anything that should happen at once, on a machine that may be busy
+
+
+def access_token(name: str) -> replies.AccessToken:
+    return replies.AccessToken(account=name, access_token=Secret(f"token-of-{name}"))
+
+
+class Held:
+    """A token of `fresh` is in memory; one of `slow…` comes when `let_go` is called; `broken` is a defect."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []  # accounts whose token was waited for, as they come
+        self.cancelled: list[str] = []
+        self.events: anyio.Event = anyio.Event()  # set whenever one of the lists has grown
+        self.go = anyio.Event()
+        self.told = asyncio.Queue[replies.Event]()  # what `watch` hands on
+        self.watchers = 0
+        self.failure: Exception | None = None  # that `watch` ends with
+
+    def cached(self, asked: requests.Token) -> replies.AccessToken | None:
+        return access_token(asked.account) if asked.account == "fresh" else None
+
+    async def token(self, asked: requests.Token) -> replies.AccessToken:
+        if cached := self.cached(asked):
+            return cached
+        self._note(self.asked, asked.account)
+        if asked.account == "broken":
+            raise TypeError("a text that quotes hunter2")
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self._note(self.cancelled, asked.account)
+            raise
+        return access_token(asked.account)
+
+    def accounts(self) -> replies.AccountList:
+        big = replies.Account(name="big", provider="x" * 30_000, kind="oauth", state="fresh")
+        return replies.AccountList(accounts=(big,))
+
+    async def watch(self) -> AsyncIterator[replies.Event]:
+        self.watchers += 1
+        self.events.set()
+        try:
+            while True:
+                event = await self.told.get()
+                if event.event == "locked" and self.failure:
+                    raise self.failure
+                yield event
+        finally:
+            self.watchers -= 1
+            self.events.set()
+
+    async def lock(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    def let_go(self) -> None:
+        self.go.set()
+
+    async def until_asked(self, *names: str) -> None:
+        await self.until(lambda: self.asked == list(names))
+
+    async def until(self, reached: Any) -> None:
+        with anyio.fail_after(PATIENCE):
+            while not reached():
+                await self.events.wait()
+                self.events = anyio.Event()
+
+    def _note(self, where: list[str], name: str) -> None:
+        where.append(name)
+        self.events.set()
+
+
+class Controls:
+    """The part of the daemon that `hello`, `status`, `reload` and `stop` reach."""
+
+    restart = "restart it"
+
+    def __init__(self) -> None:
+        self.stopped = anyio.Event()
+
+    def hello(self, asked: requests.Hello) -> replies.Welcome:
+        return replies.Welcome(version=VERSION, protocol=1, ops=OPS)
+
+    def status(self) -> replies.DaemonStatus:
+        return replies.DaemonStatus(version=VERSION, pid=1, started_at=1, locked=False)
+
+    async def reload(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+class Side:
+    """The daemon's side of the socket, as a test sees it."""
+
+    def __init__(self, path: Path, accounts: Held, controls: Controls, listener: Listener) -> None:
+        self.path = path
+        self.accounts = accounts
+        self.controls = controls
+        self.listener = listener
+
+    async def caller(self) -> "Caller":
+        reader, writer = await asyncio.open_unix_connection(str(self.path))
+        return Caller(reader, writer)
+
+
+@asynccontextmanager
+async def serving(folder: Path, limits: Limits | None = None) -> AsyncIterator[Side]:
+    """A real listener with real sessions and dispatch; at the end every conversation is over."""
+    set_current_async_library("asyncio")  # anyio.run does it for the daemon: callbacks start tasks
+    path = folder / "s.sock"
+    accounts, controls = Held(), Controls()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen(BACKLOG)
+        async with anyio.create_task_group() as tasks:
+            dispatch = Dispatch(cast("Accounts", accounts), controls)
+            listener = Listener(listening, dispatch, tasks, limits or Limits())
+            listener.start()
+            yield Side(path, accounts, controls, listener)
+            listener.close()
+            accounts.let_go()
+            listener.finish()
+            with anyio.fail_after(PATIENCE):
+                await listener.empty()
+            tasks.cancel_scope.cancel()
+
+
+class Caller:
+    """One connection, and what is said on it: requests, or any bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self._inbox = codec.Inbox()
+        self._bodies: list[bytes] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.close()
+
+    def say(self, *asked: requests.Request) -> None:
+        self.writer.write(b"".join(codec.encode_request(request) for request in asked))
+
+    def write(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def hear(self) -> replies.Reply | Secret:
+        """The next reply in frames. Raises EOFError where the daemon has closed."""
+        with anyio.fail_after(PATIENCE):
+            while not self._bodies:
+                if not (data := await self.reader.read(65536)):
+                    raise EOFError
+                self._inbox.feed(data)
+                self._bodies += self._inbox.bodies()
+        return codec.decode_reply(self._bodies.pop(0))
+
+    async def line(self) -> str:
+        with anyio.fail_after(PATIENCE):
+            return (await self.reader.readline()).decode()
+
+    async def rest(self) -> bytes:
+        """All bytes until the daemon closes."""
+        with anyio.fail_after(PATIENCE):
+            return await self.reader.read()
