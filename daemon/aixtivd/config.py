@@ -4,7 +4,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -76,7 +76,7 @@ def load(path: Path) -> Config:
     try:
         config = msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
-        raise BadConfig(f"{path}: {_in_words(str(error))}") from None
+        raise BadConfig(f"{path}: {_in_words(str(error), tables)}") from None
     _check(config, path)
     return config
 
@@ -85,14 +85,42 @@ def _reason(error: Exception) -> str:
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "it is not UTF-8"
 
 
-def _in_words(sentence: str) -> str:
-    """msgspec's sentence with the key in front, as TOML writes it: `network.proxy: expected str, got int`."""
+def _in_words(sentence: str, tables: dict[str, Any]) -> str:
+    """msgspec's sentence with the key in front, as TOML writes it: `network.proxy: expected str, got int`.
+
+    Never the value: it may be a secret in the wrong place.
+    """
     what, _, path = sentence.partition(" - at `$")
-    where = path.rstrip("`").lstrip(".").replace("[...]", "")
+    path = path.rstrip("`").lstrip(".").replace("[...]", "[]")  # "[]": of a dict, some value
+    where = path
+    if path.startswith("provider[]"):
+        where = path.replace("[]", f".{_wrong_provider(tables)}", 1).replace("[]", "")
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
         key = f"{where}.{unknown[1]}" if where else unknown[1]
         return f"unknown key {key}"
+    if what.startswith("Invalid enum value"):
+        return f"{where}: expected one of {_choices(path)}"
     return f"{where or 'the file'}: {what[:1].lower()}{what[1:]}"
+
+
+def _wrong_provider(tables: dict[str, Any]) -> str:
+    """The first `[provider.NAME]` that is none: msgspec's path leaves a dict's keys out."""
+    for name, table in tables["provider"].items():
+        try:
+            msgspec.convert(table, ProviderConfig)
+        except msgspec.ValidationError:
+            return str(name)
+    return "NAME"
+
+
+def _choices(path: str) -> str:
+    """The values that a key can have, quoted as TOML does."""
+    kind: Any = Config
+    for part in path.split("."):
+        kind = get_type_hints(kind)[part.removesuffix("[]").replace("-", "_")]
+        if part.endswith("[]"):
+            kind = get_args(kind)[-1]
+    return ", ".join(f'"{value}"' for value in get_args(kind))
 
 
 def _check(config: Config, path: Path) -> None:
