@@ -1,6 +1,7 @@
 """Who signed in: the ID token checked in full (OpenID Connect Core §3.1.3.7), and the userinfo answer (§5.3)."""
 
 import re
+import warnings
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -190,8 +191,6 @@ def _fitting(published: list[object], header: _Header) -> "list[Key]":
 
 def _secret_key(secret: Secret) -> "list[Key]":
     """Core §10.1: the UTF-8 octets of the client secret."""
-    import warnings  # noqa: PLC0415 - with joserfc
-
     from joserfc.jwk import OctKey  # noqa: PLC0415 - heavy: loads when first needed
 
     with warnings.catch_warnings(action="ignore"):  # joserfc warns of short ones; the provider chose it, not we
@@ -203,7 +202,8 @@ def _claims(id_token: Secret, key: "Key", algorithm: str) -> dict[str, object] |
     from joserfc.errors import JoseError  # noqa: PLC0415 - heavy: loads when first needed
 
     try:
-        return jwt.decode(id_token.reveal(), key, algorithms=[algorithm]).claims
+        with warnings.catch_warnings(action="ignore"):  # joserfc calls `EdDSA` deprecated: RFC 9864 has a new name
+            return jwt.decode(id_token.reveal(), key, algorithms=[algorithm]).claims
     except (JoseError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
