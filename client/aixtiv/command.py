@@ -18,18 +18,16 @@ def run(words: list[str], answered: bytes = b"") -> int:
     """The exit status. `answered`: what the daemon already said to the fast lane, so that it is not asked twice."""
     try:
         _heed(answered)
-        status = _obey(words)
-        sys.stdout.flush()
+        return _obey(words)
+    except failures.Unread as unread:
+        # Python would complain once more at exit, when it flushes what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return unread.exit_status
     except failures.AixtivError as failure:
         show.error(failure)
         return failure.exit_status
-    except BrokenPipeError:
-        # Python would complain once more at exit, on a stdout that nobody reads.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return failures.BROKEN_PIPE
     except (KeyboardInterrupt, click.Abort):  # click has ended the line on which ^C stands
         return failures.INTERRUPTED
-    return status
 
 
 def _heed(answered: bytes) -> None:

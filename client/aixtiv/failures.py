@@ -43,6 +43,13 @@ class Usage(AixtivError):
     exit_status = USAGE
 
 
+class Unread(AixtivError):
+    """whoever read the output has gone"""
+
+    code = "unread"
+    exit_status = BROKEN_PIPE
+
+
 class NoDaemon(AixtivError):
     """the daemon cannot be asked"""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
-from aixtiv.failures import AixtivError
+from aixtiv.failures import AixtivError, Unread
 from aixtiv.words import clean
 from aixtiv_protocol.secret import Secret
 
@@ -78,8 +78,11 @@ def as_json(data: object) -> None:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    stream.write(text + "\n")
-    stream.flush()
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        raise Unread from None
 
 
 def shape(reply: msgspec.Struct) -> dict[str, object]:

@@ -90,7 +90,7 @@ def announce(started: SignInStarted, *, opening: bool, can_paste: bool) -> None:
         show.note(f"waiting at {started.redirect_uri} for {span(started.expires_in)}")
     if can_paste:
         either = "or paste" if started.port else "paste"
-        show.note(f"{either} here its last address, or the code it shows (you will not see it)")
+        show.note(f"{either} its last address, or the code it shows (it stays hidden)")
     elif not started.port:
         show.note(f"then, within {span(started.expires_in)}, hand in the browser's last address, or the code it shows")
         show.hint(finish(started.account))

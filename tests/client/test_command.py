@@ -1,0 +1,228 @@
+"""The whole command on its edges: pipes that close, foreign text, streams, and the daemon's words passed on."""
+
+import os
+import subprocess
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+import msgspec
+import pytest
+
+from aixtiv.commands import COMMANDS, OLD, aixtiv
+from aixtiv_protocol import VERSION, replies, requests
+from aixtiv_protocol.secret import Secret
+from peers.scripted import Said, Script, ScriptedDaemon
+
+AIXTIV = f"{sysconfig.get_path('scripts')}/aixtiv"
+ACCOUNT = replies.Account(name="work", provider="work", kind="oauth", state="fresh", default=True)
+
+
+def run(folder: Path, *words: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "HOME": str(folder),
+        "AIXTIV_SOCKET": str(folder / "aixtiv/aixtiv.sock"),
+        "AIXTIV_NO_START": "1",
+        "PYTHONUTF8": "1",
+    }
+    return subprocess.run(
+        [AIXTIV, *words],
+        env=environment | environ,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def saying(*said: Said) -> Script:
+    return lambda request: said
+
+
+def all_commands(group: click.Group = aixtiv, path: str = "") -> Iterable[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in [*group.list_commands(context), *(OLD if group is aixtiv else ())]:
+        command = group.get_command(context, name)
+        assert command, name
+        if isinstance(command, click.Group):
+            yield from all_commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+@pytest.mark.parametrize(("name", "command"), list(all_commands()))
+def test_every_command_has_json_and_help_for_each_option(name: str, command: click.Command) -> None:
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert "--json" in [word for option in options for word in option.opts], name
+    assert [option.name for option in options if not option.help and not option.hidden] == []
+    assert command.help
+
+
+def test_every_command_of_the_table_can_be_loaded() -> None:
+    names = {name.split()[0] for name, _ in all_commands()}
+    assert names == {name for section in COMMANDS.values() for name in section} | set(OLD)
+
+
+def test_no_option_takes_a_secret_as_its_value() -> None:
+    """Arguments stand in the process list."""
+    for name, command in all_commands():
+        for option in command.params:
+            words = " ".join(option.opts)
+            if any(word in words for word in ("secret", "key", "passphrase", "password")):
+                assert isinstance(option, click.Option), name
+                assert option.is_flag, name
+
+
+def test_a_reader_that_has_gone_is_no_traceback(folder: Path) -> None:
+    with ScriptedDaemon(folder, saying(replies.AccountList(accounts=(ACCOUNT,)))) as daemon:
+        reader, writer = os.pipe()
+        os.close(reader)
+        environ = {"HOME": str(folder), "AIXTIV_SOCKET": str(daemon.path)}
+        command = [AIXTIV, "accounts", "--json"]
+        ran = subprocess.run(command, env=environ, stdout=writer, stderr=subprocess.PIPE, timeout=30, check=False)
+        os.close(writer)
+    assert (ran.stderr, ran.returncode) == (b"", 141)
+
+
+def test_a_providers_words_cannot_drive_the_terminal(folder: Path) -> None:
+    failure = replies.Failure(code="refused", message="\x1b]0;owned\x07 said no", hint="aixtiv \x1b[2Jlogin")
+    with ScriptedDaemon(folder, saying(failure)):
+        ran = run(folder, "refresh")
+    assert "\x1b" not in ran.stderr
+    assert "said no" in ran.stderr
+
+
+def test_json_is_one_line_with_every_field_and_nothing_beside_it(folder: Path) -> None:
+    with ScriptedDaemon(folder, saying(replies.LoggedOut(account="work", note="no revocation endpoint"))):
+        ran = run(folder, "logout", "work", "--json")
+    assert ran.stdout == '{"account":"work","revoked":false,"note":"no revocation endpoint"}\n'
+    assert ran.stderr == ""
+
+
+def test_events_come_as_they_happen_and_end_with_the_daemon(folder: Path) -> None:
+    def script(request: requests.Request) -> Iterable[Said]:
+        yield replies.Event(event="refreshed", at=1.0, account="work", expires_at=2)
+        yield replies.Event(event="sign-in-needed", at=2.0, account="work", detail="the grant is over")
+        raise EOFError
+
+    with ScriptedDaemon(folder, script):
+        ran = run(folder, "watch", "--json")
+    assert ran.stdout.splitlines() == [
+        '{"event":"refreshed","at":1.0,"account":"work","detail":"","expires_at":2}',
+        '{"event":"sign-in-needed","at":2.0,"account":"work","detail":"the grant is over","expires_at":0}',
+    ]
+    assert ran.stderr.startswith("aixtiv: error: the daemon ended the conversation")
+    assert ran.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("active", "id_token", "state", "code"),
+    [
+        (True, "valid", "fresh", 0),
+        (None, "", "static", 0),
+        (False, "", "fresh", 3),
+        (None, "invalid", "fresh", 3),
+        (None, "", "quarantined", 3),
+    ],
+)
+def test_the_exit_status_of_verify_is_the_verdict(
+    folder: Path, active: bool | None, id_token: replies.Verdict, state: replies.State, code: int
+) -> None:
+    account = replies.Account(name="work", provider="work", kind="oauth", state=state)
+    with ScriptedDaemon(folder, saying(replies.Verified(account=account, active=active, id_token=id_token))):
+        assert run(folder, "verify").returncode == code
+        assert run(folder, "verify", "--json").returncode == code
+
+
+def test_a_state_that_only_a_newer_daemon_knows_is_shown_as_it_is(folder: Path) -> None:
+    account = {"re": "account", "name": "a", "provider": "p", "kind": "token", "state": "moony"}
+    news = msgspec.msgpack.encode({"re": "accounts", "accounts": [account]})
+    with ScriptedDaemon(folder, saying(len(news).to_bytes(4, "big") + news)):
+        ran = run(folder, "accounts")
+    assert "moony" in ran.stdout
+    assert ran.returncode == 0
+
+
+def test_what_login_is_told_reaches_the_daemon(folder: Path) -> None:
+    words = "login company --provider p --issuer https://i --client-id c --client-secret --client-auth post"
+    more = "--authorization-endpoint https://a --token-endpoint https://t --redirect-uri http://localhost:1/cb"
+    last = "--scope one --scope two,three --port 4000 --replace -n --json"
+    started = replies.SignInStarted(account="company", url="https://x/", redirect_uri="http://localhost:1/cb")
+    with ScriptedDaemon(folder, saying(started)) as daemon:
+        ran = run(folder, *f"{words} {more} {last}".split(), stdin="made-up-secret\n")
+    assert daemon.asked == [
+        requests.Login(
+            account="company",
+            provider="p",
+            settings=requests.ClientSettings(
+                issuer="https://i",
+                client_id="c",
+                client_secret=Secret("made-up-secret"),
+                client_auth="post",
+                authorization_endpoint="https://a",
+                token_endpoint="https://t",
+                redirect_uri="http://localhost:1/cb",
+            ),
+            scopes=("one", "two", "three"),
+            port=4000,
+            replace=True,
+        )
+    ]
+    assert ran.returncode == 0
+    assert ran.stdout.startswith('{"account":"company","url":"https://x/"')
+
+
+def test_the_old_name_means_what_it_meant(folder: Path) -> None:
+    started = replies.SignInStarted(account="anthropic", url="https://x/", redirect_uri="http://localhost:3000/")
+    with ScriptedDaemon(folder, saying(started)) as daemon:
+        words = ["auth:oauth2-login", "-p", "github", "-s", "repo user", "-n"]
+        assert run(folder, *words, GITHUB_OAUTH_CLIENT_ID="mine").returncode == 0
+    (asked,) = daemon.asked
+    assert isinstance(asked, requests.Login)
+    assert (asked.account, asked.scopes) == ("github", ("repo", "user"))
+    assert asked.settings == requests.ClientSettings(
+        client_id="mine", redirect_uri="http://localhost:3000/oauth/callback"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "environ", "asked"),
+    [
+        ([], "http://l/?code=c&state=s\n", {"AIXTIV_ACCOUNT": "other"}, ("http://l/?code=c&state=s", "")),
+        ([], "code#state\n", {}, ("code#state", "")),
+        ([], "lone\n", {"AIXTIV_ACCOUNT": "other"}, ("lone", "other")),
+        (["work"], "lone\n", {"AIXTIV_ACCOUNT": "other"}, ("lone", "work")),
+        (["http://l/?code=c"], "", {}, ("http://l/?code=c", "")),
+        (["work", "code#state"], "", {}, ("code#state", "work")),
+    ],
+)
+def test_what_is_pasted_and_for_which_account(
+    folder: Path, words: list[str], stdin: str, environ: dict[str, str], asked: tuple[str, str]
+) -> None:
+    with ScriptedDaemon(folder, saying(replies.SignedIn(account=ACCOUNT))) as daemon:
+        assert run(folder, "callback", *words, stdin=stdin, **environ).returncode == 0
+    assert daemon.asked == [requests.Callback(pasted=Secret(asked[0]), account=asked[1])]
+
+
+def test_a_clock_that_is_off_is_shown_and_one_that_is_nearly_right_is_not(folder: Path) -> None:
+    skews = {"id.example.org": -75.0, "good.example.org": 1.2}
+    status = replies.DaemonStatus(version=VERSION, pid=1, started_at=1, locked=False, skews=skews, damaged=2, spilled=1)
+    with ScriptedDaemon(folder, saying(status)):
+        shown = run(folder, "status").stdout
+    assert "clock    id.example.org is 75 seconds behind this machine" in shown
+    assert "good.example.org" not in shown
+    assert "2 records fail their seal" in shown
+    assert "1 grants wait for room" in shown
+
+
+def test_stopping_an_older_daemon_works_though_it_cannot_say_who_it_is(folder: Path) -> None:
+    def script(request: requests.Request) -> Iterable[Said]:
+        if isinstance(request, requests.Stop):
+            return (replies.Done(),)
+        return (replies.Failure(code="bad_request", message="no"),)
+
+    with ScriptedDaemon(folder, script):
+        ran = run(folder, "stop")
+    assert (ran.stdout, ran.returncode) == ("stopped\n", 0)
