@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,3 +19,13 @@ def folder() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="aix-", dir="/tmp"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the daemon wrote, under a failure of a test that had one on its machine."""
+    report = yield
+    log = getattr(getattr(item, "funcargs", {}).get("machine"), "log", "")
+    if report.failed and log:
+        report.sections.append(("the daemon's log", log))
+    return report
