@@ -1,5 +1,6 @@
 """The whole command: click's words in, one result and one exit status out, every failure in one voice."""
 
+import io
 import os
 import sys
 from typing import Final
@@ -16,6 +17,8 @@ _EXTRA: Final = "unexpected extra argument"
 
 def run(words: list[str], answered: bytes = b"") -> int:
     """The exit status. `answered`: what the daemon already said to the fast lane, so that it is not asked twice."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name from elsewhere in a locale that lacks its letters
     try:
         _heed(answered)
         return _obey(words)

@@ -29,8 +29,15 @@ _KEPT_PREFIXES = ("XDG_", "LC_", "AIXTIVD_")
 
 def start(path: str, say: Callable[[str], None]) -> None:
     """Returns when the socket at `path` answers. Raises NoDaemon with the daemon's own sentence where there is one."""
-    until = time.monotonic() + PATIENCE
     state = Path(platformdirs.user_state_dir("aixtiv"))
+    try:
+        _start(path, state, say, time.monotonic() + PATIENCE)
+    except OSError as error:
+        where = error.filename or state
+        raise NoDaemon(f"the daemon cannot be started: {where}: {error.strerror or error}") from None
+
+
+def _start(path: str, state: Path, say: Callable[[str], None], until: float) -> None:
     _make_private(state)
     with _only_one(state / "start.lock", until):
         if _answers(path):  # another command was faster

@@ -206,6 +206,13 @@ def test_what_is_pasted_and_for_which_account(
     assert daemon.asked == [requests.Callback(pasted=Secret(asked[0]), account=asked[1])]
 
 
+def test_a_locale_that_lacks_the_letters_is_no_traceback(folder: Path) -> None:
+    account = replies.Account(name="work", provider="work", kind="oauth", state="fresh", who="ådå")
+    with ScriptedDaemon(folder, saying(replies.AccountList(accounts=(account,)))):
+        ran = run(folder, "accounts", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    assert (ran.returncode, "\\xe5d\\xe5" in ran.stdout) == (0, True)
+
+
 def test_a_clock_that_is_off_is_shown_and_one_that_is_nearly_right_is_not(folder: Path) -> None:
     skews = {"id.example.org": -75.0, "good.example.org": 1.2}
     status = replies.DaemonStatus(version=VERSION, pid=1, started_at=1, locked=False, skews=skews, damaged=2, spilled=1)

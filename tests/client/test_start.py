@@ -187,6 +187,12 @@ def test_on_a_mac_launchd_is_asked(home: Home, monkeypatch: pytest.MonkeyPatch) 
     assert start.how() == f"launchctl kickstart gui/{os.getuid()}/{start.LABEL}"
 
 
+def test_a_state_folder_that_cannot_be_is_a_sentence(home: Home) -> None:
+    (home.folder / ".local").touch()
+    with pytest.raises(failures.NoDaemon, match=r"the daemon cannot be started: .*/\.local/state"):
+        start.start(home.socket, print)
+
+
 def test_a_command_that_gets_no_turn_gives_up(folder: Path) -> None:
     lock = folder / "start.lock"
     with (
