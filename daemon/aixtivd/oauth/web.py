@@ -5,6 +5,7 @@ redirects are not followed.
 """
 
 import ipaddress
+import os
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -223,7 +224,8 @@ def _in_words(error: Exception) -> str:  # noqa: PLR0911 - a table
         case aiohttp.ClientConnectorSSLError():
             return "cannot be reached: TLS fails"
         case aiohttp.ClientConnectorError():
-            return f"cannot be reached: {error.os_error.strerror or 'no connection'}"
+            number = error.os_error.errno  # none where several addresses were tried
+            return f"cannot be reached: {os.strerror(number).lower() if number else 'no connection'}"
         case aiohttp.ClientResponseError() | ValueError():
             return "answered with something that is not HTTP"
         case _:
