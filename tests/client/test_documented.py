@@ -1,0 +1,51 @@
+"""docs/commands.md says what programs may rely on; here it is held against the code."""
+
+import re
+import typing
+from pathlib import Path
+
+import pytest
+
+from aixtiv import failures
+from aixtiv.commands import COMMANDS, OLD
+from aixtiv_protocol import replies
+
+PAGE = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("token", replies.AccessToken),
+        ("account", replies.Account),
+        ("sign-in", replies.SignInStarted),
+        ("farewell", replies.LoggedOut),
+        ("verdict", replies.Verified),
+        ("status", replies.DaemonStatus),
+        ("event", replies.Event),
+    ],
+)
+def test_every_field_of_every_object_is_documented_in_its_order(name: str, kind: type[replies.Told]) -> None:
+    row = re.search(rf"^\| \*\*{name}\*\* \| (.*) \|$", PAGE, re.MULTILINE)
+    assert row
+    outside = re.sub(r"\(.*?\)", "", row[1])
+    assert tuple(re.findall(r"`(\w+)`", outside)) == kind.__struct_fields__
+
+
+def test_every_command_is_documented() -> None:
+    names = [name for section in COMMANDS.values() for name in section] + list(OLD)
+    assert [name for name in names if f"`aixtiv {name}" not in PAGE and f"`{name}`" not in PAGE] == []
+
+
+@pytest.mark.parametrize("names", [replies.State, replies.Kind, replies.Happening])
+def test_every_word_a_program_may_meet_is_documented(names: object) -> None:
+    assert [word for word in typing.get_args(names) if f"`{word}`" not in PAGE] == []
+
+
+def test_every_exit_status_is_documented() -> None:
+    kinds = [
+        kind for kind in vars(failures).values() if isinstance(kind, type) and issubclass(kind, failures.AixtivError)
+    ]
+    statuses = {kind.exit_status for kind in kinds} | {failures.INTERRUPTED}
+    told = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", PAGE, re.MULTILINE) for code in row.split(",")}
+    assert statuses <= told
