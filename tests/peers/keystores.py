@@ -49,7 +49,15 @@ class NotAllowedToAsk(Willing):
 
 class Absent(Willing):
     def get_password(self, service: str, username: str) -> str | None:
-        raise InitError("Failed to create the collection: Environment variable DBUS_SESSION_BUS_ADDRESS is unset")
+        raise RuntimeError("Unable to initialize SecretService")
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.get_password(service, username)
+
+
+class NotSetUp(Willing):
+    def get_password(self, service: str, username: str) -> str | None:
+        raise InitError("Failed to create the collection: Prompt dismissed..")  # SecretService's own words
 
     def set_password(self, service: str, username: str, password: str) -> None:
         self.get_password(service, username)

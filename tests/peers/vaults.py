@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from aixtivd.config import VaultConfig
 from aixtivd.vault.keys.passphrase import CHEAP
 from aixtivd.vault.rows import Row
@@ -43,9 +45,13 @@ def image(folder: Path) -> dict[str, str]:
     return {path.name: f"{path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files}
 
 
-def crashed(folder: Path, name: str = "crashed") -> Path:
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def crashed(folder: Path, copy: Path | None = None) -> Path:
     """What the disk would hold if the process that has this vault open were killed now: WAL and all."""
-    copy = folder / name
+    copy = copy or folder / "crashed"
     copy.mkdir(mode=0o700)
     for path in folder.iterdir():
         if path.is_file():
@@ -58,3 +64,12 @@ def inside(folder: Path) -> Iterator[sqlite3.Connection]:
     """A closed vault's file, in the hands of somebody who may write it."""
     with closing(sqlite3.connect(folder / "store.db", isolation_level=None)) as db:
         yield db
+
+
+def credential(folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes = bytes(range(32))) -> Path:
+    """As systemd hands one over."""
+    directory = folder / "credentials"
+    directory.mkdir(exist_ok=True)
+    (directory / "aixtiv.key").write_bytes(content)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(directory))
+    return directory / "aixtiv.key"

@@ -179,7 +179,7 @@ async def test_a_restart_on_the_full_disk_serves_the_new_row(folder: Path) -> No
     with small_disk(folder) as disk:
         async with opened(disk.home) as vault:
             await spill(vault, disk)
-            copy = crashed(disk.home, "../../crashed")
+            copy = crashed(disk.home, folder / "crashed")
         for home in (disk.home, copy):
             async with opened(home) as again:
                 assert await again.rows() == [row(1, 2, b"new")]
@@ -269,7 +269,7 @@ async def test_a_disk_that_fills_up_in_the_middle_of_many_commits_loses_none(fol
     with small_disk(folder, "1m") as disk:
         async with opened(disk.home) as vault:
             took = [await vault.journal.commit(row(n, payload=os.urandom(4000)), None) for n in range(20)]
-            generation = 1
+            generation, mine = 1, row(0)
             while all(took) or took.count(False) < 40:  # the WAL grows until it cannot
                 generation += 1
                 mine = row(0, generation, os.urandom(4000))
@@ -278,7 +278,7 @@ async def test_a_disk_that_fills_up_in_the_middle_of_many_commits_loses_none(fol
                 if generation == 30:
                     disk.fill()
             there = await vault.rows()
-            copy = crashed(disk.home, "../../crashed")
+            copy = crashed(disk.home, folder / "crashed")
         async with opened(copy) as again:
             assert sorted(await again.rows(), key=repr) == sorted(there, key=repr)
             assert next(found for found in there if found.id == mine.id) == mine
@@ -310,9 +310,7 @@ async def test_a_failing_disk_is_survived_like_a_full_one(folder: Path) -> None:
         assert (await vault.rows(), vault.spilled) == ([row(1, 3)], 0)
 
 
-async def test_a_commit_that_failed_in_words_only_is_not_spilled(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_commit_that_failed_in_words_only_is_not_spilled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the store has the row after all, the slot must not hold it too."""
     real = Ledger._put
 
@@ -333,7 +331,7 @@ async def test_a_new_store_is_not_made_over_the_remains_of_another(folder: Path,
     with small_disk(folder) as disk:
         async with opened(disk.home) as vault:
             await spill(vault, disk)
-            home = crashed(disk.home, "../../crashed")
+            home = crashed(disk.home, folder / "crashed")
     (home / "store.db").rename(folder / "backup")
     (home / ({"spill", "store.db-wal"} - {left}).pop()).unlink()
     before = image(home)

@@ -19,10 +19,14 @@ from peers.vaults import crashed, image, opened, row, vault_in
 META = Meta(b"s" * 16, '{"source":"file"}', "a reason", b"wrapped")
 
 
+def make_if_missing(path: Path) -> None:
+    if not path.exists():
+        store.create(path, META)
+
+
 @asynccontextmanager
 async def open_store(path: Path) -> AsyncIterator[Store]:
-    if not path.exists():
-        await anyio.to_thread.run_sync(store.create, path, META)
+    await anyio.to_thread.run_sync(make_if_missing, path)
     opened_ = await Store.open(path, lambda _: None)
     try:
         yield opened_
@@ -209,7 +213,7 @@ async def test_an_older_format_is_brought_up_to_date_and_says_so_in_the_file(
     path = folder / "store.db"
     await anyio.to_thread.run_sync(store.create, path, META)
     monkeypatch.setattr(store, "MIGRATIONS", (*store.MIGRATIONS, ("CREATE TABLE newer (x)",)))
-    async with open_store(path) as made:
+    async with open_store(path):
         assert int.from_bytes(path.read_bytes()[60:64], "big") == len(store.MIGRATIONS)  # user_version's place
     assert await anyio.to_thread.run_sync(store.examine, path) == META
 

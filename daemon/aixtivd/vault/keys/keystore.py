@@ -106,6 +106,8 @@ def _in_words(error: Exception) -> KeyFailed:
         return KeyFailed("the desktop key store is locked: it may not ask here (-25308)", hint=_HINT)
     if "-25293" in cause:  # errSecAuthFailed
         return KeyFailed("the desktop key store denied access (-25293)", hint=_HINT)
-    if isinstance(error, InitError | RuntimeError):
+    if isinstance(error, InitError):  # SecretService: no collection yet, and nobody to ask whether to make one
+        return KeyFailed("the desktop key store is not set up: it has no keyring that could be opened", hint=_HINT)
+    if isinstance(error, RuntimeError):  # a backend's way to say that it cannot work here
         return KeyFailed("there is no desktop key store here (no Secret Service or Keychain answers)", hint=_HINT)
     return KeyFailed(f"the desktop key store failed ({type(error).__name__})", hint=_HINT)
