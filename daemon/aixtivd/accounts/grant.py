@@ -79,7 +79,7 @@ def signed_in(
 
 def renewed(grant: Grant, tokens: Tokens, now: float) -> Grant:
     """The next generation after a token response. What the answer leaves out stays as it was (RFC 6749 §6)."""
-    lifetime = float(tokens.expires_in if tokens.expires_in is not None else _default_lifetime(grant))
+    lifetime = float(tokens.expires_in if tokens.expires_in is not None else _default_lifetime(grant, tokens))
     rotated = grant.rotates
     if grant.refresh_token is not None:
         rotated = tokens.refresh_token is not None and tokens.refresh_token != grant.refresh_token
@@ -100,9 +100,9 @@ def renewed(grant: Grant, tokens: Tokens, now: float) -> Grant:
     )
 
 
-def _default_lifetime(grant: Grant) -> int:
+def _default_lifetime(grant: Grant, tokens: Tokens) -> int:
     """No `expires_in`: without a refresh token there is nothing to do at any expiry, so none is made up."""
-    can_refresh = grant.refresh_token is not None
+    can_refresh = grant.refresh_token is not None or tokens.refresh_token is not None
     return grant.client.quirks.default_lifetime if grant.client and can_refresh else 0
 
 

@@ -52,8 +52,13 @@ class Serving:
             raise entry.over(self._clock)
         if not entry.flying:
             self._refresher.nudge(entry)
-        if not entry.flying and self._refresher.next_try(entry) > deadline:
-            raise self._why(entry)
+        if not entry.flying:
+            next_try = self._refresher.next_try(entry)
+            if next_try > deadline:
+                raise self._why(entry)
+            if (wait := next_try - self._clock.steady()) > 0:
+                await self._clock.pause(entry.changed, wait)  # the plan may be for later: then this caller begins it
+                return
         try:
             await self._refresher.settled(entry, deadline)
         except WaitedTooLong:
