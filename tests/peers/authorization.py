@@ -42,6 +42,7 @@ class AuthorizationServer:
 
     def __init__(self, settings: Settings | None = None, port: int = 0) -> None:
         self.settings = settings or Settings()
+        self._begun = msgspec.structs.asdict(self.settings)
         self.grants = Grants(self.settings)
         self.endpoints = Endpoints(self.settings, self.grants)
         self.requests: list[Heard] = []
@@ -59,7 +60,9 @@ class AuthorizationServer:
             [
                 web.post("/control/weather", self._set_weather),
                 web.post("/control/settings", self._set_settings),
+                web.post("/control/calm", self._calm),
                 web.post("/control/release", self._release),
+                web.post("/control/renew", self._renew),
                 web.get("/control/state", self._tell_state),
             ]
         )
@@ -104,10 +107,23 @@ class AuthorizationServer:
         """For the next token requests, one each, behind what is already due."""
         self._weather.extend(weather)
 
+    def calm(self) -> None:
+        """No weather is due any more, and nothing hangs."""
+        self._weather.clear()
+        self.release()
+
     def release(self) -> None:
         """Lets every request that hangs go on; those that come later hang again."""
         self._released.set()
         self._released = asyncio.Event()
+
+    def renew(self) -> None:
+        """As it was started: its settings, a calm sky, nothing heard. What it has granted stays granted."""
+        for name, value in self._begun.items():
+            setattr(self.settings, name, value)
+        self.requests.clear()
+        self.grants.reuses = 0
+        self.calm()
 
     async def until(self, *, refreshes: int = 0, hanging: int = 0, requests: int = 0) -> None:
         """Until as many of each were heard; at once if they were."""
@@ -193,8 +209,16 @@ class AuthorizationServer:
                 setattr(self.settings, name, value)
         return web.json_response({})
 
+    async def _calm(self, _: web.Request) -> web.Response:
+        self.calm()
+        return web.json_response({})
+
     async def _release(self, _: web.Request) -> web.Response:
         self.release()
+        return web.json_response({})
+
+    async def _renew(self, _: web.Request) -> web.Response:
+        self.renew()
         return web.json_response({})
 
     async def _tell_state(self, request: web.Request) -> web.Response:

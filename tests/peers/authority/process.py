@@ -57,6 +57,14 @@ class Running:
         """Lets the requests that hang go on."""
         self._ask("/control/release", b"")
 
+    def calm(self) -> None:
+        """No weather is due any more, and nothing hangs."""
+        self._ask("/control/calm", b"")
+
+    def renew(self) -> None:
+        """As it was started, for the next test: settings, weather, counts. What it has granted stays granted."""
+        self._ask("/control/renew", b"")
+
     def until(self, **counts: int) -> dict[str, Any]:
         """Waits until the server has heard so many `refreshes`, `requests`, or so many are `hanging`. Its state."""
         return self._ask(f"/control/state?{urllib.parse.urlencode(counts)}")
@@ -73,6 +81,11 @@ class Running:
     def issued(self) -> set[str]:
         """Every secret that passed so far."""
         return set(self.until()["secrets"])
+
+    @property
+    def newest(self) -> str:
+        """The access token that was given out last, whether or not it arrived."""
+        return [secret for secret in self.until()["secrets"] if secret.startswith("at-")][-1]
 
     def active(self, token: str, client: str = "basic") -> bool:
         """Introspection (RFC 7662). Only a token of that very client is active for it."""

@@ -1,0 +1,159 @@
+"""A disk that is really full: nothing is spent that could not be kept, and what was spent is kept."""
+
+import pytest
+
+from aixtiv_protocol import replies, requests
+from faults.expected import begin_refresh, check_it_works, refreshed, status
+from peers.authority.process import Running
+from peers.authority.weather import hanging
+from peers.disks import SmallDisk
+from peers.machine import Machine
+from peers.person import visit
+from peers.waiting import until
+
+
+def spill(machine: Machine, server: Running, disk: SmallDisk) -> str:
+    """Signs in, and refreshes while the disk fills up behind the request. The new access token."""
+    machine.start()
+    machine.sign_in(visit, server.login("work"))
+    server.set_weather(hanging())
+    with machine.conversation() as watch, machine.conversation() as talk:
+        watch.say(requests.Watch())
+        talk.say(requests.Refresh(account="work"))
+        server.until(hanging=1)
+        disk.fill()
+        server.release()
+        assert "make room" in watch.hear_until("spilled", "work").detail
+        assert isinstance(talk.hear(), replies.Account)
+    return server.newest
+
+
+def test_a_pair_that_finds_no_room_is_served_and_absorbed_when_there_is(
+    machine: Machine, server: Running, disk: SmallDisk
+) -> None:
+    new = spill(machine, server, disk)
+    assert machine.run("token", "work").out == f"{new}\n"
+    assert machine.run("status", "--json").json()["spilled"] == 1
+    assert "room" in machine.run("status").out
+    assert machine.logged("spilled")[0]["level"] == "error"
+
+    disk.make_room()
+    until(lambda: status(machine).spilled == 0, "the slot is emptied without a restart and without being asked")
+    machine.kill()
+    machine.start()
+    assert machine.token("work").access_token.reveal() == new
+    check_it_works(machine, server)
+    assert server.reuses == 0
+
+
+@pytest.mark.parametrize("room", ["before", "after"])
+def test_a_pair_in_the_slot_outlives_the_daemon(machine: Machine, server: Running, disk: SmallDisk, room: str) -> None:
+    new = spill(machine, server, disk)
+    machine.kill()
+    if room == "before":
+        disk.make_room()
+    machine.start()
+    assert machine.token("work").access_token.reveal() == new
+    assert status(machine).spilled == (room == "after")
+    disk.make_room()
+    check_it_works(machine, server)
+    assert status(machine).spilled == 0
+    assert server.reuses == 0
+
+
+def test_an_orderly_stop_on_a_full_disk_keeps_what_is_in_the_slot(
+    machine: Machine, server: Running, disk: SmallDisk
+) -> None:
+    new = spill(machine, server, disk)
+    assert machine.stop() == 0
+    machine.start()
+    assert machine.token("work").access_token.reveal() == new
+    machine.run("lock")
+    assert machine.run("unlock").code == 0
+    assert machine.token("work").access_token.reveal() == new
+    disk.make_room()
+    check_it_works(machine, server)
+    assert server.reuses == 0
+
+
+def test_on_a_disk_that_is_full_beforehand_nothing_is_spent(machine: Machine, server: Running, disk: SmallDisk) -> None:
+    machine.start()
+    machine.sign_in(visit, server.login("work"))
+    old = machine.token("work").access_token
+    disk.fill()
+
+    failed = machine.run("refresh", "work")
+    assert (failed.code, failed.out) == (1, "")
+    assert failed.err.startswith("aixtiv: error: the disk that holds ")
+    assert "aixtiv: hint: df -h " in failed.err
+    assert server.refreshes == 0
+
+    assert machine.run("token", "work").out == f"{old.reveal()}\n"
+    (shown,) = machine.run("status", "--json").json()["accounts"]
+    assert shown["state"] == "failing"
+    assert "full" in shown["problem"]
+    assert status(machine).spilled == 0
+
+    disk.make_room()
+    check_it_works(machine, server)
+    assert server.refreshes == 1
+
+
+def test_a_token_that_expires_on_a_full_disk_is_missed_and_comes_back_by_itself(
+    machine: Machine, server: Running, disk: SmallDisk
+) -> None:
+    machine.start()
+    server.tell(access_ttl=2)
+    machine.sign_in(visit, server.login("work"))
+    server.tell(access_ttl=3600)
+    disk.fill()
+
+    missed = until(
+        lambda: found if (found := machine.run("token", "work", "--wait", "0")).code else None, "the token expires"
+    )
+    assert (missed.code, missed.out) == (1, "")
+    assert missed.err.startswith("aixtiv: error: the disk that holds ")
+    assert server.refreshes == 0
+
+    with machine.conversation() as watch:
+        watch.say(requests.Watch())
+        disk.make_room()
+        watch.hear_until("refreshed", "work")
+    check_it_works(machine, server)
+    assert server.refreshes == 2
+
+
+def test_on_a_full_disk_nobody_is_sent_to_a_browser(machine: Machine, server: Running, disk: SmallDisk) -> None:
+    machine.start()
+    disk.fill()
+    answer = machine.ask(server.login("work"))
+    assert isinstance(answer, replies.Failure)
+    assert answer.code == "store_failed"
+    disk.make_room()
+    machine.sign_in(visit, server.login("work"))
+    check_it_works(machine, server)
+
+
+def test_what_neither_store_nor_slot_takes_is_served_and_saved_as_soon_as_there_is_room(
+    machine: Machine, server: Running, disk: SmallDisk
+) -> None:
+    """The slot was taken away, as by somebody who tidies up, and the disk filled up meanwhile."""
+    machine.start()
+    machine.sign_in(visit, server.login("work"))
+    server.set_weather(hanging())
+    begin_refresh(machine, server)
+    with (disk.home / "aixtiv/spill").open("r+b") as slot:
+        slot.truncate(0)
+    disk.fill()
+    server.release()
+    new = until(lambda: machine.logged("unsaved") and server.newest, "the daemon shouts")
+    assert machine.token("work").access_token.reveal() == new
+
+    disk.make_room()
+    refreshed(machine)
+    newer = machine.token("work").access_token.reveal()
+    machine.kill()
+    machine.start()
+    assert machine.token("work").access_token.reveal() == newer
+    check_it_works(machine, server)
+    assert server.reuses == 0
