@@ -219,7 +219,7 @@ class Client:
         asked = type(request).__struct_config__.tag
         return failures.NotUnderstood(
             f"daemon {welcome.version} does not understand `{asked}` of this command, which is {VERSION}",
-            hint="aixtiv stop",  # the next command starts the daemon that came with it
+            hint=error.hint or "aixtiv stop",  # the next command starts the daemon that came with it
         )
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Final
 
 import click
@@ -17,20 +18,28 @@ _EXTRA: Final = "unexpected extra argument"
 
 def run(words: list[str], answered: bytes = b"") -> int:
     """The exit status. `answered`: what the daemon already said to the fast lane, so that it is not asked twice."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name from elsewhere in a locale that lacks its letters
+    _make_whole()
     try:
         _heed(answered)
         return _obey(words)
-    except failures.Unread as unread:
-        # Python would complain once more at exit, when it flushes what nobody reads.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return unread.exit_status
     except failures.AixtivError as failure:
-        show.error(failure)
+        if isinstance(failure, failures.Unread | failures.Unwritable):
+            # Python would complain once more at exit, when it flushes what it could not write.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(failure, failures.Unread):
+            show.error(failure)
         return failure.exit_status
     except (KeyboardInterrupt, click.Abort):  # click has ended the line on which ^C stands
         return failures.INTERRUPTED
+
+
+def _make_whole() -> None:
+    """Streams that were closed before we began lead nowhere; those that are there can say any name."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  # for the rest of the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # in a locale that lacks the letters
 
 
 def _heed(answered: bytes) -> None:

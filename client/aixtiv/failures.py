@@ -50,6 +50,12 @@ class Unread(AixtivError):
     exit_status = BROKEN_PIPE
 
 
+class Unwritable(AixtivError):
+    """the output cannot be written"""
+
+    code = "unwritable"
+
+
 class NoDaemon(AixtivError):
     """the daemon cannot be asked"""
 

@@ -28,7 +28,8 @@ def serve_token(words: list[str]) -> bytes:
         path = place.socket()
         if place.distrust(path):
             return b""
-        answer = _ask(path, frame(*asked), asked[2] + GRACE)
+        wait = DEFAULT_WAIT if asked[2] is None else asked[2]
+        answer = _ask(path, frame(*asked), wait + GRACE)
     except TimeoutError:
         return SILENCE
     except OSError:
@@ -40,11 +41,11 @@ def serve_token(words: list[str]) -> bytes:
     return b""
 
 
-def understood(words: list[str], account: str = "") -> tuple[str, int, float] | None:
-    """Account, min_ttl and wait, or None where the whole command must look at it."""
+def understood(words: list[str], account: str = "") -> tuple[str, int, float | None] | None:
+    """Account, min_ttl and wait (None: not typed), or None where the whole command must look at it."""
     named = False
     min_ttl = 0
-    wait = DEFAULT_WAIT
+    wait = None
     left = iter(words)
     for word in left:
         option, equals, value = word.partition("=")
@@ -60,7 +61,7 @@ def understood(words: list[str], account: str = "") -> tuple[str, int, float] | 
             return None
         else:
             account, named = word, True
-    return (account, min_ttl, wait) if _is_sendable(account) and wait <= MAX_WAIT else None
+    return (account, min_ttl, wait) if _is_sendable(account) and (wait or 0) <= MAX_WAIT else None
 
 
 def _is_number(word: str, *, whole: bool) -> bool:
@@ -78,14 +79,18 @@ def _is_sendable(account: str) -> bool:
         return False
 
 
-def frame(account: str, min_ttl: int, wait: float) -> bytes:
-    """The bytes of `codec.encode_request(Token(account=…, min_ttl=…, wait=…, form="bare"))`."""
+def frame(account: str, min_ttl: int, wait: float | None) -> bytes:
+    """The bytes of `codec.encode_request(Token(account=…, min_ttl=…, wait=…, form="bare"))`.
+
+    A `wait` that was typed is written even where it is the default: so does msgspec, which leaves a float out only if
+    it is the very object of the default.
+    """
     fields = [b"\xa2op\xa5token"]
     if account:
         fields.append(b"\xa7account" + _string(account.encode()))
     if min_ttl:
         fields.append(b"\xa7min_ttl" + _integer(min_ttl))
-    if wait != DEFAULT_WAIT:
+    if wait is not None:
         fields.append(b"\xa4wait" + _float(wait))
     fields.append(b"\xa4form\xa4bare")
     body = bytes((0x80 + len(fields),)) + b"".join(fields)
@@ -160,4 +165,7 @@ def _print_and_end(line: bytes) -> None:
             line = line[os.write(1, line) :]
     except BrokenPipeError:
         os._exit(141)  # as a program that SIGPIPE ends
+    except OSError:
+        os.write(2, b"aixtiv: error: the token cannot be written to stdout\n")
+        os._exit(1)
     os._exit(0)

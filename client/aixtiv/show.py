@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
-from aixtiv.failures import AixtivError, Unread
+from aixtiv.failures import AixtivError, Unread, Unwritable
 from aixtiv.words import clean
 from aixtiv_protocol.secret import Secret
 
@@ -83,6 +83,8 @@ def _write(stream: TextIO, text: str) -> None:
         stream.flush()
     except BrokenPipeError:
         raise Unread from None
+    except OSError as error:  # a full disk under a redirection
+        raise Unwritable(f"the output cannot be written: {error.strerror}") from None
 
 
 def shape(reply: msgspec.Struct) -> dict[str, object]:

@@ -206,6 +206,32 @@ def test_what_is_pasted_and_for_which_account(
     assert daemon.asked == [requests.Callback(pasted=Secret(asked[0]), account=asked[1])]
 
 
+def test_a_full_disk_behind_stdout_is_a_sentence(folder: Path) -> None:
+    token = replies.AccessToken(account="work", access_token=Secret("made-up"))
+    with ScriptedDaemon(folder, saying(replies.AccountList(accounts=(ACCOUNT,)))) as accounts:
+        ended = into("/dev/full", accounts, "accounts")
+    assert ended == (1, "aixtiv: error: the output cannot be written: No space left on device\n")
+    with ScriptedDaemon(folder, saying(token)) as tokens:
+        assert into("/dev/full", tokens, "token") == (1, "aixtiv: error: the token cannot be written to stdout\n")
+
+
+def into(file: str, daemon: ScriptedDaemon, *words: str) -> tuple[int, str]:
+    with Path(file).open("w") as out:
+        environ = {"HOME": "/nowhere", "AIXTIV_SOCKET": str(daemon.path)}
+        ran = subprocess.run([AIXTIV, *words], env=environ, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+    return ran.returncode, ran.stderr
+
+
+@pytest.mark.parametrize("words", ["accounts", "token", "unlock", "login work -n", "api-key set"])
+def test_streams_that_are_closed_are_no_traceback(folder: Path, words: str) -> None:
+    with ScriptedDaemon(folder, saying(replies.Failure(code="locked", message="no"))) as daemon:
+        environ = {"HOME": str(folder), "AIXTIV_SOCKET": str(daemon.path), "AIXTIV_NO_START": "1"}
+        shell = ["/bin/sh", "-c", f"exec {AIXTIV} {words} <&- >&-"]
+        ran = subprocess.run(shell, env=environ, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert ran.stderr.startswith("aixtiv: error: ")
+    assert ran.returncode in {6, 64}
+
+
 def test_a_locale_that_lacks_the_letters_is_no_traceback(folder: Path) -> None:
     account = replies.Account(name="work", provider="work", kind="oauth", state="fresh", who="ådå")
     with ScriptedDaemon(folder, saying(replies.AccountList(accounts=(account,)))):

@@ -55,15 +55,19 @@ def test_the_hand_made_frame_is_what_the_codec_would_have_written(name: str, min
         assert fast.frame(*asked) == codec.encode_request(request)
 
 
+def test_the_shortest_frame_is_the_codecs() -> None:
+    assert fast.frame("", 0, None) == codec.encode_request(Token(form="bare"))
+
+
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 255, 256, 65_535, 65_536, 999_999_999])
 def test_every_width_of_a_number_is_the_codecs(number: int) -> None:
-    assert fast.frame("", number, 30.0) == codec.encode_request(Token(min_ttl=number, form="bare"))
+    assert fast.frame("", number, None) == codec.encode_request(Token(min_ttl=number, form="bare"))
 
 
 @pytest.mark.parametrize("size", [1, 31, 32, 255])
 def test_every_width_of_a_name_is_the_codecs(size: int) -> None:
     name = "é" * (size // 2) + "a" * (size % 2)
-    assert fast.frame(name, 0, 30.0) == codec.encode_request(Token(account=name, form="bare"))
+    assert fast.frame(name, 0, None) == codec.encode_request(Token(account=name, form="bare"))
 
 
 @pytest.mark.parametrize(
@@ -95,8 +99,8 @@ def test_whatever_else_is_typed_is_left_to_the_whole_command(words: list[str]) -
 
 
 def test_the_account_comes_from_the_argument_before_the_environment() -> None:
-    assert fast.understood(["github"], "other") == ("github", 0, 30.0)
-    assert fast.understood([], "other") == ("other", 0, 30.0)
+    assert fast.understood(["github"], "other") == ("github", 0, None)
+    assert fast.understood([], "other") == ("other", 0, None)
 
 
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=70_000))
