@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from aixtiv.commands import COMMANDS, OLD, aixtiv
-from aixtiv.failures import AixtivError
+from aixtiv.failures import INTERRUPTED, AixtivError
 from peers.presence import command
 from protocol.specification import rows
 
@@ -49,8 +49,15 @@ def commands_in(text: str) -> set[str]:
     """Every `aixtiv …` in code: in back quotes, and at the beginning of a line or after `$(` in a block."""
     inline = re.findall(r"(?<!`)`(aixtiv [^`]+)`(?!`)", _FENCED.sub("", text))
     blocks = "\n".join(_FENCED.findall(text)).replace("\\\n", " ")
-    typed = re.findall(r"(?:^\$ |^ +\$ |\$\()(aixtiv [^)#\n]+)", blocks, re.MULTILINE)
-    return {one.strip() for one in (*inline, *typed)}
+    typed = re.findall(r"(?:^|^\$ |^ +\$ |\$\()(aixtiv [^)#\n]+)", blocks, re.MULTILINE)
+    said = (one.strip() for one in (*inline, *typed) if "COMMAND" not in one)
+    return {alternative for one in said for alternative in _alternatives(one)}
+
+
+def _alternatives(line: str) -> list[str]:
+    r"""In a table, `set\|remove` is one or the other."""
+    either = re.search(r"(\S+)\\\|(\S+)", line)
+    return [line.replace(either[0], word) for word in either.groups()] if either else [line]
 
 
 def resolved(words: list[str]) -> tuple[click.Command, list[str]]:
@@ -87,7 +94,7 @@ def exit_statuses(kind: type[AixtivError]) -> set[int]:
 
 def test_the_readme_lists_every_exit_code() -> None:
     listed = {int(row[0]) for row in rows(README.partition("\n## Exit codes\n")[2], "code")}
-    assert listed == {0} | exit_statuses(AixtivError)
+    assert listed == {0, INTERRUPTED} | exit_statuses(AixtivError)
 
 
 def test_the_readmes_way_without_the_command_gets_a_token(daemon: Path) -> None:

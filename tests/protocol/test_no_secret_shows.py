@@ -23,6 +23,7 @@ import aixtiv_protocol
 import aixtivd
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
+from protocol.shapes import REPLIES, fields, in_words, nested
 
 TEXT = "hunter2-hunter2"
 
@@ -173,6 +174,17 @@ def test_no_field_that_sounds_like_a_secret_is_plain_text() -> None:
 
 def _is_text(hint: Any) -> bool:
     return hint is str or any(_is_text(one) for one in get_args(hint))
+
+
+def test_no_reply_has_a_field_for_a_secret_but_the_access_token() -> None:
+    secret = {
+        (part, field.name)
+        for message in REPLIES
+        for part in nested(message)
+        for field in fields(part)
+        if "secret" in in_words(field.type)
+    }
+    assert secret == {(replies.AccessToken, "access_token")}
 
 
 def test_no_struct_can_be_changed_after_it_was_made() -> None:
