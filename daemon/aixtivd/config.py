@@ -131,9 +131,20 @@ def _check(config: Config, path: Path) -> None:
         raise BadConfig(f"{path}: refresh.timeout: expected 1 to 300 seconds")
     if config.network.proxy and not config.network.proxy.startswith(("http://", "https://")):
         raise BadConfig(f"{path}: network.proxy: expected an http:// URL")
+    for name, provider in config.provider.items():
+        _check_provider(f"{path}: provider.{name}", provider)
     for key, file in (("network.ca-file", config.network.ca_file), *_secret_files(config)):
         if file and not Path(file).expanduser().is_file():
             raise BadConfig(f"{path}: {key}: no such file {file}")
+
+
+def _check_provider(where: str, provider: ProviderConfig) -> None:
+    if provider.default_lifetime < 0:
+        raise BadConfig(f"{where}.default-lifetime: expected seconds, 0 or more")
+    for field in ("issuer", *(name for name in provider.__struct_fields__ if name.endswith("_endpoint"))):
+        url: str = getattr(provider, field)
+        if url and not url.startswith(("https://", "http://127.0.0.1", "http://[::1]", "http://localhost")):
+            raise BadConfig(f"{where}.{field.replace('_', '-')}: expected an https:// URL")
 
 
 def _secret_files(config: Config) -> list[tuple[str, str]]:

@@ -1,95 +1,168 @@
-"""The config file: all of it or nothing, and an error that names file, key and what was expected."""
+"""The config file: all of it or nothing, and an error that names file, key and what was expected, never a value."""
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from aixtivd.config import Config, load
+from aixtivd.config import Config, Network, ProviderConfig, RefreshConfig, VaultConfig, load
 from aixtivd.errors import BadConfig
 
+FULL = """
+default-account = "github"
+log = "debug"
 
-def test_no_file_means_the_defaults(folder: Path) -> None:
-    assert load(folder / "config.toml") == Config()
+[network]
+proxy = "http://proxy.example:3128"
+no-proxy = ["localhost", ".example.org"]
+ca-file = "CA"
 
+[vault]
+key = "file"
+key-file = "~/aixtiv.key"
+keyring-backend = "keyring.backends.SecretService.Keyring"
 
-def test_an_empty_file_means_the_defaults(folder: Path) -> None:
-    path = folder / "config.toml"
-    path.touch()
-    assert load(path) == Config()
+[refresh]
+at-once = 3
+timeout = 12
 
+[provider.house]
+issuer = "https://login.example"
+client-id = "abc"
+client-secret-file = "CA"
+client-auth = "post"
+authorization-endpoint = "https://login.example/authorize"
+token-endpoint = "http://127.0.0.1:8080/token"
+revocation-endpoint = "http://localhost:8080/revoke"
+introspection-endpoint = "http://[::1]:8080/introspect"
+userinfo-endpoint = "https://login.example/me"
+redirect-uri = "http://127.0.0.1:4711/callback"
+scopes = ["openid", "offline_access"]
+default-lifetime = 600
+punishes-reuse = true
 
-def test_every_table_is_read(folder: Path) -> None:
-    (folder / "secret").write_text("s")
-    path = folder / "config.toml"
-    path.write_text(
-        f"""
-        default-account = "work"
-        log = "debug"
-        [network]
-        proxy = "http://127.0.0.1:3128"
-        [vault]
-        key = "file"
-        [refresh]
-        at-once = 3
-        timeout = 5
-        [provider.work]
-        client-id = "id"
-        client-secret-file = "{folder}/secret"
-        authorize-parameters = {{prompt = "consent"}}
-        punishes-reuse = true
-        """
-    )
-    config = load(path)
-    assert (config.default_account, config.log, config.vault.key) == ("work", "debug", "file")
-    assert (config.refresh.at_once, config.refresh.timeout) == (3, 5.0)
-    assert config.provider["work"].authorize_parameters == {"prompt": "consent"}
-    assert config.provider["work"].punishes_reuse is True
+[provider.house.authorize-parameters]
+prompt = "consent"
 
-
-WRONG = [
-    ("[network\n", "is not TOML"),
-    ("proxy = 1\n", "unknown key proxy"),
-    ("[network]\nproxies = 'x'\n", "unknown key network.proxies"),
-    ("[provider.work]\nclient-secret = 'hunter2'\n", "unknown key provider.work.client-secret"),
-    ("[network]\nproxy = 1\n", "network.proxy: expected `str`, got `int`"),
-    ("[network]\nproxy = 'socks5://x'\n", "network.proxy: expected an http:// URL"),
-    ("[network]\nca-file = '/nowhere/ca.pem'\n", "network.ca-file: no such file /nowhere/ca.pem"),
-    ("[provider.work]\nclient-secret-file = '/nowhere'\n", "provider.work.client-secret-file: no such file /nowhere"),
-    (
-        "[provider.ok]\n[provider.work]\nclient-auth = 'hunter2'\n",
-        'provider.work.client-auth: expected one of "", "none"',
-    ),
-    (
-        "[provider.'a.b']\nclient-auth = 'hunter2'\n",
-        'provider.a.b.client-auth: expected one of "", "none", "basic", "post"',
-    ),
-    ("[provider.work]\nauthorize-parameters = {a = 1}\n", "provider.work.authorize-parameters"),
-    ("provider = 1\n", "provider: expected `object`, got `int`"),
-    ("[provider]\nwork = 'x'\n", "provider.work: expected `object`, got `str`"),
-    ("[vault]\nkey = 'hunter2'\n", 'vault.key: expected one of "auto", "systemd", "keyring", "file", "passphrase"'),
-    ("log = 'loud'\n", 'log: expected one of "debug", "info", "warning", "error"'),
-    ("[refresh]\nat-once = 0\n", "refresh.at-once: expected 1 to 64"),
-    ("[refresh]\nat-once = 65\n", "refresh.at-once: expected 1 to 64"),
-    ("[refresh]\ntimeout = 0.5\n", "refresh.timeout: expected 1 to 300 seconds"),
-    ("[refresh]\ntimeout = nan\n", "refresh.timeout: expected 1 to 300 seconds"),
-    ("[refresh]\ntimeout = inf\n", "refresh.timeout: expected 1 to 300 seconds"),
-]
+[provider.github]
+client-id = "def"
+"""
 
 
-@pytest.mark.parametrize(("text", "sentence"), WRONG)
-def test_what_is_wrong_is_said_with_file_and_key_and_without_the_value(folder: Path, text: str, sentence: str) -> None:
-    path = folder / "config.toml"
-    path.write_text(text)
-    with pytest.raises(BadConfig) as caught:
-        load(path)
-    assert caught.value.sentence.startswith(str(path))
-    assert sentence in caught.value.sentence
-    assert "hunter2" not in caught.value.sentence  # a secret in the wrong place
+@pytest.fixture
+def file(folder: Path) -> Path:
+    return folder / "config.toml"
 
 
-def test_a_file_that_cannot_be_read_is_a_sentence(folder: Path) -> None:
-    with pytest.raises(BadConfig, match="cannot be read: Is a directory"):
-        load(folder)
-    (folder / "config.toml").write_bytes(b"log = '\xff'")
-    with pytest.raises(BadConfig, match="cannot be read: it is not UTF-8"):
-        load(folder / "config.toml")
+def test_without_a_file_everything_is_as_it_always_is(file: Path) -> None:
+    assert load(file) == Config()
+
+
+def test_an_empty_file_says_the_same(file: Path) -> None:
+    file.write_text("")
+    assert load(file) == Config()
+
+
+def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
+    ca = folder / "ca.pem"
+    ca.write_text("")
+    file.write_text(FULL.replace('"CA"', f'"{ca}"'))
+    config = load(file)
+    for table, ordinary in [
+        (config, Config()),
+        (config.network, Network()),
+        (config.vault, VaultConfig()),
+        (config.refresh, RefreshConfig()),
+        (config.provider["house"], ProviderConfig()),
+    ]:
+        same = [name for name in table.__struct_fields__ if getattr(table, name) == getattr(ordinary, name)]
+        assert same == [], "a key that this test does not set"
+    assert config.provider["github"] == ProviderConfig(client_id="def")
+
+
+@pytest.mark.parametrize(
+    ("toml", "expectation"),
+    [
+        ("a =", "is not TOML: Invalid value (at end of document)"),
+        ("a = 1\na = 2\n", "is not TOML: Cannot overwrite a value (at line 2, column 6)"),
+        ('default-acount = "x"', "unknown key default-acount"),
+        ("[netwrok]", "unknown key netwrok"),
+        ("[network]\nproxi = 1", "unknown key network.proxi"),
+        ('[provider.x]\nclient-secret = "hunter2"', "unknown key provider.x.client-secret"),
+        ("default_account = 'x'", "unknown key default_account"),
+        ("default-account = 3", "default-account: expected `str`, got `int`"),
+        ('log = "hunter2"', 'log: expected one of "debug", "info", "warning", "error"'),
+        ("network = 3", "network: expected `object`, got `int`"),
+        ("[network]\nproxy = 3", "network.proxy: expected `str`, got `int`"),
+        ('[network]\nproxy = "socks5://x"', "network.proxy: expected an http:// URL"),
+        ('[network]\nno-proxy = "hunter2"', "network.no-proxy: expected `array`, got `str`"),
+        ('[network]\nno-proxy = ["x", 3]', "network.no-proxy[1]: expected `str`, got `int`"),
+        ('[network]\nca-file = "/no/such.pem"', "network.ca-file: no such file /no/such.pem"),
+        ('[network]\nca-file = "/"', "network.ca-file: no such file /"),
+        (
+            '[vault]\nkey = "usb"',
+            'vault.key: expected one of "auto", "systemd", "keyring", "file", "passphrase"',
+        ),
+        ('[refresh]\nat-once = "8"', "refresh.at-once: expected `int`, got `str`"),
+        ("[refresh]\nat-once = 0", "refresh.at-once: expected 1 to 64"),
+        ("[refresh]\nat-once = 65", "refresh.at-once: expected 1 to 64"),
+        ("[refresh]\ntimeout = true", "refresh.timeout: expected `float`, got `bool`"),
+        ("[refresh]\ntimeout = 0.5", "refresh.timeout: expected 1 to 300 seconds"),
+        ("[refresh]\ntimeout = nan", "refresh.timeout: expected 1 to 300 seconds"),
+        ("[refresh]\ntimeout = inf", "refresh.timeout: expected 1 to 300 seconds"),
+        ("provider = []", "provider: expected `object`, got `array`"),
+        ("[provider]\nx = 1", "provider.x: expected `object`, got `int`"),
+        ("[provider.ok]\n[provider.x]\nscopes = [1]", "provider.x.scopes[0]: expected `str`, got `int`"),
+        ('[provider.x]\nclient-auth = "jwt"', 'provider.x.client-auth: expected one of "", "none", "basic", "post"'),
+        (
+            '[provider."a.b"]\nclient-auth = "hunter2"',
+            'provider.a.b.client-auth: expected one of "", "none", "basic", "post"',
+        ),
+        (
+            "[provider.x.authorize-parameters]\na = 1",
+            "provider.x.authorize-parameters: expected `str`, got `int`",
+        ),
+        ('[provider.x]\npunishes-reuse = "yes"', "provider.x.punishes-reuse: expected `bool | null`, got `str`"),
+        ("[provider.x]\ndefault-lifetime = -1", "provider.x.default-lifetime: expected seconds, 0 or more"),
+        ('[provider.x]\nissuer = "hunter2"', "provider.x.issuer: expected an https:// URL"),
+        (
+            '[provider.x]\ntoken-endpoint = "http://login.example/token"',
+            "provider.x.token-endpoint: expected an https:// URL",
+        ),
+        ('[provider.x]\nclient-secret-file = "/no/such"', "provider.x.client-secret-file: no such file /no/such"),
+    ],
+)
+def test_an_error_names_file_key_and_expectation(file: Path, toml: str, expectation: str) -> None:
+    file.write_text(toml)
+    with pytest.raises(BadConfig) as refused:
+        load(file)
+    sentence = refused.value.sentence
+    assert sentence.replace(f"{file}: ", "").replace(f"{file} ", "") == expectation
+    assert str(file) in sentence
+    assert "hunter2" not in sentence
+
+
+def test_a_file_that_cannot_be_read_is_not_the_same_as_none(file: Path) -> None:
+    file.mkdir()
+    with pytest.raises(BadConfig, match=f"{file} cannot be read: Is a directory"):
+        load(file)
+
+
+def test_a_file_that_is_not_utf_8_is_a_sentence(file: Path) -> None:
+    file.write_bytes(b'log = "\xff"')
+    with pytest.raises(BadConfig, match=f"{file} cannot be read: it is not UTF-8"):
+        load(file)
+
+
+def test_a_tilde_is_the_home_folder(file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    (folder / "ca.pem").write_text("")
+    file.write_text('[network]\nca-file = "~/ca.pem"')
+    assert load(file).network.ca_file == "~/ca.pem"
+
+
+@pytest.mark.parametrize("table", [Config, Network, VaultConfig, RefreshConfig, ProviderConfig])
+def test_no_table_takes_a_key_it_does_not_know_or_can_be_changed(table: type[msgspec.Struct]) -> None:
+    assert table.__struct_config__.forbid_unknown_fields
+    assert table.__struct_config__.frozen
+    assert not any("_" in name for name in table.__struct_encode_fields__)
