@@ -113,3 +113,15 @@ def test_the_security_promises_are_numbered_lines_without_a_gap() -> None:
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     numbers = [int(number) for number in re.findall(r"^(\d+)\. ", text, re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_architecture_names_every_module_of_the_daemon_and_no_other() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = text.partition("\n## The rooms of the daemon\n")[2].partition("\n## ")[0]
+    table = "\n".join(re.findall(r"^\| .*\|$", rooms, re.MULTILINE))
+    named = {name.removesuffix(".py").rstrip("/") for name in re.findall(r"`([\w/.]+)`", table)}
+    daemon = ROOT / "daemon" / "aixtivd"
+    modules = [path for path in daemon.rglob("*.py") if path.stem != "__init__"]
+    listed_one_by_one = {path.stem for path in modules if path.parent.name not in {"providers", "keys"}}
+    folders = {path.parent.name for path in daemon.rglob("__init__.py")} - {"aixtivd"}
+    assert named == listed_one_by_one | folders
