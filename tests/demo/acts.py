@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from aixtiv_protocol import requests
-from demo.stage import LIFE, Server, options
+from demo.stage import LIFE, Server
 from demo.story import Story
 from peers.leaks import files_under, leaks
 from peers.machine import Machine
@@ -53,7 +53,7 @@ class Demo:
     def sign_in(self) -> None:
         story, machine, server = self.story, self.machine, self.server
         story.act("Ada signs in, once", "She types one command. It opens her browser at the provider's own page.")
-        words = ("login", ACCOUNT, *options(server.issuer))
+        words = ("login", ACCOUNT, *server.options())
         story.typed("aixtiv", *words)
         with machine.running(*words, BROWSER=machine.browser()) as login:
             url = machine.opened()

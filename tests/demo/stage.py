@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from peers.authority.process import Running, authorization_server
 from peers.presence import OIDC, why_no_oidc_provider
-from peers.provider import SCOPES, Provider, started
+from peers.provider import Provider, started
 
 LIFE: Final = 8  # seconds of an access token: refreshed at about half of it
 
@@ -23,6 +23,10 @@ class Server(Protocol):
     def refreshes(self) -> int: ...
     @property
     def reuses(self) -> int: ...
+    def options(self) -> tuple[str, ...]:
+        """What a person types after `aixtiv login NAME`."""
+        ...
+
     @property
     def issued(self) -> set[str]:
         """Every token and code that the server has given out."""
@@ -41,6 +45,9 @@ class RealServer:
         self.name: Final = f"npm oidc-provider {version}, a certified OpenID provider"
         self.issuer: Final = provider.issuer
         self._provider = provider
+
+    def options(self) -> tuple[str, ...]:
+        return self._provider.options()
 
     @property
     def refreshes(self) -> int:
@@ -66,6 +73,9 @@ class OwnServer:
         self.issuer: Final = running.issuer
         self._running = running
 
+    def options(self) -> tuple[str, ...]:
+        return self._running.options()
+
     @property
     def refreshes(self) -> int:
         return self._running.refreshes
@@ -84,15 +94,10 @@ class OwnServer:
 
 @contextmanager
 def server() -> Iterator[Server]:
-    """For the length of the block. Public client `native`, scopes as in peers.provider.SCOPES."""
+    """For the length of the block. Its public client is `native`."""
     if why := why_no_oidc_provider():
         with authorization_server("--access-ttl", str(LIFE)) as running:
             yield OwnServer(running, why)
     else:
         with started(accessToken=LIFE) as provider:
             yield RealServer(provider)
-
-
-def options(issuer: str) -> tuple[str, ...]:
-    """What a person types after `aixtiv login NAME`."""
-    return ("--issuer", issuer, "--client-id", "native", "--scope", " ".join(SCOPES))
