@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import anyio
 import anyio.to_thread
@@ -37,7 +37,8 @@ from aixtivd.oauth.web import Web
 from aixtivd.paths import Paths, paths
 from aixtivd.vault.vault import Vault
 
-LAUNCHD_LABEL = "io.github.aixtiv.aixtivd"
+LAUNCHD_LABEL: Final = "io.github.aixtiv.aixtivd"
+LONGEST_STOP: Final = 40.0  # seconds; the units wait a little longer before they kill
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -97,11 +98,8 @@ class App:
         return listener
 
     async def _wind_down(self, listener: Listener) -> None:
-        """Nobody new; open refreshes finish and are sealed, callers get their answers: but not for ever.
-
-        The time is that of one token request: cutting one could lose a rotated token.
-        """
-        seconds = min(self._config.refresh.timeout + 2, 40)
+        """Nobody new; open refreshes finish and are sealed, callers get their answers: but not for ever."""
+        seconds = patience(self._config)
         log.info("stopping")
         self._notifier.stopping(seconds)
         listener.close()
@@ -194,6 +192,11 @@ class App:
 
     def stop(self) -> None:
         self._stopping.set()
+
+
+def patience(config: Config) -> float:
+    """Seconds that an orderly stop may take: those of one token request, since cutting one could lose a token."""
+    return min(config.refresh.timeout + 2, LONGEST_STOP)
 
 
 def read_config(where: Paths, options: Options) -> Config:
