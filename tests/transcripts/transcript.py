@@ -2,7 +2,7 @@
 
     # a comment
     @ daemon                 prepares the machine (see `Play.DIRECTIVES`)
-    $ aixtiv token work      what is typed; VARIABLE=value may stand before it, $ISSUER and $ADDRESS in it
+    $ aixtiv token work      what is typed; VARIABLE=value may stand before it, $ISSUER, $ADDRESS and browsers in it
     < a line of stdin
     > a line of stdout
     ! a line of stderr
@@ -36,7 +36,12 @@ from peers.scripted import ScriptedDaemon
 SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
 TESTS: Final = Path(__file__).parents[1]
 
-_SIGNS_IN: Final = "import sys; from peers.person import sign_in; sign_in(sys.argv[1])"
+# Browsers with a person before them, for $BROWSER: what they do with the address.
+_BROWSERS: Final = {
+    "$ADA": "visit(sys.argv[1])",
+    "$BOB": "visit(sys.argv[1], 'bob')",
+    "$REFUSING": "visit(sys.argv[1], refuse=True)",
+}
 _UNITS: Final = "(?:second|minute|hour|day)s?"
 
 
@@ -70,11 +75,7 @@ class Play:
         self._background: subprocess.Popen[str] | None = None
         self._address = ""  # where the browser ended up that could not reach the callback
         self._url = ""  # the last authorization URL that a command printed
-        self._browser = machine.home.parent / "browser"
-        self._browser.write_text(
-            f"#!/bin/sh\nPYTHONPATH={TESTS} exec {sys.executable} -c {shlex.quote(_SIGNS_IN)} $1\n"
-        )
-        self._browser.chmod(0o700)
+        self._browsers = {name: self._browser(name) for name in _BROWSERS}
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +130,16 @@ class Play:
     def _filled(self, text: str) -> str:
         if "$ISSUER" in text:
             text = text.replace("$ISSUER", self.server.issuer)
-        return text.replace("$ADDRESS", self._address).replace("$BROWSER", str(self._browser))
+        for name, path in self._browsers.items():
+            text = text.replace(name, path)
+        return text.replace("$ADDRESS", self._address)
+
+    def _browser(self, name: str) -> str:
+        script = f"import sys; from peers.person import visit; {_BROWSERS[name]}"
+        path = self._machine.home.parent / name[1:]
+        path.write_text(f"#!/bin/sh\nPYTHONPATH={TESTS} exec {sys.executable} -c {shlex.quote(script)} $1\n")
+        path.chmod(0o700)
+        return str(path)
 
     def _shown(self, out: str, err: str, code: int) -> str:
         lines = [f"> {line}" for line in self._normal(out).splitlines()]
