@@ -55,9 +55,11 @@ async def test_the_page_is_not_written_before_the_answer_is() -> None:
 
 async def test_the_page_is_still_written_when_the_owner_leaves_at_once() -> None:
     owner = Owner()
+    owner.may_answer = anyio.Event()
     async with listening(owner) as listener:
         asking = asyncio.ensure_future(ask(listener))
         await owner.asked.wait()
+        asyncio.get_running_loop().call_later(0.05, owner.may_answer.set)
     assert (await asking)[0] == 200
 
 
@@ -92,8 +94,13 @@ async def test_it_is_used_once() -> None:
 
 async def test_two_browsers_at_once_are_answered_one_after_the_other_and_one_wins() -> None:
     owner = Owner()
+    owner.may_answer = anyio.Event()
     async with listening(owner) as listener:
-        statuses = [status for status, _, _ in await asyncio.gather(*(ask(listener) for _ in range(5)))]
+        asking = [asyncio.ensure_future(ask(listener)) for _ in range(5)]
+        while listener._due < 5:
+            await anyio.wait_all_tasks_blocked()
+        owner.may_answer.set()
+        statuses = [status for status, _, _ in await asyncio.gather(*asking)]
     assert sorted(statuses) == [200, 410, 410, 410, 410]
     assert len(owner.heard) == 1
 

@@ -19,6 +19,7 @@ from aixtivd.oauth.providers import READY
 from peers.authority import weather
 from peers.authority.weather import Weather
 from peers.authorization import AuthorizationServer, Settings
+from peers.canned import shelf
 from peers.signing import exchange, signed_in, walk
 
 ClientAt = Callable[..., Client]
@@ -285,6 +286,17 @@ async def test_a_revocation_that_fails_says_why(endpoint: Endpoint, client_at: C
         away = client_at(server, revocation_endpoint=f"{server.issuer}/nowhere")
         assert "404" in await endpoint.revoke(away, Secret("at"), "access_token")
     assert "cannot be reached" in await endpoint.revoke(away, Secret("at"), "access_token")
+
+
+async def test_a_web_page_in_place_of_the_revocation_confirms_nothing(endpoint: Endpoint) -> None:
+    async with shelf() as there:
+        there.put("/revoke", "<html>Welcome", Content_Type="text/html")
+        client = Client(
+            provider="p", client_id="c", token_endpoint=f"{there.url}/t", revocation_endpoint=f"{there.url}/revoke"
+        )
+        assert await endpoint.revoke(client, Secret("at"), "access_token")
+        there.put("/revoke")
+        assert not await endpoint.revoke(client, Secret("at"), "access_token")
 
 
 async def test_an_introspection_that_fails_raises_what_can_be_done_about_it(

@@ -5,7 +5,7 @@ import hashlib
 import re
 from html.parser import HTMLParser
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aixtivd.oauth.page import HEADERS, Page, render
@@ -53,7 +53,13 @@ def test_it_is_readable_in_light_and_dark_and_by_a_screen_reader() -> None:
     assert 'role="status"' in document
 
 
+SCRIPT = "</p></title><script>alert(1)</script><img src=x onerror=y>&amp;"
+
+
 @given(st.text(), st.text(), st.text(), st.booleans())
+@example(SCRIPT, "", "", True)
+@example("", SCRIPT, "", False)
+@example("", "", SCRIPT, True)
 def test_no_text_becomes_markup_and_nothing_is_loaded(title: str, sentence: str, command: str, ok: bool) -> None:
     document = render(Page(title, sentence, ok=ok, command=command)).decode()
     tags = Tags(document)
