@@ -10,7 +10,7 @@ from peers.person import visit
 from peers.provider import Provider, oidc_provider
 
 CONNECTIONS = 200  # of the thousand callers, who ask five times each without waiting for the answer
-LIFE = 2  # seconds of an access token here: each is refreshed after about half of that
+LIFE = 3  # seconds of an access token here: each is refreshed after about half of that
 
 
 def test_ten_generations_pass_in_the_background_and_no_token_is_ever_spent_twice(machine: Machine) -> None:
@@ -43,7 +43,7 @@ def test_reuse_detection_would_have_told_us(machine: Machine, provider: Provider
 
 def test_a_thousand_callers_of_one_expired_token_cost_one_refresh_and_get_the_same_new_one(machine: Machine) -> None:
     """The daemon is held through the expiry, as on a laptop that sleeps, and wakes with everybody at the door."""
-    with oidc_provider(accessToken=4) as provider, ExitStack() as stack:
+    with oidc_provider(accessToken=5) as provider, ExitStack() as stack:
         machine.sign_in(visit, provider.login("work"))
         old = machine.token("work")
         talks = [stack.enter_context(machine.conversation(timeout=60)) for _ in range(CONNECTIONS)]
