@@ -141,10 +141,11 @@ class Client:
         return self._ask(asked, replies.Verified, seconds=wait + GRACE)
 
     def set_api_key(self, account: str, key: str) -> replies.Account:
-        return self._ask(requests.ApiKey(account=account, key=Secret(key), agent=self._agent), replies.Account)
+        asked = requests.ApiKey(account=account, key=Secret(key), agent=self._agent)
+        return self._ask(asked, replies.Account, seconds=LONG)  # it lets an open refresh finish first
 
     def remove_api_key(self, account: str = "") -> replies.LoggedOut:
-        return self._ask(requests.ApiKey(account=account, agent=self._agent), replies.LoggedOut)
+        return self._ask(requests.ApiKey(account=account, agent=self._agent), replies.LoggedOut, seconds=LONG)
 
     def watch(self) -> Stream[replies.Event]:
         """Events as they happen, until it is closed or the daemon ends (NoDaemon)."""

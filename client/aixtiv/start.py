@@ -46,10 +46,7 @@ def _start(path: str, state: Path, say: Callable[[str], None], until: float) -> 
             return
         while not _answers(path):
             if time.monotonic() > until:
-                raise NoDaemon(
-                    f"the daemon's service was started and does not answer after {PATIENCE:.0f} seconds",
-                    hint=f"systemctl --user status {UNIT}" if sys.platform != "darwin" else f"launchctl list {LABEL}",
-                )
+                raise _unanswered()
             time.sleep(0.02)
 
 
@@ -126,7 +123,9 @@ def _by_service_manager(say: Callable[[str], None]) -> bool:
     ask = ["launchctl", "kickstart", _target()] if sys.platform == "darwin" else ["systemctl", "--user", "start", UNIT]
     try:
         asked = subprocess.run(ask, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+    except subprocess.TimeoutExpired:
+        raise _unanswered() from None
+    except OSError:
         return False
     if "connect to bus" in asked.stderr:  # no session (cron, a container): the unit cannot be started by anybody
         return False
@@ -134,6 +133,13 @@ def _by_service_manager(say: Callable[[str], None]) -> bool:
         raise NoDaemon("the daemon's service does not start", hint=f"journalctl --user -u {UNIT} -n 20")
     say("started the daemon's service")
     return True
+
+
+def _unanswered() -> NoDaemon:
+    return NoDaemon(
+        f"the daemon's service was started and does not answer after {PATIENCE:.0f} seconds",
+        hint=f"systemctl --user status {UNIT}" if sys.platform != "darwin" else f"launchctl list {LABEL}",
+    )
 
 
 def _in_background(path: str, state: Path, until: float, say: Callable[[str], None]) -> bool:

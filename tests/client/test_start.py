@@ -157,9 +157,12 @@ def test_a_service_that_does_not_start_says_where_its_log_is(home: Home) -> None
     assert caught.value.hint == f"journalctl --user -u {start.UNIT} -n 20"
 
 
-def test_a_service_that_never_answers_is_not_waited_for_for_ever(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("manager", ["exit 0", "exec sleep 60"])
+def test_a_service_that_never_answers_is_not_waited_for_for_ever(
+    home: Home, monkeypatch: pytest.MonkeyPatch, manager: str
+) -> None:
     monkeypatch.setattr(start, "PATIENCE", 0.2)
-    home.manager("exit 0")
+    home.manager(manager)
     with pytest.raises(failures.NoDaemon, match="does not answer"):
         start.start(home.socket, print)
 
