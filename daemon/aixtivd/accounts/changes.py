@@ -87,8 +87,7 @@ class Changes:
         """Lets the open refresh finish, so that it is the newest pair which is revoked."""
         entry.leaving = True
         try:
-            while entry.flying:
-                await entry.changed.wait()
+            await _landed(entry)
             grant = entry.grant
             note = await self._revoke(grant.client, grant.refresh_token, grant.access_token)
             await self._vault.journal.delete(entry.grant.id)
@@ -101,6 +100,8 @@ class Changes:
 
     async def keep_key(self, name: str, key: Secret) -> replies.Account:
         entry = self._book.find(name)
+        if entry:
+            await _landed(entry)
         old = entry.grant if entry else _blank(name, name.partition("/")[0])
         account = await self._adopt(entry, old, grants.with_key(old, key))
         self._events.tell("signed-in", account=name, detail="an API key was stored")
@@ -112,6 +113,7 @@ class Changes:
             raise NoAccount(f"{name} has no API key", hint=f"aixtiv api-key set {name}")
         if entry.grant.client is None:
             return await self.log_out(entry)
+        await _landed(entry)
         account = await self._adopt(entry, entry.grant, grants.with_key(entry.grant, None))
         self._events.tell("logged-out", account=name, detail="the API key was removed")
         return account
@@ -154,6 +156,12 @@ class Changes:
 def _blank(name: str, provider: str) -> Grant:
     """An account before its first generation."""
     return Grant(id=secrets.token_bytes(16), name=name, provider=provider, generation=0)
+
+
+async def _landed(entry: Entry) -> None:
+    """Lets the open refresh finish: another generation would close its intent while its answer is on its way."""
+    while entry.flying:
+        await entry.changed.wait()
 
 
 def _same_person(old: Grant, subject: str, who: str) -> None:

@@ -28,6 +28,7 @@ from aixtivd.errors import (
     Misconfigured,
     NoAccount,
     Refused,
+    StoreFailed,
     WaitedTooLong,
 )
 from aixtivd.oauth.client import Client
@@ -185,6 +186,9 @@ class Accounts:
         self._sign_ins.abandon("the daemon is stopping")
         await self._refresher.rest()
         await self._work.idle()
+        await self._settling.save_the_unsaved()
+        for name in self._settling.only_in_memory:
+            log.error("lost", account=name, detail="neither store nor spill slot took its newest tokens")
 
     async def _lock(self) -> None:
         async with self._turning:
@@ -192,6 +196,13 @@ class Accounts:
                 return
             self._sign_ins.abandon("the vault has been locked")
             await self._refresher.rest()
+            await self._settling.save_the_unsaved()
+            if names := self._settling.only_in_memory:
+                self._refresher.resume()
+                raise StoreFailed(
+                    f"the newest tokens of {', '.join(names)} are only in memory: locking the vault would lose them",
+                    hint=f"df -h {self._vault.path.parent}",
+                )
             self._book.close()
             await self._vault.lock()
             self._events.tell("locked")

@@ -33,14 +33,16 @@ class Settling:
         self._hosts = hosts
         self._events = events
         self._clock = clock
+        self._turn = anyio.Lock()  # from a look at an entry's grant to its successor in the store, and in the entry
 
     async def refresh(self, entry: Entry, host: Host) -> None:
         """Spends the refresh token once. Raises StoreFailed, having spent nothing, where no intent can be written."""
-        await self._save(entry)
-        grant = entry.grant
-        if grant.client is None or grant.refresh_token is None:
-            return
-        intent = await self._vault.journal.begin(grant.id, grant.generation, grant.refresh_token)
+        async with self._turn:
+            await self._save(entry)
+            grant = entry.grant
+            if grant.client is None or grant.refresh_token is None:
+                return
+            intent = await self._vault.journal.begin(grant.id, grant.generation, grant.refresh_token)
         with anyio.CancelScope(shield=True):
             outcome = await self._endpoint.refresh(grant.client, grant.refresh_token)
             faults.point("after-post")
@@ -49,22 +51,25 @@ class Settling:
     async def adopt(self, entry: Entry, old: Grant, new: Grant) -> None:
         """Commits `new` in place of `old` and serves it. Raises Stale where another generation came first.
 
+        One after the other: what a caller sees in the entry is then what the store has.
+
         Where neither store nor spill slot takes it, the pair is served from memory and tried again: losing it would be
         worse, and the log and `status` say so.
         """
-        if entry.grant is not old:
-            raise Stale
-        saved = True
-        try:
-            committed = await self._commit(entry, new)
-        except StoreFailed as error:
-            log.error("unsaved", account=new.name, detail=error.sentence)
-            committed = saved = False
-        if not committed:
-            self._tell("spilled", new, "the store cannot be written; make room on its disk")
-        entry.adopt(new, self._clock)
-        if saved:
-            entry.saved = new
+        async with self._turn:
+            if entry.grant is not old:
+                raise Stale
+            saved = True
+            try:
+                committed = await self._commit(entry, new)
+            except StoreFailed as error:
+                log.error("unsaved", account=new.name, detail=error.sentence)
+                committed = saved = False
+            if not committed:
+                self._tell("spilled", new, "the store cannot be written; make room on its disk")
+            entry.adopt(new, self._clock)
+            if saved:
+                entry.saved = new
 
     async def _commit(self, entry: Entry, new: Grant) -> bool:
         return await self._vault.journal.commit(to_row(new), to_row(entry.saved) if entry.saved else None)
@@ -84,7 +89,12 @@ class Settling:
     @property
     def unsaved(self) -> bool:
         """Whether something waits for the store to be writable again."""
-        return bool(self._vault.spilled) or any(entry.saved is not entry.grant for entry in self._book)
+        return bool(self._vault.spilled or self.only_in_memory)
+
+    @property
+    def only_in_memory(self) -> list[str]:
+        """The accounts whose newest grant neither store nor slot took."""
+        return [entry.grant.name for entry in self._book if entry.saved is not entry.grant]
 
     async def save_the_unsaved(self) -> None:
         """Tries again what neither store nor slot took, and what waits in the slot."""
@@ -94,8 +104,9 @@ class Settling:
             if self._vault.spilled:
                 log.info("absorbed", rows=await self._vault.journal.absorb())
             for entry in list(self._book):
-                await self._save(entry)
-        except StoreFailed as error:
+                async with self._turn:
+                    await self._save(entry)
+        except AixtivError as error:  # also Locked: it may be locked in between
             log.debug("still-unsaved", detail=error.sentence)
 
     async def _save(self, entry: Entry) -> None:
@@ -109,9 +120,14 @@ class Settling:
             host.failed(self._clock.steady(), self._hosts.chance())
         else:
             host.succeeded()
+        if isinstance(outcome, outcomes.Granted):
+            await self._granted(entry, grant, outcome.tokens)
+            return
+        if not _of_one_sign_in(entry.grant, grant):
+            log.warning("late-answer", account=grant.name, generation=grant.generation)
+            return  # what became of the token before says nothing about the new one
+        grant = entry.grant
         match outcome:
-            case outcomes.Granted():
-                await self._granted(entry, grant, outcome.tokens)
             case outcomes.TryAgain():
                 await self._try_again(entry, grant, intent, outcome)
             case outcomes.NeedsSignIn():
@@ -128,7 +144,10 @@ class Settling:
         try:
             await self.adopt(entry, grant, new)
         except Stale:
-            await self._late(entry, new)
+            if entry.grant is not grant and _of_one_sign_in(entry.grant, grant):
+                await self._granted(entry, entry.grant, tokens)  # an API key was stored or removed meanwhile
+            else:
+                await self._late(entry, new)
             return
         entry.forgive()
         ineffective = grant.lifetime and new.expires_at <= grant.expires_at
@@ -186,6 +205,10 @@ class Settling:
     def _tries(grant: Grant) -> float:
         punishes = grant.client is not None and grant.client.quirks.punishes_reuse
         return states.tries(rotates=grant.rotates, punishes_reuse=punishes)
+
+
+def _of_one_sign_in(grant: Grant, other: Grant) -> bool:
+    return grant.refresh_token == other.refresh_token
 
 
 def _ended(grant: Grant, intent: Intent, reason: str) -> str:
