@@ -108,9 +108,8 @@ def test_a_token_that_expires_on_a_full_disk_is_missed_and_comes_back_by_itself(
     server.tell(access_ttl=3600)
     disk.fill()
 
-    missed = until(
-        lambda: found if (found := machine.run("token", "work", "--wait", "0")).code else None, "the token expires"
-    )
+    until(lambda: machine.run("token", "work", "--wait", "0").code, "the token expires")
+    missed = machine.run("token", "work", "--wait", "0")
     assert (missed.code, missed.out) == (1, "")
     assert missed.err.startswith("aixtiv: error: the disk that holds ")
     assert server.refreshes == 0
@@ -134,12 +133,8 @@ def test_on_a_full_disk_nobody_is_sent_to_a_browser(machine: Machine, server: Ru
     check_it_works(machine, server)
 
 
-def test_what_neither_store_nor_slot_takes_is_served_and_saved_as_soon_as_there_is_room(
-    machine: Machine, server: Running, disk: SmallDisk
-) -> None:
-    """The slot was taken away, as by somebody who tidies up, and the disk filled up meanwhile."""
-    machine.start()
-    machine.sign_in(visit, server.login("work"))
+def lose_the_slot(machine: Machine, server: Running, disk: SmallDisk) -> str:
+    """A refresh during which somebody takes the slot away, and the disk fills up. The new access token."""
     server.set_weather(hanging())
     begin_refresh(machine, server)
     with (disk.home / "aixtiv/spill").open("r+b") as slot:
@@ -148,12 +143,37 @@ def test_what_neither_store_nor_slot_takes_is_served_and_saved_as_soon_as_there_
     server.release()
     new = until(lambda: machine.logged("unsaved") and server.newest, "the daemon shouts")
     assert machine.token("work").access_token.reveal() == new
+    return new
 
+
+def test_what_neither_store_nor_slot_takes_is_served_and_saved_as_soon_as_there_is_room(
+    machine: Machine, server: Running, disk: SmallDisk
+) -> None:
+    machine.start()
+    machine.sign_in(visit, server.login("work"))
+    lose_the_slot(machine, server, disk)
     disk.make_room()
     refreshed(machine)
     newer = machine.token("work").access_token.reveal()
     machine.kill()
     machine.start()
     assert machine.token("work").access_token.reveal() == newer
+    check_it_works(machine, server)
+    assert server.reuses == 0
+
+
+def test_what_is_only_in_memory_is_not_locked_away(machine: Machine, server: Running, disk: SmallDisk) -> None:
+    machine.start()
+    machine.sign_in(visit, server.login("work"))
+    new = lose_the_slot(machine, server, disk)
+    refused = machine.run("lock")
+    assert (refused.code, refused.out) == (1, "")
+    assert "work are only in memory" in refused.err
+    assert machine.token("work").access_token.reveal() == new
+
+    disk.make_room()
+    assert machine.stop() == 0
+    machine.start()
+    assert machine.token("work").access_token.reveal() == new
     check_it_works(machine, server)
     assert server.reuses == 0

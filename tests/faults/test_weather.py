@@ -1,4 +1,4 @@
-"""Bad weather through the whole daemon: what callers get, what a person is told, what the server hears, and after it."""
+"""Bad weather through the whole daemon: what callers get, what a person is told, what the server hears, and then."""
 
 import time
 from typing import Literal

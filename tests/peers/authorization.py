@@ -118,10 +118,11 @@ class AuthorizationServer:
         self._released = asyncio.Event()
 
     def renew(self) -> None:
-        """As it was started: its settings, a calm sky, nothing heard. What it has granted stays granted."""
+        """As it was started: its settings, a calm sky, nothing heard or issued. What it has granted stays granted."""
         for name, value in self._begun.items():
             setattr(self.settings, name, value)
         self.requests.clear()
+        self.grants.issued.clear()
         self.grants.reuses = 0
         self.calm()
 

@@ -85,7 +85,8 @@ class Running:
     @property
     def newest(self) -> str:
         """The access token that was given out last, whether or not it arrived."""
-        return [secret for secret in self.until()["secrets"] if secret.startswith("at-")][-1]
+        issued: list[str] = self.until()["secrets"]
+        return [secret for secret in issued if secret.startswith("at-")][-1]
 
     def active(self, token: str, client: str = "basic") -> bool:
         """Introspection (RFC 7662). Only a token of that very client is active for it."""
