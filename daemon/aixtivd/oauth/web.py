@@ -8,7 +8,6 @@ import ipaddress
 import os
 import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -259,6 +258,8 @@ def is_loopback(host: str) -> bool:
 
 def http_date(text: str) -> float | None:
     """Unix time of an HTTP-date (RFC 9110 §5.6.7)."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - heavy: loads when first needed
+
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError, TypeError, IndexError):
