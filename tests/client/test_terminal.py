@@ -33,7 +33,8 @@ class SignIn:
     def script(self, request: requests.Request) -> Iterable[Said]:
         if isinstance(request, requests.Login):
             yield STARTED
-            assert self._done.wait(20)
+            if not self._done.wait(20):
+                raise EOFError
             yield replies.SignedIn(account=ACCOUNT)
             yield replies.End()
         elif isinstance(request, requests.Callback) and request.pasted == self._right:
@@ -82,12 +83,14 @@ def test_what_is_mistyped_can_be_taken_back(folder: Path) -> None:
 
 
 def test_ctrl_c_leaves_the_sign_in_open_and_says_how_to_finish_it(folder: Path) -> None:
-    with ScriptedDaemon(folder, SignIn("").script), terminal(folder, "login", "work") as person:
+    sign_in = SignIn("")
+    with ScriptedDaemon(folder, sign_in.script), terminal(folder, "login", "work") as person:
         person.until("(it stays hidden)")
         person.type("\x03")
         assert "the sign-in stays open for 10 minutes" in person.until("aixtiv callback work")
         assert person.ended() == 130
         assert "Traceback" not in person.shown
+        sign_in.come_back()  # the daemon finds its caller gone
 
 
 def test_a_browser_that_does_not_open_is_said(folder: Path) -> None:
