@@ -1,6 +1,5 @@
 """A small disk of a test's own, which can really be full or read-only."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ class SmallDisk:
                     continue
 
     def make_room(self) -> None:
-        os.truncate(self._ballast, 0)
+        self._ballast.write_bytes(b"")
 
     def make_read_only(self) -> None:
         subprocess.run(["mount", "-o", "remount,ro", str(self.path)], check=True, timeout=10)

@@ -80,11 +80,16 @@ def lock(path: Path, store: Path) -> int:
         ) from None
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         owner = os.read(held, 20).decode(errors="replace").strip()
         os.close(held)
         who = f"another daemon (process {owner})" if owner.isdigit() else "another daemon"
         raise StoreFailed(f"{who} has the store {store} open", hint="aixtiv status") from None
+    except OSError as error:  # a file system without locks
+        os.close(held)
+        raise StoreFailed(
+            f"the lock file {path} cannot be locked: {reason(error)}", hint=f"df -hT {shlex.quote(str(path.parent))}"
+        ) from None
     _sign(held)
     return held
 

@@ -55,7 +55,7 @@ class Ledger:
             self.slot.open()
             self.absorb(db)
         except (sqlite3.Error, OSError) as error:
-            log.error("spill slot cannot be used now", slot=str(self.slot.path), error=type(error).__name__)
+            log.error("spill-slot-unusable", slot=str(self.slot.path), error=type(error).__name__)
 
     def stop(self, _: sqlite3.Connection) -> None:
         self.slot.close()
@@ -69,7 +69,7 @@ class Ledger:
                 rows[id_] = Row(id_, generation, self._sealer.unseal("records", id_, generation, sealed))
             except BrokenSeal:
                 self.damaged += 1
-                log.error("row damaged", row=id_.hex()[:8] if isinstance(id_, bytes) else "")
+                log.error("row-damaged", row=id_.hex()[:8] if isinstance(id_, bytes) else "")
         for id_, row in self.slot.rows.items():
             if id_ not in rows or row.generation > rows[id_].generation:
                 rows[id_] = row
@@ -83,7 +83,7 @@ class Ledger:
             try:
                 rows.append(Row(id, generation, self._sealer.unseal("kept", id, generation, sealed)))
             except BrokenSeal:
-                log.error("kept row damaged", row=id.hex()[:8])
+                log.error("kept-row-damaged", row=id.hex()[:8])
         return rows
 
     def begin(self, db: sqlite3.Connection, id: bytes, generation: int, spending: Secret) -> Intent:  # noqa: A002
@@ -118,7 +118,7 @@ class Ledger:
         try:
             return _unpack.decode(self._sealer.unseal("intents", id, generation, sealed))
         except (BrokenSeal, msgspec.DecodeError):
-            log.error("intent damaged", row=id.hex()[:8] if isinstance(id, bytes) else "")
+            log.error("intent-damaged", row=id.hex()[:8] if isinstance(id, bytes) else "")
             return None
 
     def intents(self, db: sqlite3.Connection) -> list[Intent]:
@@ -180,7 +180,7 @@ class Ledger:
         try:
             self.slot.write(row)
         except OSError as error:
-            log.error("nothing took the row", row=row.id.hex()[:8], store=_named(why), slot=folder.reason(error))
+            log.error("nothing-took-the-row", row=row.id.hex()[:8], store=_named(why), slot=folder.reason(error))
             raise StoreFailed(
                 f"neither the store nor the spill slot {self.slot.path} can be written: {folder.reason(error)}",
                 hint=f"df -h {self.slot.path.parent}",
@@ -218,7 +218,7 @@ class Ledger:
         try:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()  # the WAL holds what it said before
         except sqlite3.Error as error:
-            log.warning("deleted rows are still in the WAL", error=_named(error))
+            log.warning("deleted-rows-still-in-wal", error=_named(error))
 
     def absorb(self, db: sqlite3.Connection) -> int:
         """Moves the slot's rows into the store. The number of those the store did not have yet."""
@@ -261,7 +261,7 @@ class Ledger:
         try:
             self.slot.clear()
         except OSError as error:
-            log.error("spill slot not emptied", slot=str(self.slot.path), error=folder.reason(error))
+            log.error("spill-slot-not-emptied", slot=str(self.slot.path), error=folder.reason(error))
         else:
             log.info("absorbed", rows=absorbed)
 

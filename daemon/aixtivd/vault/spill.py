@@ -64,7 +64,7 @@ class Slot:
                 self._note(row)
                 self._end = at  # the next entry goes behind the last good one
         if self.damaged:
-            log.error("spill slot damaged", path=str(self.path), entries=self.damaged)
+            log.error("spill-slot-damaged", path=str(self.path), entries=self.damaged)
 
     def _row(self, entry: bytes) -> Row | None:
         id_, generation = entry[:ID], int.from_bytes(entry[ID:_HEAD], "big", signed=True)

@@ -163,6 +163,10 @@ class _Line(aiosqlite.Connection):
     to its end whoever stops waiting for it.
     """
 
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connector, iter_chunk_size=64)
+        self._thread.daemon = True  # a defect that leaves a store unclosed must not keep the process from ending
+
     async def carry_out(self, work: Callable[[sqlite3.Connection], T]) -> T:
         result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]  # aiosqlite's own way in
         return result
@@ -178,7 +182,7 @@ class Store:
     @classmethod
     async def open(cls, path: Path, first: Callable[[sqlite3.Connection], None]) -> "Store":
         """Opens for writing, migrates, and does `first`. Raises StoreFailed."""
-        line = _Line(lambda: _connect(path, "mode=rw"), iter_chunk_size=64)  # that mode never makes a file
+        line = _Line(lambda: _connect(path, "mode=rw"))  # that mode never makes a file
         try:
             await line
             await line.carry_out(_prepare)

@@ -171,7 +171,7 @@ class Vault:
         key = sealing.derive(chosen.material, id_, chosen.source.name)
         meta = store.Meta(id_, source, chosen.reason, sealing.wrap(key, data_key, id_, source))
         store.create(self.path, meta)
-        log.info("store made", path=str(self.path), source=chosen.source.name, reason=chosen.reason)
+        log.info("store-made", path=str(self.path), source=chosen.source.name, reason=chosen.reason)
         return _Unsealed(meta, data_key)
 
     def _refuse_remains(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from aixtivd.errors import StoreFailed
 from peers.disks import small_disk
 from peers.presence import absent
-from peers.vaults import image, names, opened, row, vault_in
+from peers.vaults import crashed, image, names, opened, row, vault_in
 
 
 @contextmanager
@@ -111,6 +111,18 @@ async def test_a_store_that_is_not_a_plain_file_is_refused(folder: Path, kind: s
             listener.bind(str(path))
             listener.close()
     assert (await refused(folder)).sentence == f"the store {path} is not a plain file"
+
+
+async def test_a_folder_may_have_any_name(folder: Path) -> None:
+    """SQLite is given a URI, in which some of these mean something."""
+    home = folder / "a?mode=memory&b#c%20d é"
+    await a_store(home)
+    assert {path.name for path in home.iterdir()} == {"key", "spill", "store.db", "store.lock"}
+    async with opened(home) as vault:
+        assert await vault.rows() == [row(1)]
+        copy = crashed(home, folder / "crashed?nolock=1")
+    async with opened(copy) as vault:
+        assert await vault.rows() == [row(1)]
 
 
 async def test_a_path_with_spaces_is_quoted_in_the_hint(folder: Path) -> None:

@@ -29,6 +29,19 @@ def test_a_key_file_is_private_random_and_never_overwritten(folder: Path) -> Non
     assert sorted(path.name for path in folder.iterdir()) == ["key", "other"]
 
 
+async def test_a_key_file_of_the_configs_choice_is_recorded_with_its_whole_path(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    home = folder / "home"
+    async with opened(home, VaultConfig(key="file", key_file="my-key")) as vault:
+        await vault.journal.commit(row(1), None)
+    assert (folder / "my-key").stat().st_mode & 0o777 == 0o600
+    monkeypatch.chdir("/")
+    async with opened(home, VaultConfig(key="file", key_file="another")) as vault:
+        assert await vault.rows() == [row(1)]
+
+
 def test_a_key_file_can_lie_elsewhere(folder: Path) -> None:
     source = KeyFile(str(folder / "elsewhere"))
     occasion = Occasion(folder / "home", STORE)
@@ -105,6 +118,17 @@ async def test_a_short_credential_is_a_sentence_and_is_not_passed_over(
         assert vault.locked
         assert vault.lock_reason == f"the systemd credential {path} holds 9 bytes; a key is 32 or more"
         assert names(folder / "home") == ["store.lock"]
+
+
+async def test_a_credential_that_cannot_be_looked_at_is_not_passed_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "loop").symlink_to(folder / "loop")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder / "loop"))
+    async with opened(folder / "home", VaultConfig(key="auto")) as vault:
+        assert vault.lock_reason == (
+            f"the systemd credential {folder}/loop/aixtiv.key cannot be read: too many levels of symbolic links"
+        )
 
 
 def test_without_systemd_the_sentence_says_so(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Where the key that seals the store comes from: a union of sources, and how one of them is chosen, once."""
 
+from pathlib import Path
 from typing import assert_never
 
 import msgspec
@@ -7,7 +8,7 @@ from msgspec import Struct
 
 from aixtivd.config import VaultConfig
 from aixtivd.errors import KeyFailed
-from aixtivd.vault.keys.credential import Credential, where
+from aixtivd.vault.keys.credential import Credential, present
 from aixtivd.vault.keys.keyfile import KeyFile
 from aixtivd.vault.keys.keystore import KeyStore
 from aixtivd.vault.keys.occasion import Occasion
@@ -58,7 +59,7 @@ def choose(config: VaultConfig, occasion: Occasion, cost: Cost) -> Chosen:
 def _configured(config: VaultConfig, cost: Cost) -> KeySource:
     match config.key:
         case "file" | "auto":
-            return KeyFile(config.key_file)
+            return _file(config)
         case "systemd":
             return Credential()
         case "keyring":
@@ -68,16 +69,20 @@ def _configured(config: VaultConfig, cost: Cost) -> KeySource:
     assert_never(config.key)
 
 
+def _file(config: VaultConfig) -> KeyFile:
+    """The path is recorded whole, since a later start may have another working directory."""
+    return KeyFile(str(Path(config.key_file).expanduser().absolute()) if config.key_file else "")
+
+
 def _first_at_hand(config: VaultConfig, occasion: Occasion) -> Chosen:
     """systemd credential, desktop key store, key file. A credential that is there but unfit is not passed over."""
-    credential = where()
-    if credential is not None and credential.exists():
+    if present():
         source = Credential()
         return Chosen(source, "auto: systemd handed over a credential", source.make(occasion))
     keystore = KeyStore.of_this_platform(config.keyring_backend)
     try:
         material = keystore.make(occasion)
     except KeyFailed as failure:
-        file = KeyFile(config.key_file)
+        file = _file(config)
         return Chosen(file, f"auto: no systemd credential; {failure.sentence}", file.make(occasion))
     return Chosen(keystore, "auto: no systemd credential; the desktop key store answered", material)

@@ -24,7 +24,7 @@ class Credential(Struct, frozen=True, tag="systemd", tag_field="source"):
         return self.load(occasion)
 
     def load(self, occasion: Occasion) -> bytes:  # noqa: ARG002  # the same for every store
-        path = where()
+        path = _where()
         if path is None:
             raise KeyFailed(
                 f"no systemd credential {NAME} was handed over (CREDENTIALS_DIRECTORY is not set)", hint=_HINT
@@ -45,7 +45,17 @@ class Credential(Struct, frozen=True, tag="systemd", tag_field="source"):
         return material
 
 
-def where() -> Path | None:
-    """The credential's file, if the service manager handed over any credentials."""
+def present() -> bool:
+    """Whether one was handed over, fit or not: one that cannot even be looked at counts, and `load` says why."""
+    path = _where()
+    try:
+        return path is not None and bool(path.lstat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
+def _where() -> Path | None:
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     return Path(directory) / NAME if directory else None

@@ -47,7 +47,7 @@ class KeyFile(Struct, frozen=True, tag="file", tag_field="source"):
         return material
 
     def _path(self, occasion: Occasion) -> Path:
-        return Path(self.path).expanduser() if self.path else occasion.folder / "key"
+        return Path(self.path) if self.path else occasion.folder / "key"
 
 
 def _write(path: Path, material: bytes) -> None:
