@@ -4,9 +4,10 @@ import pytest
 
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
+from peers.issuer import SCOPES
 from peers.machine import Conversation, Machine
 from peers.person import visit
-from peers.provider import SCOPES, Provider
+from peers.provider import Provider
 
 
 def test_a_person_signs_in_once_and_every_caller_gets_the_token(machine: Machine, provider: Provider) -> None:

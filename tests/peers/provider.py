@@ -10,32 +10,26 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from aixtiv_protocol import requests
-from aixtiv_protocol.secret import Secret
+from peers.issuer import Issuer
 from peers.presence import OIDC, absent, why_no_oidc_provider
 
 PATIENCE: Final = 30.0  # seconds for anything the server should do at once, on a machine that may be busy
 
-SCOPES: Final = ("openid", "offline_access", "email", "api:read")
-
-_AUTH: Final[dict[str, Literal["none", "basic", "post"]]] = {"native": "none", "basic": "basic", "post": "post"}
-
 Line = dict[str, Any]  # one JSON line of server.mjs
 
 
-class Provider:
-    """A running server. Clients: `native` (public), `basic` and `post` (with `secret`); scopes as in server.mjs."""
+class Provider(Issuer):
+    """The server while its block runs. Every command to it, and every event of it, is a JSON line."""
 
     def __init__(self, process: "subprocess.Popen[str]", secret: str) -> None:
-        self.secret: Final = secret
         self.events: list[Line] = []
         self._process = process
         self._news = threading.Condition()
         self._reader = threading.Thread(target=self._read, name="oidc-provider", daemon=True)
         self._reader.start()
-        self.issuer: Final[str] = self.wait_for("ready")["issuer"]
+        super().__init__(self.wait_for("ready")["issuer"], secret)
 
     def _read(self) -> None:
         assert self._process.stdout
@@ -46,18 +40,6 @@ class Provider:
         with self._news:
             self.events.append({"event": "ended"})
             self._news.notify_all()
-
-    def login(self, account: str, *, client: str = "native", scopes: tuple[str, ...] = SCOPES) -> requests.Login:
-        """What is asked of the daemon to sign in here."""
-        secret = None if client == "native" else Secret(self.secret)
-        settings = requests.ClientSettings(
-            issuer=self.issuer, client_id=client, client_secret=secret, client_auth=_AUTH[client]
-        )
-        return requests.Login(account=account, settings=settings, scopes=scopes)
-
-    def options(self) -> tuple[str, ...]:
-        """The same, as a person types it after `aixtiv login NAME`."""
-        return ("--issuer", self.issuer, "--client-id", "native", "--scope", " ".join(SCOPES))
 
     def wait_for(self, event: str, times: int = 1, **facts: str) -> Line:
         """The `times`-th event of that name and those facts, as soon as it happens. Raises TimeoutError."""

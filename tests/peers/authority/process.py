@@ -10,40 +10,20 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
-from aixtiv_protocol import requests
-from aixtiv_protocol.secret import Secret
 from peers.authority.weather import Weather
+from peers.issuer import Issuer
 
 PATIENCE: Final = 30.0  # seconds
 
-SCOPES: Final = ("openid", "offline_access", "email", "api:read")
-
-_AUTH: Final[dict[str, Literal["none", "basic", "post"]]] = {"native": "none", "basic": "basic", "post": "post"}
 _TESTS: Final = Path(__file__).parents[2]
 
 
-class Running:
-    """A running server. Clients: `native` (public), `basic` and `post` (with `secret`)."""
-
-    def __init__(self, issuer: str, secret: str) -> None:
-        self.issuer: Final = issuer
-        self.secret: Final = secret
-
-    def login(self, account: str, *, client: str = "native", scopes: tuple[str, ...] = SCOPES) -> requests.Login:
-        """What is asked of the daemon to sign in here."""
-        secret = None if client == "native" else Secret(self.secret)
-        settings = requests.ClientSettings(
-            issuer=self.issuer, client_id=client, client_secret=secret, client_auth=_AUTH[client]
-        )
-        return requests.Login(account=account, settings=settings, scopes=scopes)
-
-    def options(self) -> tuple[str, ...]:
-        """The same, as a person types it after `aixtiv login NAME`."""
-        return ("--issuer", self.issuer, "--client-id", "native", "--scopes", " ".join(SCOPES))
+class Running(Issuer):
+    """The server while its block runs."""
 
     def set_weather(self, *weather: Weather) -> None:
         """For the next token requests, one each, behind what is already due."""
