@@ -28,19 +28,19 @@ class Journal:
     def __init__(self, opened: Callable[[], Opened]) -> None:
         self._opened = opened
 
-    async def begin(self, id: bytes, generation: int, spending: Secret) -> Intent:  # noqa: A002  # a row's id
+    async def begin(self, id_: bytes, generation: int, spending: Secret) -> Intent:
         """Commits that the token `spending` of this generation is about to be spent.
 
         The returned intent's `attempts` counts how often this very token was begun with and never settled. Raises
         Stale if the store has another generation. If it raises, nothing may be spent.
         """
         opened = self._opened()
-        return await opened.store.transact(lambda db: opened.ledger.begin(db, id, generation, spending))
+        return await opened.store.transact(lambda db: opened.ledger.begin(db, id_, generation, spending))
 
-    async def forget(self, id: bytes) -> None:  # noqa: A002
+    async def forget(self, id_: bytes) -> None:
         """The attempt begun last spent nothing after all: its intent is closed, or counts one attempt less."""
         opened = self._opened()
-        await opened.store.transact(lambda db: opened.ledger.forget(db, id))
+        await opened.store.transact(lambda db: opened.ledger.forget(db, id_))
 
     async def commit(self, row: Row, previous: Row | None) -> bool:
         """Puts `row` in the place of `previous` (None: it is new), keeps the latter for a day, closes the intent.
@@ -57,20 +57,20 @@ class Journal:
         opened = self._opened()
         await opened.store.transact(opened.ledger.probe)
 
-    async def delete(self, id: bytes) -> None:  # noqa: A002
+    async def delete(self, id_: bytes) -> None:
         """Leaves nothing of a row: no earlier generation, no intent, no copy in WAL or slot."""
         opened = self._opened()
-        await opened.store.transact(lambda db: opened.ledger.delete(db, id))
+        await opened.store.transact(lambda db: opened.ledger.delete(db, id_))
 
     async def intents(self) -> list[Intent]:
         """The open ones. After a start: tokens that may have been spent."""
         opened = self._opened()
         return await opened.store.transact(opened.ledger.intents)
 
-    async def kept(self, id: bytes) -> list[Row]:  # noqa: A002
+    async def kept(self, id_: bytes) -> list[Row]:
         """Earlier generations of a row within their grace time, newest first."""
         opened = self._opened()
-        return await opened.store.transact(lambda db: opened.ledger.kept(db, id))
+        return await opened.store.transact(lambda db: opened.ledger.kept(db, id_))
 
     async def absorb(self) -> int:
         """Moves spilled rows into the store; every write does so too. The number moved."""

@@ -54,8 +54,10 @@ class Ledger:
         try:
             self.slot.open()
             self.absorb(db)
-        except (sqlite3.Error, OSError) as error:
-            log.error("spill-slot-unusable", slot=str(self.slot.path), error=type(error).__name__)
+        except OSError as error:
+            log.error("spill-slot-unusable", slot=str(self.slot.path), error=folder.reason(error))
+        except sqlite3.Error as error:
+            log.error("spilled-rows-wait", rows=len(self.slot.rows), error=_named(error))
 
     def stop(self, _: sqlite3.Connection) -> None:
         self.slot.close()
@@ -75,50 +77,50 @@ class Ledger:
                 rows[id_] = row
         return list(rows.values())
 
-    def kept(self, db: sqlite3.Connection, id: bytes) -> list[Row]:  # noqa: A002  # the brief's word
+    def kept(self, db: sqlite3.Connection, id_: bytes) -> list[Row]:
         """Earlier generations within their grace time, newest first."""
-        found = db.execute("SELECT generation, sealed FROM kept WHERE id = ? ORDER BY generation DESC", (id,))
+        found = db.execute("SELECT generation, sealed FROM kept WHERE id = ? ORDER BY generation DESC", (id_,))
         rows = []
         for generation, sealed in found:
             try:
-                rows.append(Row(id, generation, self._sealer.unseal("kept", id, generation, sealed)))
+                rows.append(Row(id_, generation, self._sealer.unseal("kept", id_, generation, sealed)))
             except BrokenSeal:
-                log.error("kept-row-damaged", row=id.hex()[:8])
+                log.error("kept-row-damaged", row=id_.hex()[:8])
         return rows
 
-    def begin(self, db: sqlite3.Connection, id: bytes, generation: int, spending: Secret) -> Intent:  # noqa: A002
+    def begin(self, db: sqlite3.Connection, id_: bytes, generation: int, spending: Secret) -> Intent:
         point("before-intent")
         self._slot_ready()
         fingerprint = self._sealer.fingerprint(spending.reveal())
         with transaction(db):
             self._absorb(db)
-            if (current := self._generation(db, id)) not in (None, generation):
+            if (current := self._generation(db, id_)) not in (None, generation):
                 raise Stale(f"generation {generation} was to be refreshed, and the store has {current}")
-            attempts = 1 + self._attempts(db, id, generation, fingerprint)
+            attempts = 1 + self._attempts(db, id_, generation, fingerprint)
             sealed = _Sealed(fingerprint, attempts, self._clock.wall())
-            self._put_intent(db, id, generation, sealed)
+            self._put_intent(db, id_, generation, sealed)
         self._settle()
         point("after-intent")
-        return Intent(id, generation, sealed.attempts, sealed.begun_at)
+        return Intent(id_, generation, sealed.attempts, sealed.begun_at)
 
-    def _attempts(self, db: sqlite3.Connection, id: bytes, generation: int, fingerprint: bytes) -> int:  # noqa: A002
-        found = db.execute("SELECT generation, sealed FROM intents WHERE id = ?", (id,)).fetchone()
+    def _attempts(self, db: sqlite3.Connection, id_: bytes, generation: int, fingerprint: bytes) -> int:
+        found = db.execute("SELECT generation, sealed FROM intents WHERE id = ?", (id_,)).fetchone()
         if found is None or found[0] != generation:
             return 0
-        known = self._unsealed_intent(id, *found)
+        known = self._unsealed_intent(id_, *found)
         if known is None:
             return DOUBT
         return known.attempts if known.spending == fingerprint else 0
 
-    def _put_intent(self, db: sqlite3.Connection, id: bytes, generation: int, intent: _Sealed) -> None:  # noqa: A002
-        sealed = self._sealer.seal("intents", id, generation, _pack.encode(intent))
-        db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?)", (id, generation, sealed))
+    def _put_intent(self, db: sqlite3.Connection, id_: bytes, generation: int, intent: _Sealed) -> None:
+        sealed = self._sealer.seal("intents", id_, generation, _pack.encode(intent))
+        db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?)", (id_, generation, sealed))
 
-    def _unsealed_intent(self, id: object, generation: object, sealed: object) -> _Sealed | None:  # noqa: A002
+    def _unsealed_intent(self, id_: object, generation: object, sealed: object) -> _Sealed | None:
         try:
-            return _unpack.decode(self._sealer.unseal("intents", id, generation, sealed))
+            return _unpack.decode(self._sealer.unseal("intents", id_, generation, sealed))
         except (BrokenSeal, msgspec.DecodeError):
-            log.error("intent-damaged", row=id.hex()[:8] if isinstance(id, bytes) else "")
+            log.error("intent-damaged", row=id_.hex()[:8] if isinstance(id_, bytes) else "")
             return None
 
     def intents(self, db: sqlite3.Connection) -> list[Intent]:
@@ -134,16 +136,16 @@ class Ledger:
             if current is None or current <= generation:
                 yield Intent(id_, generation, known.attempts, known.begun_at)
 
-    def forget(self, db: sqlite3.Connection, id: bytes) -> None:  # noqa: A002  # the brief's word
+    def forget(self, db: sqlite3.Connection, id_: bytes) -> None:
         """The last attempt spent nothing. An earlier one whose answer was lost stays on record."""
         with transaction(db):
             self._absorb(db)
-            found = db.execute("SELECT generation, sealed FROM intents WHERE id = ?", (id,)).fetchone()
-            known = self._unsealed_intent(id, *found) if found else None
+            found = db.execute("SELECT generation, sealed FROM intents WHERE id = ?", (id_,)).fetchone()
+            known = self._unsealed_intent(id_, *found) if found else None
             if known and known.attempts > 1:
-                self._put_intent(db, id, found[0], _Sealed(known.spending, known.attempts - 1, known.begun_at))
+                self._put_intent(db, id_, found[0], _Sealed(known.spending, known.attempts - 1, known.begun_at))
             else:
-                db.execute("DELETE FROM intents WHERE id = ?", (id,))
+                db.execute("DELETE FROM intents WHERE id = ?", (id_,))
         self._settle()
 
     def commit(self, db: sqlite3.Connection, row: Row, previous: Row | None) -> bool:
@@ -166,14 +168,14 @@ class Ledger:
         point("after-commit")
         return True
 
-    def _expect(self, db: sqlite3.Connection, id: bytes, previous: Row | None) -> None:  # noqa: A002
+    def _expect(self, db: sqlite3.Connection, id_: bytes, previous: Row | None) -> None:
         """Compare before swap: a late answer loses, whatever it carries.
 
         A damaged row is not compared with: what is in memory is better than that, and must not be lost over it.
         """
-        current = self._newest(db, id)
+        current = self._newest(db, id_)
         expected = previous.generation if previous else None
-        if current != expected and not (current is None and _there(db, id)):
+        if current != expected and not (current is None and _there(db, id_)):
             raise Stale(f"generation {expected} was to be replaced, and the store has {current}")
 
     def _spill(self, row: Row, why: sqlite3.Error) -> None:
@@ -207,14 +209,14 @@ class Ledger:
             db.execute("INSERT OR REPLACE INTO probe VALUES (1, randomblob(8192))")
         self._settle()
 
-    def delete(self, db: sqlite3.Connection, id: bytes) -> None:  # noqa: A002  # the brief's word
+    def delete(self, db: sqlite3.Connection, id_: bytes) -> None:
         """First empties the slot: a copy left in it would bring the row back at the next start."""
         self.absorb(db)
         if self.slot.used:
             raise StoreFailed(f"the spill slot {self.slot.path} cannot be emptied", hint="dmesg | tail")
         with transaction(db):
             for table in ("records", "kept", "intents"):
-                db.execute(f"DELETE FROM {table} WHERE id = ?", (id,))  # noqa: S608  # names from the line above
+                db.execute(f"DELETE FROM {table} WHERE id = ?", (id_,))  # noqa: S608  # names from the line above
         try:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()  # the WAL holds what it said before
         except sqlite3.Error as error:
@@ -242,14 +244,14 @@ class Ledger:
             count += 1
         return count
 
-    def _stored(self, db: sqlite3.Connection, id: bytes) -> Row | None:  # noqa: A002
+    def _stored(self, db: sqlite3.Connection, id_: bytes) -> Row | None:
         """The store's own, if it unseals: a generation that is not under a seal proves nothing."""
-        found = db.execute("SELECT generation, sealed FROM records WHERE id = ?", (id,)).fetchone()
+        found = db.execute("SELECT generation, sealed FROM records WHERE id = ?", (id_,)).fetchone()
         if found is None:
             return None
         generation, sealed = found
         try:
-            return Row(id, generation, self._sealer.unseal("records", id, generation, sealed))
+            return Row(id_, generation, self._sealer.unseal("records", id_, generation, sealed))
         except BrokenSeal:
             return None
 
@@ -275,15 +277,15 @@ class Ledger:
                 hint=f"df -h {self.slot.path.parent}",
             ) from None
 
-    def _newest(self, db: sqlite3.Connection, id: bytes) -> int | None:  # noqa: A002
+    def _newest(self, db: sqlite3.Connection, id_: bytes) -> int | None:
         """Of store and slot."""
-        spilled, stored = self.slot.rows.get(id), self._generation(db, id)
+        spilled, stored = self.slot.rows.get(id_), self._generation(db, id_)
         if spilled is None:
             return stored
         return spilled.generation if stored is None else max(spilled.generation, stored)
 
-    def _generation(self, db: sqlite3.Connection, id: bytes) -> int | None:  # noqa: A002
-        stored = self._stored(db, id)
+    def _generation(self, db: sqlite3.Connection, id_: bytes) -> int | None:
+        stored = self._stored(db, id_)
         return stored.generation if stored else None
 
     def _holds(self, db: sqlite3.Connection, row: Row) -> bool:
@@ -294,8 +296,8 @@ class Ledger:
             return False
 
 
-def _there(db: sqlite3.Connection, id: bytes) -> bool:  # noqa: A002
-    return db.execute("SELECT 1 FROM records WHERE id = ?", (id,)).fetchone() is not None
+def _there(db: sqlite3.Connection, id_: bytes) -> bool:
+    return db.execute("SELECT 1 FROM records WHERE id = ?", (id_,)).fetchone() is not None
 
 
 def _named(error: sqlite3.Error) -> str:

@@ -27,15 +27,15 @@ class Sealer:
         self._aead = AESGCM(data_key)
         self._spent = hmac.digest(data_key, b"aixtiv spent tokens" + _FORMAT, "sha256")
 
-    def seal(self, table: str, id: bytes, generation: int, payload: bytes) -> bytes:  # noqa: A002  # the brief's word
+    def seal(self, table: str, id_: bytes, generation: int, payload: bytes) -> bytes:
         nonce = os.urandom(_NONCE)
-        return nonce + self._aead.encrypt(nonce, payload, _bound(table.encode(), id, _number(generation)))
+        return nonce + self._aead.encrypt(nonce, payload, _bound(table.encode(), id_, _number(generation)))
 
-    def unseal(self, table: str, id: object, generation: object, sealed: object) -> bytes:  # noqa: A002  # as above
+    def unseal(self, table: str, id_: object, generation: object, sealed: object) -> bytes:
         """What was sealed for exactly this place. Raises BrokenSeal, also for values that a vandal gave other types."""
-        if not (isinstance(id, bytes) and isinstance(generation, int) and isinstance(sealed, bytes)):
+        if not (isinstance(id_, bytes) and isinstance(generation, int) and isinstance(sealed, bytes)):
             raise BrokenSeal
-        return _opened(self._aead, sealed, _bound(table.encode(), id, _number(generation)))
+        return _opened(self._aead, sealed, _bound(table.encode(), id_, _number(generation)))
 
     def fingerprint(self, text: str) -> bytes:
         """Tells one token from another without holding it; worth nothing without the data key."""

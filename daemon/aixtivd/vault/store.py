@@ -10,6 +10,8 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 import aiosqlite
+import anyio
+import anyio.to_thread
 from msgspec import Struct
 
 from aixtivd.errors import StoreFailed
@@ -171,6 +173,13 @@ class _Line(aiosqlite.Connection):
         result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]  # aiosqlite's own way in
         return result
 
+    async def end(self) -> None:
+        """Closes, however far it was opened. Afterwards the thread has nothing more to say to an event loop."""
+        with anyio.CancelScope(shield=True):
+            with suppress(sqlite3.Error):
+                await self.close()
+            await anyio.to_thread.run_sync(self._thread.join)
+
 
 class Store:
     """An open store. Everything is done by `transact`, one piece of work after the other."""
@@ -188,10 +197,10 @@ class Store:
             await line.carry_out(_prepare)
             await line.carry_out(first)
         except sqlite3.Error as error:
-            line.stop()
+            await line.end()
             raise failed(path, error) from None
         except BaseException:
-            line.stop()
+            await line.end()
             raise
         return cls(path, line)
 

@@ -157,6 +157,42 @@ async def test_a_queued_piece_of_work_is_done_though_its_caller_has_gone(folder:
         assert await made.transact(numbers) == [1, 2, 7]
 
 
+@pytest.mark.parametrize("how", ["connect", "prepare", "first", "cancelled"])
+async def test_a_store_that_fails_to_open_leaves_no_thread(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    path = folder / "store.db"
+    await anyio.to_thread.run_sync(make_if_missing, path)
+    before = set(threading.enumerate())
+    gate = Gate()
+    if how == "connect":
+        monkeypatch.setattr(store, "_connect", lambda *_: sqlite3.connect(folder / "no" / "such" / "folder"))
+    if how == "prepare":
+        monkeypatch.setattr(store, "_PRAGMAS", ("nonsense = (",))
+
+    def first(db: sqlite3.Connection) -> None:
+        gate.reached.set()
+        if how == "first":
+            raise sqlite3.OperationalError
+        assert gate.open.wait(20)
+
+    opening = asyncio.create_task(Store.open(path, first))
+    if how == "cancelled":
+        await gate.wait_reached()
+        opening.cancel()
+        gate.open.set()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    else:
+        with pytest.raises(StoreFailed):
+            await opening
+    left = set(threading.enumerate()) - before
+    assert [thread.name for thread in left if "AnyIO" not in thread.name] == []
+    monkeypatch.undo()
+    async with open_store(path) as made:
+        assert await made.transact(numbers) == []
+
+
 async def test_no_other_task_gets_between_begin_and_commit(folder: Path) -> None:
     """Two tasks that shared a connection step by step would roll back each other's rows."""
     async with open_store(folder / "store.db") as made:
