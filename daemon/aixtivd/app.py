@@ -4,7 +4,6 @@ Exit status: 0 after an orderly stop, 1 if it cannot start or go on (the sentenc
 a wrong option.
 """
 
-import argparse
 import asyncio
 import os
 import signal
@@ -90,7 +89,7 @@ class App:
         self._address = address = await anyio.to_thread.run_sync(found)
         self._where = msgspec.structs.replace(self._where, socket=address.path)
         listener = Listener(address.socket, Dispatch(self._accounts, self), tasks, Limits())
-        listener.start()
+        tasks.start_soon(listener.run)
         if self._notifier.watchdog:
             tasks.start_soon(self._feed_watchdog)
         self._notifier.ready("locked" if self._vault.locked else "serving")
@@ -265,23 +264,23 @@ def _give_up(error: BaseException) -> int:
     return 1
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse in the voice of the command, with its exit status for a wrong option (EX_USAGE)."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(64, f"aixtivd: error: {message}\naixtivd: hint: aixtivd --help\n")
-
-
 def _options(arguments: Sequence[str]) -> Options:
-    parser = _Parser(prog="aixtivd", description="Owns this person's OAuth2 credentials. Runs in the foreground.")
+    if not arguments:
+        return Options()
+    import argparse  # noqa: PLC0415  # heavy: a service has no options
+
+    class Parser(argparse.ArgumentParser):
+        """In the voice of the command, with its exit status for a wrong option (EX_USAGE)."""
+
+        def error(self, message: str) -> NoReturn:
+            self.exit(64, f"aixtivd: error: {message}\naixtivd: hint: aixtivd --help\n")
+
+    parser = Parser(prog="aixtivd", description="Owns this person's OAuth2 credentials. Runs in the foreground.")
     parser.add_argument("--version", action="version", version=f"aixtivd {VERSION}")
     parser.add_argument("--config", type=Path, metavar="PATH", help="the config file, instead of the usual place")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="", dest="level")
-    parser.add_argument(
-        "--check-config", action="store_true", dest="check", help="say whether the config is right, and end"
-    )
     asked = parser.parse_args(arguments)
-    return Options(config=asked.config, level=asked.level, check=asked.check)
+    return Options(config=asked.config, level=asked.level)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

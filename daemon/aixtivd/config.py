@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -69,6 +68,8 @@ def load(path: Path) -> Config:
         return Config()
     except (OSError, UnicodeDecodeError) as error:
         raise BadConfig(f"{path} cannot be read: {_reason(error)}") from None
+    import tomllib  # noqa: PLC0415  # heavy: where there is a file
+
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

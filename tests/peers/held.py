@@ -138,7 +138,7 @@ async def serving(folder: Path, limits: Limits | None = None) -> AsyncIterator[S
         async with anyio.create_task_group() as tasks:
             dispatch = Dispatch(cast("Accounts", accounts), controls)
             listener = Listener(listening, dispatch, tasks, limits or Limits())
-            listener.start()
+            tasks.start_soon(listener.run)
             yield Side(path, accounts, controls, listener)
             listener.close()
             accounts.let_go()

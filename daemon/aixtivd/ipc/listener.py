@@ -15,15 +15,14 @@ from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.session import Session
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_AT_ONE_GO = 64  # connections accepted before others get their turn
 
 TOO_MANY = Failure(code="busy", message="the daemon has as many callers as it takes", retry=True, retry_after=1.0)
 
 
 class Listener:
     """Accepts by itself instead of through `create_unix_server`: without file descriptors left, asyncio's server logs a
-    line for each place in the backlog, and uvloop's accepts callers only to drop them (both seen); and the peer is to
-    be asked for before a transport reads. It costs 18 µs a connection.
+    line for each place in the backlog, and uvloop's accepts callers only to drop them (both seen); and the kernel is to
+    be asked who it is before a transport reads. It costs some 20 µs a connection.
     """
 
     def __init__(self, listening: socket.socket, dispatch: Dispatch, tasks: TaskGroup, limits: Limits) -> None:
@@ -31,25 +30,29 @@ class Listener:
         self._dispatch = dispatch
         self._tasks = tasks
         self._limits = limits
-        self._loop = asyncio.get_running_loop()
         self._sessions: set[Session] = set()
-        self._retry: asyncio.TimerHandle | None = None
         self._empty = anyio.Event()
-        self._open = False
+        self._accepting = anyio.CancelScope()
 
-    def start(self) -> None:
-        self._open = True
+    async def run(self) -> None:
+        """Accepts callers until it is closed."""
+        loop = asyncio.get_running_loop()
         self._socket.settimeout(0)
-        self._accept_when_ready()
+        with self._accepting:
+            while True:
+                try:
+                    connection, _path = await loop.sock_accept(self._socket)
+                except ConnectionAbortedError:
+                    continue
+                except OSError as error:
+                    await self._pause(error)
+                    continue
+                if (session := self._admitted(connection)) is not None:
+                    await self._converse(loop, connection, session)
 
     def close(self) -> None:
         """Accepts nobody more. The conversations go on, and the socket stays its owner's."""
-        if not self._open:
-            return
-        self._open = False
-        self._loop.remove_reader(self._socket.fileno())
-        if self._retry is not None:
-            self._retry.cancel()
+        self._accepting.cancel()
 
     def finish(self) -> None:
         """Ends every conversation, each as soon as what is outstanding in it is answered."""
@@ -62,55 +65,42 @@ class Listener:
             self._empty = anyio.Event()
             await self._empty.wait()
 
-    def _accept_when_ready(self) -> None:
-        self._retry = None
-        self._loop.add_reader(self._socket.fileno(), self._accept)
-
-    def _accept(self) -> None:
-        for _ in range(_AT_ONE_GO):
-            try:
-                connection, _path = self._socket.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                self._pause(error)
-                return
-            self._admit(connection)
-
-    def _pause(self, error: OSError) -> None:
+    async def _pause(self, error: OSError) -> None:
         """Callers wait in the kernel's queue meanwhile; whatever ends gives back what is missing."""
         sentence = "out of file descriptors or memory" if error.errno in _EXHAUSTED else "cannot accept"
         log.error("accepting pauses", reason=sentence, errno=error.errno or 0, callers=len(self._sessions))
-        self._loop.remove_reader(self._socket.fileno())
-        self._retry = self._loop.call_later(self._limits.starved, self._accept_when_ready)
+        await anyio.sleep(self._limits.starved)
 
-    def _admit(self, connection: socket.socket) -> None:
-        try:
-            peer = peer_of(connection)
-        except OSError:
-            connection.close()
-            return
-        if not allowed(peer):
-            log.warning("another user was refused", uid=peer.uid, pid=peer.pid)
-            connection.close()
-            return
+    def _admitted(self, connection: socket.socket) -> Session | None:
+        """The session that will talk to this caller; None where nobody will: then the connection is closed."""
         callers = len(self._sessions)
-        if callers >= self._limits.connections + self._limits.turned_away:
+        if not self._same_user(connection) or callers >= self._limits.connections + self._limits.turned_away:
             connection.close()
-            return
+            return None
         refusal = TOO_MANY if callers >= self._limits.connections else None
         session = Session(self._dispatch, self._tasks, self._limits, self._gone, refusal)
         self._sessions.add(session)
-        self._tasks.start_soon(self._converse, connection, session, name="connection")
+        return session
 
-    async def _converse(self, connection: socket.socket, session: Session) -> None:
-        connection.settimeout(0)
+    def _same_user(self, connection: socket.socket) -> bool:
         try:
-            await self._loop.connect_accepted_socket(lambda: session, connection)
-        except OSError as error:
-            log.warning("a connection was lost", errno=error.errno or 0)
+            peer = peer_of(connection)
+        except OSError:
+            return False
+        if not allowed(peer):
+            log.warning("another user was refused", uid=peer.uid, pid=peer.pid)
+        return allowed(peer)
+
+    async def _converse(self, loop: asyncio.AbstractEventLoop, connection: socket.socket, session: Session) -> None:
+        """Hands the connection to the session. It is over in one or two turns of the loop."""
+        try:
+            await loop.connect_accepted_socket(lambda: session, connection)
+        except BaseException as error:  # also where this task is cancelled: nobody would miss the session otherwise
             connection.close()
             self._gone(session)
+            if not isinstance(error, OSError):
+                raise
+            log.warning("a connection was lost", errno=error.errno or 0)
 
     def _gone(self, session: Session) -> None:
         self._sessions.discard(session)

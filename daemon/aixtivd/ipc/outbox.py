@@ -10,9 +10,9 @@ from aixtiv_protocol.secret import Secret
 
 
 class Outbox:
-    """`room` is set while the caller reads fast enough: whoever makes answers waits for it after each."""
+    """`full` while the caller does not read fast enough: whoever makes answers waits for `room` after each."""
 
-    __slots__ = ("_inbox", "_left", "_transport", "_written", "room")
+    __slots__ = ("_inbox", "_left", "_transport", "_written", "full", "room")
 
     def __init__(self, transport: asyncio.Transport, inbox: Inbox, unread: int) -> None:
         transport.set_write_buffer_limits(high=unread)
@@ -20,6 +20,7 @@ class Outbox:
         self._inbox = inbox  # which knows whether the caller speaks frames or lines
         self._written = 0  # bytes given to the transport
         self._left = 0  # bytes that had left it when last asked
+        self.full = False
         self.room = anyio.Event()
         self.room.set()
 
@@ -27,12 +28,8 @@ class Outbox:
     def open(self) -> bool:
         return not self._transport.is_closing()
 
-    @property
-    def full(self) -> bool:
-        return not self.room.is_set()
-
     def send(self, answer: Reply | Secret) -> None:
-        if not self.open:
+        if self._transport.is_closing():
             return
         data = self._encoded(answer)
         self._written += len(data)
@@ -43,9 +40,11 @@ class Outbox:
         return encode_bare(answer, mode) if isinstance(answer, Secret) else encode_reply(answer, mode)
 
     def hold(self) -> None:
+        self.full = True
         self.room = anyio.Event()
 
     def release(self) -> None:
+        self.full = False
         self.room.set()
 
     def moved(self) -> bool:

@@ -116,10 +116,6 @@ class Session(asyncio.Protocol):
 
     # Requests
 
-    @property
-    def _full(self) -> bool:
-        return len(self._queue) >= self._limits.queued or self._outbox.full
-
     def _take_all(self) -> None:
         """Every whole request in the inbox, as far as the bounds allow; the rest waits there, and in the socket."""
         try:
@@ -129,13 +125,14 @@ class Session(asyncio.Protocol):
                     self._end_with(self._refusal)
                     return
                 self._take(body)
-                if self._full:
+                if self._outbox.full or len(self._queue) >= self._limits.queued:
                     self._read(wanted=False)
                     return
         except ProtocolError as error:
             self._end_with(self._dispatch.misunderstood(error))
             return
-        self._read(wanted=True)
+        if not self._reading:
+            self._read(wanted=True)
         if not self._inbox.partial:
             self._begun_at = 0.0
         elif not self._begun_at:
@@ -172,7 +169,8 @@ class Session(asyncio.Protocol):
 
     def _read_on(self) -> None:
         """There is room again: first for what the inbox holds, then for what the socket does."""
-        if self._last is None and not self._finishing and not self._full:
+        full = self._outbox.full or len(self._queue) >= self._limits.queued
+        if not full and self._last is None and not self._finishing:
             self._take_all()
 
     # Answers
