@@ -195,8 +195,8 @@ class Book:
         entry.announce()
 
     def find(self, name: str) -> Entry | None:
-        """The account of that name, or the default one for an empty name; None where there is none."""
-        return self._entries.get(name or self.default)
+        """The account of that name, or the default one for an empty name; None where there is none, or all is locked."""
+        return None if self.closed else self._entries.get(name or self.default)
 
     def named(self, name: str) -> Entry:
         """Raises Locked, or NoAccount with the names there are."""

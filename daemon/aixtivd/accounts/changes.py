@@ -135,7 +135,8 @@ class Changes:
         if entry is None:
             entry = Entry(new, self._clock)
             await self._settling.adopt(entry, new, new)
-            self._book.add(entry)
+            if not self._book.closed:  # locked meanwhile: it is in the store, and nowhere else
+                self._book.add(entry)
         else:
             await self._settling.adopt(entry, old, new)
         entry.forgive()

@@ -125,3 +125,19 @@ async def test_an_api_key_that_slips_in_does_not_hide_that_the_grant_is_over(hou
         slow.release.set()
         await h.settle()
         assert h.state("github").state == "quarantined"
+
+
+async def test_a_sign_in_that_is_committed_while_the_vault_is_locked_is_served_only_after_the_unlock(
+    house: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house() as h:
+        slow = SlowCommit(h.vault.journal, monkeypatch)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(h.adopt, "github")
+            await slow.done.wait()
+            await h.accounts.lock()
+            slow.release.set()
+        assert h.accounts.cached(requests.Token(account="github")) is None
+        assert h.accounts.states() == ()
+        await h.accounts.unlock(requests.Unlock())
+        assert await h.token("github") == "access-0"
