@@ -1,11 +1,12 @@
 """A disk that is really full: nothing is spent that could not be kept, and what was spent is kept."""
 
 import pytest
+from msgspec.structs import replace
 
 from aixtiv_protocol import replies, requests
 from faults.expected import begin_refresh, check_it_works, refreshed, status
 from peers.authority.process import Running
-from peers.authority.weather import hanging
+from peers.authority.weather import hanging, says, unavailable
 from peers.disks import SmallDisk
 from peers.machine import Machine
 from peers.person import visit
@@ -58,6 +59,64 @@ def test_a_pair_in_the_slot_outlives_the_daemon(machine: Machine, server: Runnin
     disk.make_room()
     check_it_works(machine, server)
     assert status(machine).spilled == 0
+    assert server.reuses == 0
+
+
+def test_several_pairs_find_room_in_the_slot(machine: Machine, server: Running, disk: SmallDisk) -> None:
+    names = [f"work/{number}" for number in range(5)]
+    machine.start()
+    for name in names:
+        machine.sign_in(visit, server.login(name))
+    server.set_weather(*[hanging()] * 5)
+    for name in names:
+        begin_refresh(machine, server, name)
+    disk.fill()
+    server.release()
+    until(lambda: status(machine).spilled == 5, "all five are in the slot")
+    tokens = [machine.token(name) for name in names]
+    machine.kill()
+    machine.start()
+    assert [machine.token(name) for name in names] == tokens
+    disk.make_room()
+    for name in names:
+        check_it_works(machine, server, name)
+    assert status(machine).spilled == 0
+    assert server.reuses == 0
+
+
+def test_a_quarantine_that_finds_no_room_is_kept_in_the_slot(
+    machine: Machine, server: Running, disk: SmallDisk
+) -> None:
+    machine.start()
+    machine.sign_in(visit, server.login("work"))
+    server.set_weather(replace(says("invalid_grant"), hang=True))
+    begin_refresh(machine, server)
+    disk.fill()
+    server.release()
+    until(lambda: machine.account("work").state == "quarantined", "it is put aside")
+    machine.kill()
+    machine.start()
+    assert machine.account("work").state == "quarantined"
+    assert status(machine).spilled == 1
+    disk.make_room()
+    check_it_works(machine, server)
+
+
+def test_an_intent_that_cannot_be_closed_does_no_harm(machine: Machine, server: Running, disk: SmallDisk) -> None:
+    """The server had done nothing, which finds no room on the disk: after a restart it looks like a lost answer."""
+    machine.start()
+    machine.sign_in(visit, server.login("work"))
+    server.set_weather(replace(unavailable(), hang=True))
+    begin_refresh(machine, server)
+    disk.fill()
+    server.release()
+    until(lambda: machine.logged("intent-stays"), "the intent cannot be closed")
+    old = machine.token("work")
+    machine.kill()
+    machine.start()
+    assert machine.token("work") == old
+    disk.make_room()
+    check_it_works(machine, server)
     assert server.reuses == 0
 
 

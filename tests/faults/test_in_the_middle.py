@@ -1,6 +1,7 @@
 """What a person may do while a refresh is under way: its answer is awaited and kept, whatever comes in between."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from signal import SIGTERM
 
 import pytest
@@ -73,6 +74,25 @@ def test_a_second_sigterm_does_not_wait_and_loses_nothing(hanging: Machine, serv
     refreshed(hanging)
     check_it_works(hanging, server)
     assert server.reuses == 0
+
+
+def test_sigterm_lets_a_sign_in_arrive_and_the_person_sees_so(machine: Machine, server: Running) -> None:
+    machine.start()
+    server.set_weather(skies.hanging())
+    with machine.conversation() as talk, ThreadPoolExecutor() as elsewhere:
+        talk.say(server.login("work"))
+        started = talk.hear()
+        assert isinstance(started, replies.SignInStarted)
+        page = elsewhere.submit(visit, started.url)
+        server.until(hanging=1)
+        machine.signal(SIGTERM)
+        until(lambda: not machine.answers(), "the daemon heeds the signal")
+        server.release()
+        assert "work is signed in as ada@example.test" in page.result().text
+    assert machine.ended() == 0
+    machine.start()
+    assert machine.token("work").access_token.reveal() == server.newest
+    check_it_works(machine, server)
 
 
 def test_stop_lets_the_answer_arrive(hanging: Machine, server: Running) -> None:

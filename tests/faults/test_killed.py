@@ -81,6 +81,30 @@ def test_killed_with_the_pair_in_the_spill_slot_the_account_works(
     assert server.reuses == 0
 
 
+@pytest.mark.parametrize("step", ["before-intent", "after-intent", "after-post", "before-commit", "after-commit"])
+def test_killed_in_the_refresh_that_empties_the_slot_the_account_works(
+    machine: Machine, server: Running, disk: SmallDisk, step: str
+) -> None:
+    server.tell(grace=60)
+    machine.start(**{VARIABLE: "spill-written"})
+    machine.sign_in(visit, server.login("work"))
+    server.set_weather(hanging())
+    begin_refresh(machine, server)
+    disk.fill()
+    server.release()
+    assert machine.ended() == -SIGKILL
+    machine.start(**{VARIABLE: step})
+    assert status(machine).spilled == 1
+    disk.make_room()
+    die_refreshing(machine)
+
+    machine.start()
+    refreshed(machine)
+    check_it_works(machine, server)
+    assert status(machine).spilled == 0
+    assert server.reuses == 0
+
+
 def test_killed_again_and_again_before_anything_was_sent_a_good_grant_stays_good(
     machine: Machine, server: Running
 ) -> None:
@@ -116,17 +140,3 @@ def test_killed_too_often_the_account_is_put_aside_and_one_word_brings_it_back(
     assert server.refreshes == 0
     refreshed(machine)
     check_it_works(machine, server)
-
-
-def test_killed_at_one_step_after_the_other_the_account_works_every_time(machine: Machine, server: Running) -> None:
-    server.tell(grace=60.0)
-    machine.start()
-    machine.sign_in(visit, server.login("work"))
-    for step in (*STEPS, "after-post", "before-intent"):
-        machine.stop()
-        machine.start(**{VARIABLE: step.removesuffix(":2")})
-        die_refreshing(machine)
-        machine.start()
-        refreshed(machine)
-        check_it_works(machine, server)
-    assert server.reuses == 0

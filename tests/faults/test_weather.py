@@ -32,10 +32,8 @@ class Row(Struct, frozen=True, kw_only=True):
 
 ROWS = {
     "200 with a web page": Row(sky=skies.web_page(), exit=4, says="answered with a web page"),
-    "302": Row(sky=Weather(status=302, headers={"Location": "http://127.0.0.1:9/"}), exit=4, says="a redirect"),
-    "429 with Retry-After": Row(sky=skies.too_many("7"), exit=4, says="answered 429", tries="when told"),
+    "429 with Retry-After": Row(sky=skies.too_many("120"), exit=4, says="answered 429", tries="when told"),
     "503": Row(sky=skies.unavailable(), exit=4, says="answered 503"),
-    "503 with a web page": Row(sky=skies.web_page(503), exit=4, says="answered 503"),
     "200 with an OAuth error": Row(
         sky=skies.says("invalid_grant", 200), exit=1, says="invalid_grant", hint=EITHER, tries="when told"
     ),
@@ -63,18 +61,8 @@ ROWS = {
     "a connection cut after the server rotated": Row(
         sky=skies.lost(), exit=4, says="cut the connection", tries="at once", grace=60
     ),
-    "a connection cut amid the answer": Row(
-        sky=skies.cut("body"), exit=4, says="cut the connection", tries="at once", grace=60
-    ),
     "a server that hangs": Row(
         sky=skies.hanging(), exit=4, says="did not answer within 1 second", tries="at once", grace=60
-    ),
-    "200 with half a JSON": Row(
-        sky=Weather(spend=True, status=200, body='{"access_token": "at-'),
-        exit=4,
-        says="answered 200 without a token",
-        tries="at once",
-        grace=60,
     ),
     "a body of two megabytes": Row(
         sky=skies.large(), exit=4, says="answered with more than 1048576 bytes", tries="at once", grace=60
@@ -120,6 +108,9 @@ def test_in_bad_weather_an_unexpired_token_is_served_and_the_account_comes_back(
     starved = machine.run("token", "work", "--min-ttl", "3600", "--wait", "0")
     assert (starved.code, starved.out) == (row.exit, "")
 
+    if row.sky.hang:
+        machine.configure("")
+        assert machine.run("reload").code == 0
     server.tell(access_ttl=7200)
     match row.tries:
         case "at once":  # nobody has to ask: whether the token was spent must be known soon
@@ -152,8 +143,8 @@ def test_retry_after_is_told_to_callers_and_kept(machine: Machine, server: Runni
 
 @pytest.mark.parametrize(
     ("sky", "code"),
-    [(skies.unavailable(), 4), (skies.says("invalid_grant"), 3), (skies.says("flux_capacitor"), 1)],
-    ids=["503", "invalid_grant", "an unknown error"],
+    [(skies.unavailable(), 4), (skies.says("invalid_grant"), 3)],
+    ids=["503", "invalid_grant"],
 )
 def test_a_token_that_expires_in_bad_weather_is_missed_with_the_reason(
     machine: Machine, server: Running, sky: Weather, code: int
@@ -228,7 +219,7 @@ def test_a_slow_answer_is_a_good_answer(machine: Machine, server: Running) -> No
     assert server.reuses == 0
 
 
-@pytest.mark.parametrize("name", ["200 with a web page", "503", "invalid_grant", "a body of two megabytes"])
+@pytest.mark.parametrize("name", ["503", "invalid_grant", "a body of two megabytes"])
 def test_bad_weather_at_a_sign_in_leaves_what_was_there(machine: Machine, server: Running, name: str) -> None:
     machine.start()
     machine.sign_in(visit, server.login("work"))
