@@ -195,7 +195,7 @@ class Book:
         entry.announce()
 
     def find(self, name: str) -> Entry | None:
-        """The account of that name, or the default one for an empty name; None where there is none, or all is locked."""
+        """The account of that name, or the default one for an empty name; None where there is none, or while locked."""
         return None if self.closed else self._entries.get(name or self.default)
 
     def named(self, name: str) -> Entry:
