@@ -46,6 +46,15 @@ def test_its_space_is_taken_from_the_start(folder: Path) -> None:
     assert found.st_mode & 0o777 == 0o600
 
 
+def test_its_space_is_taken_where_there_is_no_fallocate_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS."""
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    with slot_in(folder) as slot:
+        assert (folder / "spill").stat().st_blocks * 512 >= SIZE
+        slot.write(row(1))
+    assert rows_in(folder) == [row(1)]
+
+
 def test_rows_come_back_the_newest_of_each(folder: Path) -> None:
     with slot_in(folder) as slot:
         for each in (row(1, 2, b"a"), row(2, 1, b"b"), row(1, 3, b"c")):
