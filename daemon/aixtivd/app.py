@@ -66,16 +66,16 @@ class App:
     async def run(self) -> None:
         """Returns after an orderly stop. Raises AixtivError (in a group) where it cannot start."""
         asyncio.get_running_loop().set_exception_handler(_unhandled)
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(self._heed_signals)
-            try:
+        try:
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(self._heed_signals)
                 listener = await self._start(tasks)
                 await self._stopping.wait()
                 await self._wind_down(listener)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await self._close()
-            tasks.cancel_scope.cancel()
+                tasks.cancel_scope.cancel()
+        finally:  # after every task has ended: none may find the vault closed with a new token in its hands
+            with anyio.CancelScope(shield=True):
+                await self._close()
         log.info("stopped")
 
     async def _start(self, tasks: TaskGroup) -> Listener:
@@ -113,6 +113,7 @@ class App:
             await listener.empty()
         if self._patience.cancelled_caught:
             log.warning("stopped before everything was finished")
+        await self._web.aclose()  # ends what is still under way: a refresh is shielded from everything else
 
     async def _close(self) -> None:
         await self._give_up_address()
@@ -153,7 +154,7 @@ class App:
     def restart(self) -> str:
         if sys.platform == "darwin" and os.environ.get("XPC_SERVICE_NAME") == LAUNCHD_LABEL:
             return f"launchctl kickstart -k gui/{os.getuid()}/{LAUNCHD_LABEL}"
-        if "INVOCATION_ID" in os.environ and "SYSTEMD_EXEC_PID" in os.environ:
+        if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()):
             return "systemctl --user restart aixtivd"
         return f"kill {os.getpid()}"
 

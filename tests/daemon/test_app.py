@@ -208,6 +208,22 @@ def test_reload_takes_all_of_a_config_or_nothing(machine: Machine) -> None:
     assert machine.logged("stopped") == []
 
 
+def test_reload_reaches_the_network(machine: Machine) -> None:
+    machine.start()
+    sign_in = requests.Login(
+        account="x", settings=requests.ClientSettings(issuer="https://aixtiv.invalid", client_id="x")
+    )
+    for config, sentence in [
+        ("", "aixtiv.invalid cannot be found: its name does not resolve"),
+        ('[network]\nproxy = "http://127.0.0.1:1"', "aixtiv.invalid cannot be reached: the proxy does not answer"),
+    ]:
+        machine.configure(config)
+        assert isinstance(machine.ask(requests.Reload()), replies.Done)
+        failure = machine.ask(sign_in)
+        assert isinstance(failure, replies.Failure)
+        assert (failure.code, failure.message) == ("unreachable", sentence)
+
+
 def test_sighup_reloads_and_a_wrong_file_changes_nothing(machine: Machine, manager: socket.socket) -> None:
     machine.start(NOTIFY_SOCKET=manager.getsockname())
     assert manager.recv(4096).startswith(b"READY=1")
