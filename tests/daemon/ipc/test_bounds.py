@@ -75,6 +75,9 @@ async def test_a_caller_who_half_closed_and_then_went_away_is_noticed(folder: Pa
 async def test_a_caller_who_never_reads_is_dropped_and_its_answers_are_bounded(folder: Path) -> None:
     limits = Limits(stuck=0.2, queued=4, unread=65536)
     async with serving(folder, limits) as side, await side.caller() as greedy, await side.caller() as other:
+        for caller in (greedy, other):  # both conversations have begun
+            caller.say(requests.Token(account="fresh"))
+            assert isinstance(await caller.hear(), replies.AccessToken)
         greedy.writer.transport.pause_reading()  # type: ignore[attr-defined]  # typeshed: WriteTransport, really both
         with pytest.raises(ConnectionError):  # noqa: PT012  # it comes some time after the bounds were seen to hold
             while True:
