@@ -91,14 +91,15 @@ async def test_a_caller_who_never_reads_is_dropped_and_its_answers_are_bounded(f
 
 
 async def test_a_caller_who_reads_slowly_is_served_to_the_end(folder: Path) -> None:
-    limits = Limits(stuck=0.3, unread=65536)
+    """The buffer is full for several times what a stuck caller has, and moves all the while."""
+    limits = Limits(stuck=0.2, unread=1_000_000)
     async with serving(folder, limits) as side, await side.caller() as caller:
         caller.say(*[requests.Accounts()] * 60)
         caller.writer.write_eof()
         total = 0
-        while data := await asyncio.wait_for(caller.reader.read(65536), PATIENCE):
+        while data := await asyncio.wait_for(caller.reader.read(16384), PATIENCE):
             total += len(data)
-            await anyio.sleep(0.02)  # 1.8 MB at this pace take longer than what a stuck caller has
+            await anyio.sleep(0.01)
         assert total > 60 * 30_000
 
 
