@@ -103,13 +103,13 @@ class App:
         self._notifier.stopping(seconds)
         listener.close()
         await self._give_up_address()
-        listener.finish()
         self._patience.deadline = anyio.current_time() + seconds
         with self._patience:
             try:
                 await self._accounts.drain()
             except Exception as error:  # noqa: BLE001  # the vault is closed in order whatever else is broken
                 defect(error)
+            listener.finish()  # not before: a sign-in that succeeded meanwhile is told to who waits for it
             await listener.empty()
         if self._patience.cancelled_caught:
             log.warning("stopped before everything was finished")

@@ -1,6 +1,7 @@
 """What a person changes about an account: signed in, signed out, an API key stored or removed."""
 
 import secrets
+from collections import defaultdict
 from typing import Final
 
 import anyio
@@ -15,7 +16,7 @@ from aixtivd.accounts.login import SignIn
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.settling import Settling
 from aixtivd.clock import Clock
-from aixtivd.errors import AixtivError, Locked, NoAccount, SignInFailed
+from aixtivd.errors import Locked, NoAccount, SignInFailed
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
@@ -49,74 +50,76 @@ class Changes:
         self._refresher = refresher
         self._events = events
         self._clock = clock
+        self._turns: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)  # one change of an account at a time
 
     async def sign_in(self, sign_in: SignIn, tokens: outcomes.Tokens) -> replies.Account:
-        """Checks who signed in, and makes the grant durable before it is served (D10).
-
-        What was granted to a sign-in that is then refused is given back.
-        """
-        try:
-            return await self._signed_in(sign_in, tokens)
-        except AixtivError:
-            with anyio.move_on_after(_GIVE_BACK):
-                await self._revoke(sign_in.client, tokens.refresh_token, tokens.access_token)
-            raise
-
-    async def _signed_in(self, sign_in: SignIn, tokens: outcomes.Tokens) -> replies.Account:
-        client, name = sign_in.client, sign_in.account
+        """Checks who signed in, and makes the grant durable before it is served (D10)."""
+        name = sign_in.account
         subject, who = await self._who(sign_in, tokens)
-        if self._book.closed:
-            raise Locked
+        async with self._turns[name]:
+            if self._book.closed:
+                raise Locked
+            entry = self._book.find(name)
+            if entry and not sign_in.replace and _another(entry.grant, subject):
+                await self._give_back(sign_in.client, tokens)
+                raise _another_person(entry.grant, who or subject)
+            account = await self._become(sign_in, tokens, subject, who)
+        self._events.tell("signed-in", account=name, expires_at=account.expires_at)
+        return account
+
+    async def log_out(self, name: str) -> replies.LoggedOut:
+        """Lets the open refresh finish, so that it is the newest pair which is revoked."""
+        async with self._turns[name]:
+            return await self._forget(self._book.named(name))
+
+    async def keep_key(self, name: str, key: Secret) -> replies.Account:
+        async with self._turns[name]:
+            entry = self._book.find(name)
+            if entry:
+                await _landed(entry)
+            old = entry.grant if entry else _blank(name, name.partition("/")[0])
+            account = await self._adopt(entry, old, grants.with_key(old, key))
+        self._events.tell("signed-in", account=name, detail="an API key was stored")
+        return account
+
+    async def drop_key(self, name: str) -> replies.Account | replies.LoggedOut:
+        async with self._turns[name]:
+            entry = self._book.named(name)
+            if entry.grant.api_key is None:
+                raise NoAccount(f"{name} has no API key", hint=f"aixtiv api-key set {name}")
+            if entry.grant.client is None:
+                return await self._forget(entry)
+            await _landed(entry)
+            account = await self._adopt(entry, entry.grant, grants.with_key(entry.grant, None))
+        self._events.tell("logged-out", account=name, detail="the API key was removed")
+        return account
+
+    async def _become(self, sign_in: SignIn, tokens: outcomes.Tokens, subject: str, who: str) -> replies.Account:
+        client, name = sign_in.client, sign_in.account
         for _ in range(3):  # a refresh of the old grant may commit in between
             entry = self._book.find(name)
             old = entry.grant if entry else _blank(name, client.provider)
-            if not sign_in.replace:
-                _same_person(old, subject, who)
             new = grants.signed_in(
                 old, client, tokens, subject=subject, who=who, scopes=client.scopes, now=self._clock.wall()
             )
             try:
-                account = await self._adopt(entry, old, new)
+                return await self._adopt(entry, old, new)
             except Stale:
                 continue
-            self._events.tell("signed-in", account=name, expires_at=account.expires_at)
-            return account
         raise SignInFailed(f"{name} kept changing while it was signed in", hint=f"aixtiv login {name}")
 
-    async def log_out(self, entry: Entry) -> replies.LoggedOut:
-        """Lets the open refresh finish, so that it is the newest pair which is revoked."""
+    async def _forget(self, entry: Entry) -> replies.LoggedOut:
         entry.leaving = True
         try:
             await _landed(entry)
             grant = entry.grant
             note = await self._revoke(grant.client, grant.refresh_token, grant.access_token)
-            await self._vault.journal.delete(entry.grant.id)
+            await self._vault.journal.delete(grant.id)
         finally:
             entry.leaving = False
         self._book.remove(entry)
-        name = entry.grant.name
-        self._events.tell("logged-out", account=name, detail=note)
-        return replies.LoggedOut(account=name, revoked=not note and entry.grant.client is not None, note=note)
-
-    async def keep_key(self, name: str, key: Secret) -> replies.Account:
-        entry = self._book.find(name)
-        if entry:
-            await _landed(entry)
-        old = entry.grant if entry else _blank(name, name.partition("/")[0])
-        account = await self._adopt(entry, old, grants.with_key(old, key))
-        self._events.tell("signed-in", account=name, detail="an API key was stored")
-        return account
-
-    async def drop_key(self, entry: Entry) -> replies.Account | replies.LoggedOut:
-        name = entry.grant.name
-        if entry.grant.api_key is None:
-            raise NoAccount(f"{name} has no API key", hint=f"aixtiv api-key set {name}")
-        if entry.grant.client is None:
-            return await self.log_out(entry)
-        await _landed(entry)
-        account = await self._adopt(entry, entry.grant, grants.with_key(entry.grant, None))
-        self._events.tell("logged-out", account=name, detail="the API key was removed")
-        return account
+        self._events.tell("logged-out", account=grant.name, detail=note)
+        return replies.LoggedOut(account=grant.name, revoked=not note and grant.client is not None, note=note)
 
     async def _who(self, sign_in: SignIn, tokens: outcomes.Tokens) -> tuple[str, str]:
         """Subject, and how a person would recognise it; empty for a provider that says neither."""
@@ -144,6 +147,11 @@ class Changes:
         entry.announce()
         return entry.described(self._clock, default=new.name == self._book.default)
 
+    async def _give_back(self, client: Client, tokens: outcomes.Tokens) -> None:
+        """Only what another person was granted: at some providers a revocation ends all that one has consented to."""
+        with anyio.move_on_after(_GIVE_BACK):
+            await self._revoke(client, tokens.refresh_token, tokens.access_token)
+
     async def _revoke(self, client: Client | None, refresh_token: Secret | None, access_token: Secret | None) -> str:
         """The refresh token first: with it most providers end the whole grant (RFC 7009 §2.1)."""
         note = ""
@@ -165,9 +173,12 @@ async def _landed(entry: Entry) -> None:
         await entry.changed.wait()
 
 
-def _same_person(old: Grant, subject: str, who: str) -> None:
-    if old.subject and old.subject != subject:
-        raise SignInFailed(
-            f"{old.name} belongs to {old.who or old.subject}, and {who or subject or 'somebody else'} signed in",
-            hint=f"aixtiv login {old.name} --replace",
-        )
+def _another(old: Grant, subject: str) -> bool:
+    return bool(old.subject) and old.subject != subject
+
+
+def _another_person(old: Grant, who: str) -> SignInFailed:
+    return SignInFailed(
+        f"{old.name} belongs to {old.who or old.subject}, and {who or 'somebody else'} signed in",
+        hint=f"aixtiv login {old.name} --replace",
+    )

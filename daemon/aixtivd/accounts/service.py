@@ -139,7 +139,7 @@ class Accounts:
         return self._described(entry)
 
     async def logout(self, asked: requests.Logout) -> replies.LoggedOut:
-        return await self._work.run(self._changes.log_out, self._book.named(asked.account))
+        return await self._work.run(self._changes.log_out, self._book.named(asked.account).grant.name)
 
     async def verify(self, asked: requests.Verify) -> replies.Verified:
         """Asks the issuer about the token to serve; what it cannot be asked is said in the note."""
@@ -166,7 +166,7 @@ class Accounts:
 
     async def api_key(self, asked: requests.ApiKey) -> replies.Account | replies.LoggedOut:
         if asked.key is None:
-            return await self._work.run(self._changes.drop_key, self._book.named(asked.account))
+            return await self._work.run(self._changes.drop_key, self._book.named(asked.account).grant.name)
         if not asked.key:
             raise BadRequest("that key is empty", hint="aixtiv api-key set")
         return await self._work.run(self._changes.keep_key, self._name_for(asked.account), asked.key)

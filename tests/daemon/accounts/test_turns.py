@@ -6,7 +6,7 @@ import pytest
 from aixtiv_protocol import requests
 from aixtiv_protocol.secret import Secret
 from aixtivd.accounts.grant import renewed, with_key
-from aixtivd.errors import StoreFailed
+from aixtivd.errors import NoAccount, StoreFailed
 from aixtivd.oauth.outcomes import NeedsSignIn
 from aixtivd.vault.journal import Journal
 from aixtivd.vault.rows import Row
@@ -141,3 +141,30 @@ async def test_a_sign_in_that_is_committed_while_the_vault_is_locked_is_served_o
         assert h.accounts.states() == ()
         await h.accounts.unlock(requests.Unlock())
         assert await h.token("github") == "access-0"
+
+
+async def test_two_who_make_one_account_at_once_make_one_account(house: Opener) -> None:
+    async with house() as h:
+        async with anyio.create_task_group() as tasks:
+            for key in ("one", "two", "three"):
+                tasks.start_soon(h.accounts.api_key, requests.ApiKey(account="anthropic", key=Secret(key)))
+        assert len(await h.vault.rows()) == 1
+        assert (await h.stored("anthropic")).api_key == Secret(await h.token("anthropic"))
+
+
+async def test_two_who_sign_out_at_once_are_told_of_one_sign_out(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        ends: list[str] = []
+
+        async def leave() -> None:
+            try:
+                ends.append((await h.accounts.logout(requests.Logout(account="github"))).account)
+            except NoAccount as error:
+                ends.append(error.sentence)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(leave)
+            tasks.start_soon(leave)
+        assert sorted(ends) == ["github", "there is no account github"]
+        assert h.script.revoked == ["refresh-0", "access-0"]

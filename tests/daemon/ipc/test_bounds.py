@@ -73,7 +73,7 @@ async def test_a_caller_who_half_closed_and_then_went_away_is_noticed(folder: Pa
 
 
 async def test_a_caller_who_never_reads_is_dropped_and_its_answers_are_bounded(folder: Path) -> None:
-    limits = Limits(stuck=0.2, queued=4, unread=65536)
+    limits = Limits(stuck=0.5, queued=4, unread=65536)
     async with serving(folder, limits) as side, await side.caller() as greedy, await side.caller() as other:
         for caller in (greedy, other):  # both conversations have begun
             caller.say(requests.Token(account="fresh"))
@@ -92,14 +92,14 @@ async def test_a_caller_who_never_reads_is_dropped_and_its_answers_are_bounded(f
 
 async def test_a_caller_who_reads_slowly_is_served_to_the_end(folder: Path) -> None:
     """The buffer is full for several times what a stuck caller has, and moves all the while."""
-    limits = Limits(stuck=0.2, unread=1_000_000)
+    limits = Limits(stuck=0.6, unread=1_000_000)
     async with serving(folder, limits) as side, await side.caller() as caller:
         caller.say(*[requests.Accounts()] * 60)
         caller.writer.write_eof()
         total = 0
         while data := await asyncio.wait_for(caller.reader.read(16384), PATIENCE):
             total += len(data)
-            await anyio.sleep(0.01)
+            await anyio.sleep(0.02)
         assert total > 60 * 30_000
 
 
