@@ -156,7 +156,7 @@ class App:
             return f"launchctl kickstart -k gui/{os.getuid()}/{LAUNCHD_LABEL}"
         if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()):
             return "systemctl --user restart aixtivd"
-        return f"kill {os.getpid()}"
+        return "aixtiv stop"  # the next command starts it again
 
     def hello(self, asked: requests.Hello) -> replies.Welcome:  # noqa: ARG002  # part of the conversation, not of the answer
         return replies.Welcome(version=VERSION, protocol=PROTOCOL, ops=OPS, locked=self._vault.locked)
@@ -230,15 +230,24 @@ def run(arguments: Sequence[str], loop_factory: Callable[[], asyncio.AbstractEve
         if options.config is not None:
             where = msgspec.structs.replace(where, config=options.config.absolute())
         if options.check:
-            sys.stdout.write(f"{where.config}\n")
+            return _check_config(where, options)
         config = read_config(where, options)
-        if options.check:
-            return 0
         log.to_stderr(options.level or config.log)
         # Not asyncio.Runner: callbacks of the loop start tasks in the group, and anyio has to know its loop there, too.
         anyio.run(_serve, where, options, config, backend_options={"loop_factory": loop_factory})
     except Exception as group:  # noqa: BLE001  # a traceback on stderr would show texts, which may quote anything
         return _give_up(_first(group))
+    return 0
+
+
+def _check_config(where: Paths, options: Options) -> int:
+    """Says which file it is, and if it is wrong, where. For `aixtiv config check`, which reads this output."""
+    sys.stdout.write(f"{where.config}\n")
+    try:
+        read_config(where, options)
+    except BadConfig as error:
+        _say(error)
+        return 1
     return 0
 
 
@@ -259,10 +268,14 @@ def _give_up(error: BaseException) -> int:
         log.error("defect", exception=kind, where=places(error))
         error = AixtivError(f"a defect in aixtiv ({kind}); the line above says where")
     log.error("ended", reason=error.sentence)
+    _say(error)
+    return 1
+
+
+def _say(error: AixtivError) -> None:
     for kind, text in (("error", error.sentence), ("hint", error.hint)):
         if text:
             sys.stderr.write(f"aixtivd: {kind}: {text}\n")
-    return 1
 
 
 def _options(arguments: Sequence[str]) -> Options:
@@ -280,8 +293,11 @@ def _options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--version", action="version", version=f"aixtivd {VERSION}")
     parser.add_argument("--config", type=Path, metavar="PATH", help="the config file, instead of the usual place")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="", dest="level")
+    parser.add_argument(
+        "--check-config", action="store_true", dest="check", help="say whether the config is right, and end"
+    )
     asked = parser.parse_args(arguments)
-    return Options(config=asked.config, level=asked.level)
+    return Options(config=asked.config, level=asked.level, check=asked.check)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

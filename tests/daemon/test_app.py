@@ -297,7 +297,7 @@ def test_a_newer_request_gets_the_command_that_restarts_this_daemon(machine: Mac
         caller.sendall(b'{"op":"teleport"}\n')
         failure = json.loads(caller.makefile().readline())
     assert failure["message"] == f"aixtivd {VERSION} does not know that request"
-    assert failure["hint"] == f"kill {machine.pid}"
+    assert failure["hint"] == "aixtiv stop"
 
 
 def test_it_works_where_uvloop_is_not_installed(machine: Machine, folder: Path) -> None:
