@@ -112,7 +112,7 @@ class App:
             listener.finish()  # not before: a sign-in that succeeded meanwhile is told to who waits for it
             await listener.empty()
         if self._patience.cancelled_caught:
-            log.warning("stopped before everything was finished")
+            log.warning("stopped-early")
         await self._web.aclose()  # ends what is still under way: a refresh is shielded from everything else
 
     async def _close(self) -> None:
@@ -146,7 +146,7 @@ class App:
         try:
             await self.reload()
         except AixtivError as error:
-            log.error("config refused", reason=error.sentence)
+            log.error("config-refused", reason=error.sentence)
 
     # What can be asked about the daemon itself (ipc.dispatch.Control)
 

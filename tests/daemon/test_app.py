@@ -229,7 +229,7 @@ def test_sighup_reloads_and_a_wrong_file_changes_nothing(machine: Machine, manag
     assert manager.recv(4096).startswith(b"READY=1")
     machine.configure("[netwrok]")
     machine.signal(signal.SIGHUP)
-    until_logged(machine, "config refused")
+    until_logged(machine, "config-refused")
     machine.configure("")
     machine.signal(signal.SIGHUP)
     until_logged(machine, "reloaded")

@@ -62,4 +62,4 @@ class Notifier:
                 channel.settimeout(0)  # a manager that does not listen must not hold up the loop
                 channel.sendto(words.encode(), address)
         except OSError as error:
-            log.warning("the service manager cannot be told", errno=error.errno or 0)
+            log.warning("manager-unreachable", errno=error.errno or 0)

@@ -68,7 +68,7 @@ class Listener:
     async def _pause(self, error: OSError) -> None:
         """Callers wait in the kernel's queue meanwhile; whatever ends gives back what is missing."""
         sentence = "out of file descriptors or memory" if error.errno in _EXHAUSTED else "cannot accept"
-        log.error("accepting pauses", reason=sentence, errno=error.errno or 0, callers=len(self._sessions))
+        log.error("accepting-pauses", reason=sentence, errno=error.errno or 0, callers=len(self._sessions))
         await anyio.sleep(self._limits.starved)
 
     def _admitted(self, connection: socket.socket) -> Session | None:
@@ -88,7 +88,7 @@ class Listener:
         except OSError:
             return False
         if not allowed(peer):
-            log.warning("another user was refused", uid=peer.uid, pid=peer.pid)
+            log.warning("other-user-refused", uid=peer.uid, pid=peer.pid)
         return allowed(peer)
 
     async def _converse(self, loop: asyncio.AbstractEventLoop, connection: socket.socket, session: Session) -> None:
@@ -100,7 +100,7 @@ class Listener:
             self._gone(session)
             if not isinstance(error, OSError):
                 raise
-            log.warning("a connection was lost", errno=error.errno or 0)
+            log.warning("connection-lost", errno=error.errno or 0)
 
     def _gone(self, session: Session) -> None:
         self._sessions.discard(session)

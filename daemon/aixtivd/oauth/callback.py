@@ -174,7 +174,7 @@ class CallbackListener:
         try:
             return await self._answer(response)
         except Exception as error:  # noqa: BLE001 - a defect behind it must still end in a page, and not end the owner
-            log.error("callback answer failed", exception=type(error).__name__)
+            log.error("callback-failed", exception=type(error).__name__)
             return Page("Not signed in", "aixtiv itself failed; its log says where.", ok=False, command="aixtiv status")
 
     def _is_ours(self, hosts: list[str]) -> bool:

@@ -143,7 +143,7 @@ class Vault:
         ledger = Ledger(sealer := sealing.Sealer(unsealed.data_key), spill.Slot(self._slot, sealer), self._clock)
         self._opened = Opened(await store.Store.open(self.path, ledger.start), ledger)
         self.lock_reason = ""
-        log.info("store opened", source=self.key_source)
+        log.info("store-opened", source=self.key_source)
 
     def _unsealed(self, passphrase: Secret | None) -> _Unsealed:
         """Blocking. Where there is no store yet, makes it with its key; a key source is chosen here or never."""
@@ -207,7 +207,7 @@ class Vault:
             await opened.store.transact(opened.ledger.stop)
         finally:
             await opened.store.close()
-        log.info("store closed", reason=why)
+        log.info("store-closed", reason=why)
 
     def _leave(self) -> None:
         if self._held is not None:

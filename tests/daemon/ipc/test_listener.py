@@ -49,7 +49,7 @@ async def test_another_user_is_refused_before_a_byte_is_read(folder: Path, caplo
     answer = codec.encode_reply(replies.Done(), "frames")
     assert said[NOBODY] in {"0", "ConnectionResetError", "BrokenPipeError"}
     assert int(said[os.getuid()]) > len(answer)
-    refused = [record.__dict__["facts"] for record in caplog.records if record.message == "another user was refused"]
+    refused = [record.__dict__["facts"] for record in caplog.records if record.message == "other-user-refused"]
     assert [facts["uid"] for facts in refused] == [NOBODY]
 
 
@@ -79,12 +79,12 @@ async def test_without_descriptors_the_daemon_pauses_and_goes_on(
             assert caller.stdout
             caller.stdin.write(b"\n")
             await caller.stdin.drain()
-            await until_logged(caplog, "accepting pauses")
+            await until_logged(caplog, "accepting-pauses")
             before.say(requests.Token(account="fresh"))
             assert isinstance(await before.hear(), replies.AccessToken)
         assert int(await asyncio.wait_for(caller.stdout.readline(), PATIENCE)) > 0
         await caller.wait()
-    pauses = [record.__dict__["facts"] for record in caplog.records if record.message == "accepting pauses"]
+    pauses = [record.__dict__["facts"] for record in caplog.records if record.message == "accepting-pauses"]
     assert {facts["reason"] for facts in pauses} == {"out of file descriptors or memory"}
 
 
