@@ -110,6 +110,15 @@ class House:
         await self.accounts._changes._adopt(None, blank, new)
         return new
 
+    async def in_a_refresh(self, name: str = "github", number: int = 1) -> "Held":
+        """Signs an account in, and begins its refresh: the answer waits for the test."""
+        await self.adopt(name)
+        answer = Held(granted(number))
+        self.script.answers = [answer]
+        self.clock.advance(3000)
+        await answer.asked.wait()
+        return answer
+
     def state(self, name: str) -> Account:
         return next(account for account in self.accounts.states() if account.name == name)
 

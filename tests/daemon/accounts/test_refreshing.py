@@ -38,11 +38,7 @@ async def test_the_new_pair_is_on_disk_before_any_caller_sees_it(
 
 async def test_while_the_post_is_under_way_an_intent_stands_on_disk_and_afterwards_none(house: Opener) -> None:
     async with house() as h:
-        await h.adopt("github")
-        answer = Held(granted(1))
-        h.script.answers = [answer]
-        h.clock.advance(3000)
-        await answer.asked.wait()
+        answer = await h.in_a_refresh()
         assert [intent.generation for intent in await h.vault.journal.intents()] == [1]
         answer.release.set()
         await h.settle()
@@ -140,11 +136,7 @@ async def test_attempts_that_surely_were_not_sent_do_not_count(house: Opener) ->
 
 async def test_a_slow_refresh_cannot_overwrite_a_new_sign_in(house: Opener) -> None:
     async with house() as h:
-        await h.adopt("github")
-        slow = Held(granted(1))
-        h.script.answers = [slow]
-        h.clock.advance(3000)
-        await slow.asked.wait()
+        slow = await h.in_a_refresh()
         await sign_in_again(h, "github", 7)
         slow.release.set()
         await h.settle()
@@ -154,11 +146,7 @@ async def test_a_slow_refresh_cannot_overwrite_a_new_sign_in(house: Opener) -> N
 
 async def test_a_logout_waits_for_the_open_refresh_and_revokes_the_newest_pair(house: Opener) -> None:
     async with house() as h:
-        await h.adopt("github")
-        slow = Held(granted(1))
-        h.script.answers = [slow]
-        h.clock.advance(3000)
-        await slow.asked.wait()
+        slow = await h.in_a_refresh()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(h.accounts.logout, requests.Logout(account="github"))
             await h.settle()
@@ -170,11 +158,7 @@ async def test_a_logout_waits_for_the_open_refresh_and_revokes_the_newest_pair(h
 
 async def test_lock_lets_the_open_refresh_finish_and_then_nothing_is_handed_out(house: Opener) -> None:
     async with house() as h:
-        await h.adopt("github")
-        slow = Held(granted(1))
-        h.script.answers = [slow]
-        h.clock.advance(3000)
-        await slow.asked.wait()
+        slow = await h.in_a_refresh()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(h.accounts.lock)
             await h.settle()

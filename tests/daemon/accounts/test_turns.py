@@ -82,11 +82,7 @@ async def test_a_refresh_that_meets_the_saving_of_what_was_unsaved_goes_on(
 
 async def test_an_api_key_that_slips_in_does_not_cost_the_answer(house: Opener) -> None:
     async with house() as h:
-        await h.adopt("github")
-        slow = Held(granted(1))
-        h.script.answers = [slow]
-        h.clock.advance(3000)
-        await slow.asked.wait()
+        slow = await h.in_a_refresh()
         entry = h.accounts._book.named("github")
         await h.accounts._changes._adopt(entry, entry.grant, with_key(entry.grant, Secret("sk-made-up")))
         slow.release.set()
@@ -99,11 +95,7 @@ async def test_an_api_key_that_slips_in_does_not_cost_the_answer(house: Opener) 
 async def test_storing_an_api_key_waits_for_the_answer_that_is_on_its_way(house: Opener) -> None:
     """Until then the intent stands: if the daemon died now, it would know that the token was maybe spent."""
     async with house() as h:
-        await h.adopt("github")
-        slow = Held(granted(1))
-        h.script.answers = [slow]
-        h.clock.advance(3000)
-        await slow.asked.wait()
+        slow = await h.in_a_refresh()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(h.accounts.api_key, requests.ApiKey(account="github", key=Secret("sk-made-up")))
             await h.settle()
