@@ -4,15 +4,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-import pytest
-
 from peers.authority.process import Running, authorization_server
 from peers.machine import Machine
 from peers.person import visit
 
 pytestmark = pytest.mark.xdist_group("port 3000")  # the old redirect's: one test at a time can have it
-
-pytestmark = pytest.mark.xdist_group("port 3000")  # the old redirect's very port: one test at a time
 
 
 def old_environment(server: Running) -> dict[str, str]:
