@@ -202,7 +202,7 @@ def patience(config: Config) -> float:
 def read_config(where: Paths, options: Options) -> Config:
     """Blocking. A file that was named has to be there. Raises BadConfig."""
     if options.config is not None and not options.config.exists():
-        raise BadConfig(f"there is no config file {options.config}")
+        raise BadConfig(f"there is no config file {options.config}", hint=f"ls -l {options.config.parent}")
     return load(where.config)
 
 

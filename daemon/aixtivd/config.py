@@ -3,12 +3,28 @@
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Final, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
 from aixtivd.errors import BadConfig
+
+_TYPES: Final = re.compile(r"`([\w |]+)`")
+_IN_TOML: Final = {
+    "str": "a string",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "bool | null": "true or false",
+}
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+/-]*")
+_RESERVED: Final = frozenset(
+    {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method"}
+)
 
 
 class Network(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
@@ -63,7 +79,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rena
 def load(path: Path) -> Config:
     """The config at `path`, or the defaults where there is no file. Raises BadConfig with file, key and expectation."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark first
     except FileNotFoundError:
         return Config()
     except (OSError, UnicodeDecodeError) as error:
@@ -101,7 +117,9 @@ def _in_words(sentence: str, tables: dict[str, Any]) -> str:
         return f"unknown key {key}"
     if what.startswith("Invalid enum value"):
         return f"{where}: expected one of {_choices(path)}"
-    return f"{where or 'the file'}: {what[:1].lower()}{what[1:]}"
+    return (
+        f"{where or 'the file'}: {_TYPES.sub(lambda kind: _IN_TOML.get(kind[1], kind[1]), what[:1].lower() + what[1:])}"
+    )
 
 
 def _wrong_provider(tables: dict[str, Any]) -> str:
@@ -126,22 +144,49 @@ def _choices(path: str) -> str:
 
 def _check(config: Config, path: Path) -> None:
     """What types cannot say."""
+    _check_names(config, path)
     if not 1 <= config.refresh.at_once <= 64:
         raise BadConfig(f"{path}: refresh.at-once: expected 1 to 64")
     if not 1 <= config.refresh.timeout <= 300:
         raise BadConfig(f"{path}: refresh.timeout: expected 1 to 300 seconds")
     if config.network.proxy and not config.network.proxy.startswith(("http://", "https://")):
         raise BadConfig(f"{path}: network.proxy: expected an http:// URL")
+    if "@" in config.network.proxy:
+        raise BadConfig(f"{path}: network.proxy: a user and password cannot stand here: this file holds no secret")
+    if config.vault.key_file and not Path(config.vault.key_file).expanduser().is_absolute():
+        raise BadConfig(f"{path}: vault.key-file: expected an absolute path")
     for name, provider in config.provider.items():
         _check_provider(f"{path}: provider.{name}", provider)
     for key, file in (("network.ca-file", config.network.ca_file), *_secret_files(config)):
         if file and not Path(file).expanduser().is_file():
             raise BadConfig(f"{path}: {key}: no such file {file}")
+    _check_certificates(config, path)
+
+
+def _check_names(config: Config, path: Path) -> None:
+    for key, name in (("default-account", config.default_account), *(("provider", name) for name in config.provider)):
+        if name and not _NAME.fullmatch(name):
+            raise BadConfig(f"{path}: {key}: {name!r} is no name: expected letters, digits and . _ @ + - /")
+
+
+def _check_certificates(config: Config, path: Path) -> None:
+    if not config.network.ca_file:
+        return
+    import ssl  # noqa: PLC0415  # heavy: only where a file is named
+
+    try:
+        ssl.create_default_context(cafile=Path(config.network.ca_file).expanduser())
+    except OSError:  # ssl.SSLError is one
+        raise BadConfig(f"{path}: network.ca-file: {config.network.ca_file} holds no PEM certificates") from None
 
 
 def _check_provider(where: str, provider: ProviderConfig) -> None:
     if provider.default_lifetime < 0:
         raise BadConfig(f"{where}.default-lifetime: expected seconds, 0 or more")
+    for name in _RESERVED.intersection(provider.authorize_parameters):
+        raise BadConfig(f"{where}.authorize-parameters: {name} is aixtiv's own to say")
+    if provider.redirect_uri and not urlsplit(provider.redirect_uri).scheme:
+        raise BadConfig(f"{where}.redirect-uri: expected a URL")
     for field in ("issuer", *(name for name in provider.__struct_fields__ if name.endswith("_endpoint"))):
         url: str = getattr(provider, field)
         if url and not url.startswith(("https://", "http://127.0.0.1", "http://[::1]", "http://localhost")):

@@ -27,7 +27,11 @@ class AixtivError(Exception):
     def failure(self) -> Failure:
         """The one mapping from this tree to the wire."""
         return Failure(
-            code=self.code, message=self.sentence, hint=self.hint, retry=self.retry, retry_after=self.retry_after
+            code=self.code,
+            message=self.sentence,
+            hint=self.hint,
+            retry=self.retry,
+            retry_after=self.retry_after or Failure.__struct_defaults__[-1],  # msgspec leaves out only this very float
         )
 
 
@@ -82,6 +86,10 @@ class NoProvider(AixtivError):
     """too little is known about that provider"""
 
     code = "no_provider"
+
+    def __init__(self, sentence: str = "", *, options: str = "", hint: str | None = None) -> None:
+        super().__init__(sentence, hint=hint)
+        self.options = options  # of `aixtiv login`, as they have to be typed for it to succeed
 
 
 class SignInNeeded(AixtivError):

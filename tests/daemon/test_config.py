@@ -7,6 +7,7 @@ import pytest
 
 from aixtivd.config import Config, Network, ProviderConfig, RefreshConfig, VaultConfig, load
 from aixtivd.errors import BadConfig
+from peers.certificates import certificate
 
 FULL = """
 default-account = "github"
@@ -64,8 +65,8 @@ def test_an_empty_file_says_the_same(file: Path) -> None:
 
 
 def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
-    ca = folder / "ca.pem"
-    ca.write_text("")
+    certificate(folder)
+    ca = folder / "cert.pem"
     file.write_text(FULL.replace('"CA"', f'"{ca}"'))
     config = load(file)
     for table, ordinary in [
@@ -90,29 +91,29 @@ def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
         ("[network]\nproxi = 1", "unknown key network.proxi"),
         ('[provider.x]\nclient-secret = "hunter2"', "unknown key provider.x.client-secret"),
         ("default_account = 'x'", "unknown key default_account"),
-        ("default-account = 3", "default-account: expected `str`, got `int`"),
+        ("default-account = 3", "default-account: expected a string, got a whole number"),
         ('log = "hunter2"', 'log: expected one of "debug", "info", "warning", "error"'),
-        ("network = 3", "network: expected `object`, got `int`"),
-        ("[network]\nproxy = 3", "network.proxy: expected `str`, got `int`"),
+        ("network = 3", "network: expected a table, got a whole number"),
+        ("[network]\nproxy = 3", "network.proxy: expected a string, got a whole number"),
         ('[network]\nproxy = "socks5://x"', "network.proxy: expected an http:// URL"),
-        ('[network]\nno-proxy = "hunter2"', "network.no-proxy: expected `array`, got `str`"),
-        ('[network]\nno-proxy = ["x", 3]', "network.no-proxy[1]: expected `str`, got `int`"),
+        ('[network]\nno-proxy = "hunter2"', "network.no-proxy: expected a list, got a string"),
+        ('[network]\nno-proxy = ["x", 3]', "network.no-proxy[1]: expected a string, got a whole number"),
         ('[network]\nca-file = "/no/such.pem"', "network.ca-file: no such file /no/such.pem"),
         ('[network]\nca-file = "/"', "network.ca-file: no such file /"),
         (
             '[vault]\nkey = "usb"',
             'vault.key: expected one of "auto", "systemd", "keyring", "file", "passphrase"',
         ),
-        ('[refresh]\nat-once = "8"', "refresh.at-once: expected `int`, got `str`"),
+        ('[refresh]\nat-once = "8"', "refresh.at-once: expected a whole number, got a string"),
         ("[refresh]\nat-once = 0", "refresh.at-once: expected 1 to 64"),
         ("[refresh]\nat-once = 65", "refresh.at-once: expected 1 to 64"),
-        ("[refresh]\ntimeout = true", "refresh.timeout: expected `float`, got `bool`"),
+        ("[refresh]\ntimeout = true", "refresh.timeout: expected a number, got true or false"),
         ("[refresh]\ntimeout = 0.5", "refresh.timeout: expected 1 to 300 seconds"),
         ("[refresh]\ntimeout = nan", "refresh.timeout: expected 1 to 300 seconds"),
         ("[refresh]\ntimeout = inf", "refresh.timeout: expected 1 to 300 seconds"),
-        ("provider = []", "provider: expected `object`, got `array`"),
-        ("[provider]\nx = 1", "provider.x: expected `object`, got `int`"),
-        ("[provider.ok]\n[provider.x]\nscopes = [1]", "provider.x.scopes[0]: expected `str`, got `int`"),
+        ("provider = []", "provider: expected a table, got a list"),
+        ("[provider]\nx = 1", "provider.x: expected a table, got a whole number"),
+        ("[provider.ok]\n[provider.x]\nscopes = [1]", "provider.x.scopes[0]: expected a string, got a whole number"),
         ('[provider.x]\nclient-auth = "jwt"', 'provider.x.client-auth: expected one of "", "none", "basic", "post"'),
         (
             '[provider."a.b"]\nclient-auth = "hunter2"',
@@ -120,9 +121,9 @@ def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
         ),
         (
             "[provider.x.authorize-parameters]\na = 1",
-            "provider.x.authorize-parameters: expected `str`, got `int`",
+            "provider.x.authorize-parameters: expected a string, got a whole number",
         ),
-        ('[provider.x]\npunishes-reuse = "yes"', "provider.x.punishes-reuse: expected `bool | null`, got `str`"),
+        ('[provider.x]\npunishes-reuse = "yes"', "provider.x.punishes-reuse: expected true or false, got a string"),
         ("[provider.x]\ndefault-lifetime = -1", "provider.x.default-lifetime: expected seconds, 0 or more"),
         ('[provider.x]\nissuer = "hunter2"', "provider.x.issuer: expected an https:// URL"),
         (
@@ -156,9 +157,9 @@ def test_a_file_that_is_not_utf_8_is_a_sentence(file: Path) -> None:
 
 def test_a_tilde_is_the_home_folder(file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder))
-    (folder / "ca.pem").write_text("")
-    file.write_text('[network]\nca-file = "~/ca.pem"')
-    assert load(file).network.ca_file == "~/ca.pem"
+    certificate(folder)
+    file.write_text('[network]\nca-file = "~/cert.pem"')
+    assert load(file).network.ca_file == "~/cert.pem"
 
 
 @pytest.mark.parametrize("table", [Config, Network, VaultConfig, RefreshConfig, ProviderConfig])
@@ -166,3 +167,32 @@ def test_no_table_takes_a_key_it_does_not_know_or_can_be_changed(table: type[msg
     assert table.__struct_config__.forbid_unknown_fields
     assert table.__struct_config__.frozen
     assert not any("_" in name for name in table.__struct_encode_fields__)
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ('default-account = "a b"', "default-account: 'a b' is no name"),
+        ('[provider."a b"]', "provider: 'a b' is no name"),
+        ('[network]\nproxy = "http://user:hunter2@proxy:1"', "this file holds no secret"),
+        ('[network]\nca-file = "/etc/passwd"', "ca-file: /etc/passwd holds no PEM certificates"),
+        ('[vault]\nkey-file = "here"', "vault.key-file: expected an absolute path"),
+        ('[provider.x]\nauthorize-parameters = {state = "mine"}', "state is aixtiv's own to say"),
+        ('[provider.x]\nredirect-uri = "foo"', "redirect-uri: expected a URL"),
+        ("default-account = 1", "default-account: expected a string, got a whole number"),
+        ("[network]\nproxy = []", "network.proxy: expected a string, got a list"),
+    ],
+)
+def test_what_cannot_work_is_said_in_words_and_without_its_secret(folder: Path, toml: str, said: str) -> None:
+    file = folder / "config.toml"
+    file.write_text(toml)
+    with pytest.raises(BadConfig) as caught:
+        load(file)
+    assert said in caught.value.sentence
+    assert "hunter2" not in caught.value.sentence
+
+
+def test_a_byte_order_mark_does_no_harm(folder: Path) -> None:
+    file = folder / "config.toml"
+    file.write_bytes(b'\xef\xbb\xbfdefault-account = "work"')
+    assert load(file).default_account == "work"

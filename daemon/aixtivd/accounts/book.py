@@ -1,5 +1,6 @@
 """The accounts in memory: each one's grant, and how keeping it fresh is going."""
 
+import difflib
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -198,21 +199,31 @@ class Book:
         """The account of that name, or the default one for an empty name; None where there is none, or while locked."""
         return None if self.closed else self._entries.get(name or self.default)
 
-    def named(self, name: str) -> Entry:
-        """Raises Locked, or NoAccount with the names there are."""
+    def named(self, name: str, doing: str = "token") -> Entry:
+        """Raises Locked, or NoAccount with what to type; `doing`: the command that wants the account."""
         if self.closed:
             raise Locked
         entry = self.find(name)
         if entry is not None:
             return entry
-        if name:
-            raise NoAccount(f"there is no account {shown(name)}", hint=f"aixtiv login {shown(name)}")
-        if self._default:
-            raise NoAccount(f"there is no account {self._default}", hint=f"aixtiv login {self._default}")
+        if name or self._default:
+            raise self._unknown(name or self._default, doing)
         if self._entries:
             names = ", ".join(sorted(self._entries))
-            raise NoAccount(f"which account: {names}", hint="aixtiv token ACCOUNT, or export AIXTIV_ACCOUNT=ACCOUNT")
-        raise NoAccount("nobody has signed in to anything yet", hint="aixtiv login PROVIDER")
+            raise NoAccount(
+                f"no account was named, and there is no default; there are {names}",
+                hint=f"aixtiv {doing} {min(self._entries)}, or export AIXTIV_ACCOUNT={min(self._entries)}",
+            )
+        raise NoAccount("nobody has signed in to anything yet", hint="aixtiv login NAME")
+
+    def _unknown(self, name: str, doing: str) -> NoAccount:
+        """Somebody who mistyped is told what is near, somebody who wants a token how to get there."""
+        near = difflib.get_close_matches(name, self._entries, n=1)
+        if near:
+            return NoAccount(f"there is no account {shown(name)}; there is {near[0]}", hint=f"aixtiv {doing} {near[0]}")
+        if doing in {"token", "refresh", "verify"} and shown(name) == name:
+            return NoAccount(f"there is no account {name}", hint=f"aixtiv login {name}")
+        return NoAccount(f"there is no account {shown(name)}", hint="aixtiv accounts")
 
     @property
     def default(self) -> str:

@@ -60,7 +60,7 @@ class Changes:
             if self._book.closed:
                 raise Locked
             entry = self._book.find(name)
-            if entry and not sign_in.replace and _another(entry.grant, subject):
+            if entry and not sign_in.asked.replace and _another(entry.grant, subject):
                 await self._give_back(sign_in.client, tokens)
                 raise _another_person(entry.grant, who or subject)
             account = await self._become(sign_in, tokens, subject, who)

@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final, assert_never
 
 import anyio
+import msgspec
 
-from aixtiv_protocol import replies
+from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
+from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
 from aixtivd.errors import (
@@ -36,10 +38,11 @@ Finish = Callable[["SignIn", outcomes.Tokens], Awaitable[replies.Account]]
 class SignIn:
     """One sign-in under way. Its secrets live only here and end with it."""
 
-    def __init__(self, account: str, client: Client, *, replace: bool) -> None:
+    def __init__(self, account: str, client: Client, asked: requests.Login) -> None:
         self.account = account
         self.client = client  # as it will be bound into the grant, with the scopes asked for now
-        self.replace = replace
+        self.asked = asked
+        self.again = login_command(asked, account)
         self.state = new_state()
         self.nonce = new_nonce()
         self.verifier: Secret = new_verifier()
@@ -52,6 +55,11 @@ class SignIn:
         self.gone = anyio.Event()  # its listener is closed, too
         self.result: replies.Account | None = None
         self.failure: AixtivError | None = None
+
+    def suits(self, asked: requests.Login) -> bool:
+        """Whether who asks for that may join this one: it says the same, or nothing in particular."""
+        same = msgspec.structs.replace(self.asked, account=asked.account, agent=asked.agent)
+        return asked in (same, requests.Login(account=asked.account, agent=asked.agent))
 
     def succeed(self, result: replies.Account) -> None:
         self.result = result
@@ -103,14 +111,21 @@ class SignIns:
         sign_in = self._for_pasted(account, response)
         page = await self._work.run(self._redeem, sign_in, response)
         if not page.ok and not sign_in.done.is_set():
-            raise SignInFailed(page.sentence, hint=f"aixtiv login {sign_in.account}")
+            raise SignInFailed(page.sentence, hint=sign_in.again)
         return await sign_in.outcome()
 
     def abandon(self, reason: str) -> None:
         """Ends every open sign-in that has not yet taken its code to the provider."""
-        for sign_in in list(self._open.values()):
-            if not sign_in.used:
-                sign_in.fail(SignInFailed(reason, hint=f"aixtiv login {sign_in.account}"))
+        for account in list(self._open):
+            self.end(account, reason)
+
+    def end(self, account: str, reason: str) -> bool:
+        """Ends the open sign-in of one account; False where there is none, or its code is with the provider already."""
+        sign_in = self.of(account)
+        if sign_in is None or sign_in.used:
+            return False
+        sign_in.fail(SignInFailed(reason, hint=sign_in.again))
+        return True
 
     async def _attend(self, sign_in: SignIn, port: int, listening: anyio.Event) -> None:
         try:
@@ -128,7 +143,7 @@ class SignIns:
             sign_in.fail(error)
         except Exception as error:  # noqa: BLE001  # a defect here must be told to whoever waits for this sign-in
             log.error("sign-in", account=sign_in.account, exception=type(error).__name__)
-            sign_in.fail(AixtivError("the sign-in hit a defect in aixtiv", hint="aixtiv login " + sign_in.account))
+            sign_in.fail(AixtivError("the sign-in hit a defect in aixtiv", hint=sign_in.again))
         finally:
             if self._open.get(sign_in.account) is sign_in:
                 del self._open[sign_in.account]
@@ -146,7 +161,7 @@ class SignIns:
         sign_in.fail(
             SignInFailed(
                 f"nobody finished the sign-in to {sign_in.account} within ten minutes",
-                hint=f"aixtiv login {sign_in.account}",
+                hint=sign_in.again,
             )
         )
 
@@ -155,7 +170,7 @@ class SignIns:
 
     async def _redeem(self, sign_in: SignIn, response: Response) -> Page:
         """Takes one authorization response; what is shown for it is written only after the grant is on disk."""
-        again = f"aixtiv login {sign_in.account}"
+        again = sign_in.again
         # Who copied a lone code from a page vouches for it, and PKCE binds it to this sign-in.
         vouched = response.shown and not response.state
         if not vouched and not same_state(response.state, sign_in.state):
@@ -175,7 +190,7 @@ class SignIns:
         return Page("Signed in", sentence, ok=True)
 
     async def _exchange(self, sign_in: SignIn, response: Response) -> outcomes.Tokens:
-        again = f"aixtiv login {sign_in.account}"
+        again = sign_in.again
         client = sign_in.client
         if not response.shown:
             check_issuer(client, response.iss)
@@ -199,7 +214,10 @@ class SignIns:
             case outcomes.NeedsSignIn():
                 raise SignInFailed(f"the provider did not take the code: {outcome.reason}", hint=again)
             case outcomes.Misconfigured():
-                raise Misconfigured(f"{sign_in.account}: {outcome.reason}", hint=f"{again} --client-id ID")
+                raise Misconfigured(
+                    f"{sign_in.account}: {outcome.reason}",
+                    hint=login_command(sign_in.asked, sign_in.account, "--client-id ID"),
+                )
             case outcomes.Refused():
                 raise Refused(f"{sign_in.account}: {outcome.reason}", hint=again)
             case _:
@@ -211,13 +229,15 @@ class SignIns:
             candidates = [sign_in for sign_in in candidates if sign_in.account == account]
         if not candidates:
             which = f"no sign-in to {account}" if account else "no sign-in"
-            raise NoAccount(f"{which} is open; one stays open for ten minutes", hint="aixtiv login")
+            raise NoAccount(
+                f"{which} is open; one stays open for ten minutes", hint=f"aixtiv login {account or 'NAME'}"
+            )
         if response.state or not response.shown:
             matching = [one for one in candidates if same_state(response.state, one.state)]
             if not matching:
                 raise SignInFailed(
                     "that answer belongs to no open sign-in (its state is another)",
-                    hint=f"aixtiv login {candidates[0].account}",
+                    hint=candidates[0].again,
                 )
             return matching[0]
         if len(candidates) > 1:

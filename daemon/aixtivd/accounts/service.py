@@ -1,6 +1,7 @@
 """What can be done with an account: one method for each request about one."""
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 import anyio
 import msgspec
@@ -18,6 +19,7 @@ from aixtivd.accounts.login import SignIn, SignIns
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.serving import Serving
 from aixtivd.accounts.settling import Settling
+from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
 from aixtivd.config import Config
@@ -27,6 +29,7 @@ from aixtivd.errors import (
     Locked,
     Misconfigured,
     NoAccount,
+    NoProvider,
     Refused,
     StoreFailed,
     WaitedTooLong,
@@ -38,6 +41,11 @@ from aixtivd.oauth.identity import check_signature
 from aixtivd.oauth.response import parse_pasted
 from aixtivd.oauth.web import Web
 from aixtivd.vault.vault import Vault
+
+KEY_LENGTH: Final = 16384
+"""Characters of an API key at most. Real ones have about a hundred; a line of a caller must hold it."""
+
+_SET_KEY: Final = "aixtiv api-key set"
 
 
 class Accounts:
@@ -106,6 +114,12 @@ class Accounts:
         """Starts or joins the sign-in of an account: first where the browser goes, then how it ended."""
         name = self._name_for(asked.account)
         sign_in = self._sign_ins.of(name)
+        if (
+            sign_in
+            and not sign_in.suits(asked)
+            and self._sign_ins.end(name, f"another sign-in to {name} took its place")
+        ):
+            sign_in = None
         joined = sign_in is not None
         if sign_in is None:
             sign_in = await self._new_sign_in(name, asked)
@@ -126,7 +140,7 @@ class Accounts:
         return replies.SignedIn(account=account)
 
     async def refresh(self, asked: requests.Refresh) -> replies.Account:
-        entry = self._book.named(asked.account)
+        entry = self._book.named(asked.account, "refresh")
         if entry.grant.refresh_token is None:
             raise _cannot_refresh(entry.grant)
         before = entry.grant.refreshed_at
@@ -139,11 +153,16 @@ class Accounts:
         return self._described(entry)
 
     async def logout(self, asked: requests.Logout) -> replies.LoggedOut:
-        return await self._work.run(self._changes.log_out, self._book.named(asked.account).grant.name)
+        name = asked.account or self._book.default
+        ended = self._sign_ins.end(name, "it was ended by a logout")
+        if ended and self._book.find(name) is None:
+            return replies.LoggedOut(account=name, note="nobody had signed in yet; the open sign-in was ended")
+        entry = self._book.named(asked.account, "logout")
+        return await self._work.run(self._changes.log_out, entry.grant.name)
 
     async def verify(self, asked: requests.Verify) -> replies.Verified:
         """Asks the issuer about the token to serve; what it cannot be asked is said in the note."""
-        entry = self._book.named(asked.account)
+        entry = self._book.named(asked.account, "verify")
         grant = entry.grant
         if grant.client is None or grant.access_token is None:
             note = "an API key is checked by using it: no provider has an endpoint for that"
@@ -155,7 +174,9 @@ class Accounts:
             active = await self._endpoint.introspect(grant.client, grant.access_token)
             if active is None:
                 notes.append(f"{grant.provider} has no introspection endpoint")
-            if grant.id_token:
+            if grant.id_token and not grant.client.jwks_uri:
+                notes.append(f"{grant.provider} publishes no keys to check its ID token with")
+            elif grant.id_token:
                 verdict = "valid" if await check_signature(self._web, grant.client, grant.id_token) else "invalid"
         if scope.cancelled_caught:
             raise WaitedTooLong(f"{grant.provider} did not answer in the time this caller waits")
@@ -166,9 +187,11 @@ class Accounts:
 
     async def api_key(self, asked: requests.ApiKey) -> replies.Account | replies.LoggedOut:
         if asked.key is None:
-            return await self._work.run(self._changes.drop_key, self._book.named(asked.account).grant.name)
-        if not asked.key:
-            raise BadRequest("that key is empty", hint="aixtiv api-key set")
+            entry = self._book.named(asked.account, "api-key remove")
+            return await self._work.run(self._changes.drop_key, entry.grant.name)
+        key = asked.key.reveal()
+        if not key or len(key) > KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
+            raise BadRequest(f"an API key is 1 to {KEY_LENGTH} printable characters without blanks", hint=_SET_KEY)
         return await self._work.run(self._changes.keep_key, self._name_for(asked.account), asked.key)
 
     def watch(self) -> AsyncIterator[replies.Event]:
@@ -220,14 +243,14 @@ class Accounts:
             raise Locked
         if name or self._book.default:
             return checked_name(name or self._book.default)
-        raise NoAccount("which account shall be signed in", hint="aixtiv login anthropic, or aixtiv login github")
+        raise NoAccount("no account was named, and there is no default", hint="aixtiv login github")
 
     async def _new_sign_in(self, name: str, asked: requests.Login) -> SignIn:
         await self._vault.journal.probe()  # before anybody is sent to a browser
         client = await self._client_for(name, asked)
         if (open_now := self._sign_ins.of(name)) is not None:
             return open_now  # another caller was first while this one asked for metadata
-        sign_in = SignIn(name, client, replace=asked.replace)
+        sign_in = SignIn(name, client, asked)
         await self._sign_ins.begin(sign_in, asked.port)
         return sign_in
 
@@ -240,7 +263,10 @@ class Accounts:
         if bound and bound.provider == provider and table is None and asked.settings == requests.ClientSettings():
             client = bound
         else:
-            client = await client_for(self._web, provider, table, asked.settings)
+            try:
+                client = await client_for(self._web, provider, table, asked.settings)
+            except NoProvider as error:
+                raise NoProvider(error.sentence, hint=login_command(asked, name, error.options)) from None
         return msgspec.structs.replace(client, scopes=asked.scopes or client.scopes)
 
     def _described(self, entry: Entry) -> replies.Account:

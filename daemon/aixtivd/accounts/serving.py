@@ -1,5 +1,7 @@
 """Handing out tokens: at once from memory where one is good enough, else after the one refresh in flight (D8)."""
 
+import shlex
+
 from aixtiv_protocol import replies, requests
 from aixtivd.accounts.book import Book, Entry
 from aixtivd.accounts.grant import Grant
@@ -80,7 +82,7 @@ class Serving:
 def _check_wishes(grant: Grant, asked: requests.Token) -> None:
     missing = sorted(set(asked.scopes) - set(grant.scopes))
     if missing:
-        more = " ".join(f"--scope {scope}" for scope in (*grant.scopes, *missing))
+        more = " ".join(f"--scope {shlex.quote(scope)}" for scope in (*grant.scopes, *missing))
         raise ScopeMissing(
             f"the grant of {grant.name} lacks the scope {' '.join(missing)}", hint=f"aixtiv login {grant.name} {more}"
         )

@@ -104,7 +104,7 @@ class CallbackListener:
                 return sockets
         if self._ports:
             named = " or ".join(str(port) for port in self._ports)
-            raise SignInFailed(f"port {named} on this machine is taken, and the provider knows no other")
+            raise SignInFailed(f"port {named} on this machine is taken", hint=f"lsof -i :{self._ports[0]}")
         raise SignInFailed("no port on this machine is free on both 127.0.0.1 and ::1")
 
     async def _accept(self, listener: SocketListener) -> None:

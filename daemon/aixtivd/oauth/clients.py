@@ -11,7 +11,7 @@ from msgspec import Struct
 from aixtiv_protocol.requests import ClientSettings
 from aixtiv_protocol.secret import Secret
 from aixtivd.config import ProviderConfig
-from aixtivd.errors import BadConfig, NoProvider
+from aixtivd.errors import BadConfig, Misconfigured, NoProvider
 from aixtivd.oauth.client import Client, Quirks
 from aixtivd.oauth.discovery import Metadata, discover
 from aixtivd.oauth.provider import Provider
@@ -156,8 +156,12 @@ def _check_endpoints(known: Known) -> None:
         if not known.urls.get(endpoint):
             raise NoProvider(
                 f"too little is known about the provider {name}: its {endpoint.replace('_', ' ')} is missing",
-                hint=f"aixtiv login {name} --issuer URL --client-id ID",
+                options="--issuer URL --client-id ID",
             )
+    if known.redirect_uri and not urlsplit(known.redirect_uri).scheme:
+        raise Misconfigured(
+            f"the redirect URI {known.redirect_uri[:100]!r} is not a URL", hint="http://localhost:8080/callback"
+        )
     for url in known.urls.values():
         check_url(url.replace("{", "").replace("}", ""))
 
@@ -182,7 +186,7 @@ def _client_auth(known: Known, secret: Secret | None, ready: Provider | None, fo
         if known.client_auth in {"basic", "post"} or (ready and ready.secret_needed and not known.client_auth):
             raise NoProvider(
                 f"{known.provider} wants a client secret beside the client id",
-                hint=f"aixtiv login {known.provider} --client-id {known.client_id} --client-secret",
+                options="--client-secret",
             )
         return "none"
     if known.client_auth:
@@ -197,14 +201,12 @@ def _no_client_id(known: Known, ready: Provider | None) -> NoProvider:
     name = known.provider
     if ready is None:
         if not known.urls:
-            return NoProvider(
-                f"nothing is known about the provider {name}", hint=f"aixtiv login {name} --issuer URL --client-id ID"
-            )
-        return NoProvider(f"the client id at {name} is missing", hint=f"aixtiv login {name} --client-id ID")
+            return NoProvider(f"nothing is known about the provider {name}", options="--issuer URL --client-id ID")
+        return NoProvider(f"the client id at {name} is missing", options="--client-id ID")
     if ready.without_client_id:
-        return NoProvider(ready.without_client_id, hint=f"aixtiv login {name} --client-id ID")
+        return NoProvider(ready.without_client_id, options="--client-id ID")
     secret = " --client-secret" if ready.secret_needed else ""
     return NoProvider(
         f"{name} wants a client id of your own: register an application at {ready.register}",
-        hint=f"aixtiv login {name} --client-id ID{secret}",
+        options=f"--client-id ID{secret}",
     )

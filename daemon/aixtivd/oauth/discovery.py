@@ -69,7 +69,7 @@ def _read(answer: Answer) -> Metadata | None:
 def _checked(found: Metadata, issuer: str, url: str) -> Metadata:
     if found.issuer != issuer:  # RFC 8414 §3.3: identical, or the metadata must not be used
         if found.issuer.rstrip("/") == issuer.rstrip("/"):
-            raise NoProvider(f"that issuer writes itself {found.issuer}", hint=f"--issuer {found.issuer}")
+            raise NoProvider(f"that issuer writes itself {found.issuer}", options=f"--issuer {found.issuer}")
         raise NoProvider(f"{url} speaks for another issuer, {found.issuer[:200]!r}")
     methods = found.code_challenge_methods_supported
     if methods is not None and "S256" not in methods:

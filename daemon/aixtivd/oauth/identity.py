@@ -153,7 +153,7 @@ def _header(id_token: Secret) -> _Header:
 async def _issuer_keys(web: Web, client: Client, header: _Header) -> "list[Key]":
     """Those that fit the header. An unknown `kid` makes one more try: keys roll over, and caches lag behind."""
     if not client.jwks_uri:
-        raise Unreachable(f"{client.provider} publishes no keys to check an ID token with")
+        raise _Bad("cannot be checked: its issuer publishes no keys")
     for _ in range(2):
         keys = _fitting(await _published(web, client), header)
         if keys:

@@ -11,7 +11,7 @@ import pytest
 
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
-from aixtivd.errors import BadRequest, Locked, NoAccount, SignInFailed, StoreFailed, Unreachable
+from aixtivd.errors import BadRequest, Locked, NoAccount, NoProvider, SignInFailed, StoreFailed, Unreachable
 from peers import person
 from peers.authority import weather
 from peers.authorization import AuthorizationServer, Settings
@@ -286,3 +286,60 @@ async def test_logout_revokes_at_the_provider_and_leaves_nothing_on_disk(house: 
         assert told.revoked
         assert not server.grants.active(token)
         assert await h.vault.rows() == []
+
+
+async def test_other_settings_replace_the_open_sign_in_and_none_join_it(house: Opener) -> None:
+    async with at_a_provider(house) as (h, server):
+        wrong = requests.ClientSettings(issuer=server.issuer, client_id="mistyped")
+        async with login(h, requests.Login(account="corp", settings=wrong)) as mistyped, login(h, ask(server)) as right:
+            await started(mistyped)
+            first = await started(right)
+            assert not first.joined
+            assert "client_id=native" in first.url
+            with pytest.raises(SignInFailed, match="another sign-in to corp took its place"):
+                await finished(mistyped)
+            async with login(h, requests.Login(account="corp")) as other:
+                assert (await started(other)).joined
+            await anyio.to_thread.run_sync(person.sign_in, first.url)
+            assert (await finished(right)).subject == "ada"
+
+
+async def test_a_logout_ends_the_open_sign_in_of_an_account_that_is_not_there_yet(house: Opener) -> None:
+    async with at_a_provider(house) as (h, server), login(h, ask(server)) as stream:
+        await started(stream)
+        told = await h.accounts.logout(requests.Logout(account="corp"))
+        assert "the open sign-in was ended" in told.note
+        with pytest.raises(SignInFailed, match="ended by a logout"):
+            await finished(stream)
+
+
+async def test_a_hint_repeats_what_was_typed_and_names_the_account(house: Opener) -> None:
+    async with at_a_provider(house) as (h, server):
+        settings = requests.ClientSettings(issuer=server.issuer)
+        asked = requests.Login(account="corp/two", provider="corp", settings=settings, scopes=("openid", "a b"))
+        async with login(h, asked) as stream:
+            with pytest.raises(NoProvider, match="client id") as raised:
+                await started(stream)
+        assert (
+            raised.value.hint
+            == f"aixtiv login corp/two --issuer {server.issuer} --scope openid --scope 'a b' --client-id ID"
+        )
+
+
+@pytest.mark.parametrize("key", ["", " ", "two words", "line\nbreak", "ünï", "x" * 20_000, "nul\0"])
+async def test_what_cannot_be_an_api_key_is_refused_before_it_is_sealed(house: Opener, key: str) -> None:
+    async with house() as h:
+        with pytest.raises(BadRequest, match="printable characters without blanks"):
+            await h.accounts.api_key(requests.ApiKey(account="anthropic", key=Secret(key)))
+        assert await h.vault.rows() == []
+
+
+async def test_who_mistypes_a_name_is_told_what_is_near(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("work")
+        with pytest.raises(NoAccount, match="there is no account wrok; there is work") as raised:
+            await h.accounts.logout(requests.Logout(account="wrok"))
+        assert raised.value.hint == "aixtiv logout work"
+        with pytest.raises(NoAccount) as raised:
+            await h.accounts.logout(requests.Logout(account="elsewhere"))
+        assert raised.value.hint == "aixtiv accounts"

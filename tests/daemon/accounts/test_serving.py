@@ -214,7 +214,7 @@ async def test_names_that_are_not_there_get_a_sentence_with_the_next_command(hou
             await h.token()
         await h.adopt("github")
         await h.adopt("gitlab")
-        with pytest.raises(NoAccount, match="which account: github, gitlab"):
+        with pytest.raises(NoAccount, match="no default; there are github, gitlab"):
             await h.token()
         with pytest.raises(NoAccount, match="there is no account nope") as raised:
             await h.token("nope")

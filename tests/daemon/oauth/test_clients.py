@@ -206,15 +206,15 @@ async def test_endpoints_without_metadata_are_enough_and_the_keys_stay_unknown(w
 
 
 @pytest.mark.parametrize(
-    ("provider", "config", "settings", "sentence", "hint"),
+    ("provider", "config", "settings", "sentence", "options"),
     [
-        ("corp", None, {}, "nothing is known about the provider corp", "aixtiv login corp --issuer URL --client-id ID"),
+        ("corp", None, {}, "nothing is known about the provider corp", "--issuer URL --client-id ID"),
         (
             "corp",
             None,
             {"client_id": "c"},
             "authorization endpoint is missing",
-            "aixtiv login corp --issuer URL --client-id ID",
+            "--issuer URL --client-id ID",
         ),
         ("corp", {"authorization_endpoint": A}, {"client_id": "c"}, "token endpoint is missing", "--issuer URL"),
         (
@@ -222,18 +222,18 @@ async def test_endpoints_without_metadata_are_enough_and_the_keys_stay_unknown(w
             {"issuer": "https://i.example"},
             {},
             "client id at corp is missing",
-            "aixtiv login corp --client-id ID",
+            "--client-id ID",
         ),
         (
             "github",
             None,
             {},
             "https://github.com/settings/developers",
-            "aixtiv login github --client-id ID --client-secret",
+            "--client-id ID --client-secret",
         ),
         ("github", None, {"client_id": "c"}, "github wants a client secret", "--client-secret"),
         ("google", None, {"client_id": "c"}, "google wants a client secret", "--client-secret"),
-        ("gitlab", None, {}, "gitlab wants a client id of your own", "aixtiv login gitlab --client-id ID"),
+        ("gitlab", None, {}, "gitlab wants a client id of your own", "--client-id ID"),
         (
             "corp",
             {"authorization_endpoint": A, "token_endpoint": T, "client_auth": "basic"},
@@ -249,12 +249,12 @@ async def test_what_lacks_is_named_with_what_to_type(
     config: dict[str, Any] | None,
     settings: dict[str, Any],
     sentence: str,
-    hint: str,
+    options: str,
 ) -> None:
     with pytest.raises(NoProvider) as caught:
         await client_for(web, provider, configured(**config) if config else None, asked(**settings))
     assert sentence in caught.value.sentence
-    assert hint in caught.value.hint
+    assert options in caught.value.options
 
 
 async def test_anthropic_without_a_client_id_explains_the_four_ways(web: Web) -> None:

@@ -73,7 +73,7 @@ async def test_a_slash_too_many_is_told_with_what_to_type(web: Web) -> None:
         there.put(OIDC, published(f"{there.url}/"))
         with pytest.raises(NoProvider, match="writes itself") as caught:
             await discover(web, there.url)
-        assert caught.value.hint == f"--issuer {there.url}/"
+        assert caught.value.options == f"--issuer {there.url}/"
 
 
 @pytest.mark.parametrize(

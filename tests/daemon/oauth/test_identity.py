@@ -272,8 +272,8 @@ async def test_keys_that_cannot_be_had_are_not_a_bad_token(web: Web, body: Any, 
 
 
 async def test_a_provider_without_published_keys_is_said(web: Web) -> None:
-    with pytest.raises(Unreachable, match="publishes no keys"):
-        await check_signature(web, client(), signed(claims()))
+    with pytest.raises(SignInFailed, match="publishes no keys"):
+        await check_sign_in(web, client(), signed(claims()), "n", CLOCK)
 
 
 @pytest.mark.parametrize(

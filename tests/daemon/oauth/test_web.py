@@ -1,22 +1,17 @@
 """What `Web` sends, refuses to send, and says about how far a request got."""
 
 import asyncio
-import datetime as dt
 import ssl
 import time
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from aixtivd.config import Network
 from aixtivd.errors import Misconfigured
 from aixtivd.oauth.web import BODY_CAP, Answer, Web, WebFailure, _tls, check_url
 from peers.canned import Canned, raw, shelf
+from peers.certificates import certificate
 
 
 @pytest.mark.parametrize(
@@ -283,29 +278,3 @@ async def _say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) ->
 
 def date(when: float) -> str:
     return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(when))
-
-
-def certificate(folder: Path) -> ssl.SSLContext:
-    """A self-signed one for 127.0.0.1, and a server's context that shows it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return context

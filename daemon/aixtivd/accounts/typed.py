@@ -1,0 +1,39 @@
+"""The command that does what was asked once more, so that a hint loses nothing of what a person typed."""
+
+import shlex
+from collections.abc import Iterator
+
+from aixtiv_protocol import requests
+
+
+def login_command(asked: requests.Login, name: str, options: str = "") -> str:
+    """`aixtiv login NAME` with what was said in `asked`; `options` come last, in place of what was said of them."""
+    words = ["aixtiv", "login", name]
+    for option, value in _said(asked, name):
+        if option not in options.split():
+            words += [option] if value is None else [option, value]
+    return " ".join([shlex.join(words), options]).rstrip()
+
+
+def _said(asked: requests.Login, name: str) -> Iterator[tuple[str, str | None]]:
+    settings = asked.settings
+    if asked.provider and asked.provider != name.partition("/")[0]:
+        yield "--provider", asked.provider
+    for option, value in (
+        ("--issuer", settings.issuer),
+        ("--client-id", settings.client_id),
+        ("--client-auth", settings.client_auth),
+        ("--authorization-endpoint", settings.authorization_endpoint),
+        ("--token-endpoint", settings.token_endpoint),
+        ("--redirect-uri", settings.redirect_uri),
+    ):
+        if value:
+            yield option, value
+    if settings.client_secret is not None:
+        yield "--client-secret", None
+    for scope in asked.scopes:
+        yield "--scope", scope
+    if asked.port:
+        yield "--port", str(asked.port)
+    if asked.replace:
+        yield "--replace", None
