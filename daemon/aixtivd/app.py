@@ -181,7 +181,7 @@ class App:
             accounts=self._accounts.states(),
         )
 
-    async def reload(self) -> None:
+    async def reload(self) -> str:
         config = await anyio.to_thread.run_sync(read_config, self._where, self._options)
         self._config = config
         self._endpoint.timeout = config.refresh.timeout
@@ -189,6 +189,10 @@ class App:
         self._accounts.reconfigure(config)
         log.to_stderr(self._options.level or config.log)
         log.info("reloaded")
+        source = self._vault.key_source
+        if config.vault.key in {"auto", source} or self._vault.new:
+            return "reloaded"
+        return f"reloaded; the vault keeps the key source it was made with: {source}"
 
     def stop(self) -> None:
         self._stopping.set()

@@ -338,3 +338,9 @@ def test_a_daemon_started_for_a_socket_serves_it_and_leaves_it(machine: Machine,
     assert ready["activated"] is True
     assert machine.stop() == 0
     assert machine.socket.exists(), "the service manager's socket is not ours to remove"
+
+
+def test_a_reload_says_that_the_key_source_was_chosen_for_good(machine: Machine) -> None:
+    machine.start()
+    machine.configure('[vault]\nkey = "passphrase"')
+    assert machine.run("reload").out == "reloaded; the vault keeps the key source it was made with: file\n"

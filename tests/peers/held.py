@@ -105,8 +105,9 @@ class Controls:
     def status(self) -> replies.DaemonStatus:
         return replies.DaemonStatus(version=VERSION, pid=1, started_at=1, locked=False)
 
-    async def reload(self) -> None:
+    async def reload(self) -> str:
         await anyio.lowlevel.checkpoint()
+        return "reloaded"
 
     def stop(self) -> None:
         self.stopped.set()

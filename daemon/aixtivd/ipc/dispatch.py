@@ -55,8 +55,8 @@ class Control(Protocol):
 
     def status(self) -> DaemonStatus: ...
 
-    async def reload(self) -> None:
-        """Raises BadConfig; then nothing has changed."""
+    async def reload(self) -> str:
+        """What was done, a sentence. Raises BadConfig; then nothing has changed."""
 
     def stop(self) -> None:
         """Begins to stop, and returns."""
@@ -129,8 +129,7 @@ class Dispatch:
                 await accounts.unlock(request)
                 return Done(note="unlocked")
             case Reload():
-                await control.reload()
-                return Done(note="reloaded")
+                return Done(note=await control.reload())
             case Stop():
                 control.stop()
                 return Done(note="stopping")
