@@ -4,17 +4,34 @@ TYPE_CHECKING = False  # not typing's: the command's fast lane imports this pack
 if TYPE_CHECKING:
     from aixtiv.client import Client
     from aixtiv.failures import AixtivError, Locked, NoDaemon, SignInNeeded, Unreachable
+    from aixtiv_protocol import VERSION as __version__
+    from aixtiv_protocol.requests import ClientSettings
+    from aixtiv_protocol.secret import Secret
 
-__all__ = ["AixtivError", "Client", "Locked", "NoDaemon", "SignInNeeded", "Unreachable"]
+__all__ = [
+    "AixtivError",
+    "Client",
+    "ClientSettings",
+    "Locked",
+    "NoDaemon",
+    "Secret",
+    "SignInNeeded",
+    "Unreachable",
+    "__version__",
+]
+
+_ELSEWHERE = {  # than in `failures`
+    "Client": ("aixtiv.client", "Client"),
+    "ClientSettings": ("aixtiv_protocol.requests", "ClientSettings"),
+    "Secret": ("aixtiv_protocol.secret", "Secret"),
+    "__version__": ("aixtiv_protocol", "VERSION"),
+}
 
 
 def __getattr__(name: str) -> object:  # PEP 562
-    if name == "Client":
-        from aixtiv.client import Client  # noqa: PLC0415  # loads when it is used
+    if name not in __all__:
+        raise AttributeError(f"module 'aixtiv' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  # loads when it is used
 
-        return Client
-    if name in __all__:
-        from aixtiv import failures  # noqa: PLC0415  # loads when it is used
-
-        return getattr(failures, name)
-    raise AttributeError(f"module 'aixtiv' has no attribute {name!r}")
+    module, at = _ELSEWHERE.get(name, ("aixtiv.failures", name))
+    return getattr(import_module(module), at)

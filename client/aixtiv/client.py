@@ -144,8 +144,11 @@ class Client:
         asked = requests.ApiKey(account=account, key=Secret(key), agent=self._agent)
         return self._ask(asked, replies.Account, seconds=LONG)  # it lets an open refresh finish first
 
-    def remove_api_key(self, account: str = "") -> replies.LoggedOut:
-        return self._ask(requests.ApiKey(account=account, agent=self._agent), replies.LoggedOut, seconds=LONG)
+    def remove_api_key(self, account: str = "") -> replies.Account | replies.LoggedOut:
+        """LoggedOut: nothing is left of the account. Account: its sign-in, which remains."""
+        asked = requests.ApiKey(account=account, agent=self._agent)
+        kinds: tuple[type[replies.Account | replies.LoggedOut], ...] = (replies.Account, replies.LoggedOut)
+        return self._ask(asked, *kinds, seconds=LONG)
 
     def watch(self) -> Stream[replies.Event]:
         """Events as they happen, until it is closed or the daemon ends (NoDaemon)."""
@@ -167,7 +170,7 @@ class Client:
         self.close()
         return done
 
-    def _ask(self, request: requests.Request, kind: type[R], *, seconds: float = GRACE) -> R:
+    def _ask(self, request: requests.Request, *kinds: type[R], seconds: float = GRACE) -> R:
         connection = self._connected()
         try:
             connection.send(request)
@@ -176,7 +179,7 @@ class Client:
             self.close()  # an answer that comes late must not be taken for the next one's
             raise
         try:
-            return _expected(reply, kind)
+            return _expected(reply, *kinds)
         except failures.NotUnderstood as error:
             raise self._too_old(request, error) from None
 
@@ -194,7 +197,7 @@ class Client:
             from aixtiv import start  # noqa: PLC0415  # seldom needed
 
             if not self._start:
-                raise failures.NotRunning(f"the daemon is not running; `{start.how()}` starts it") from None
+                raise failures.NotRunning(hint=start.how()) from None
         start.start(self._path, self._say)
         return Connection(self._path)
 

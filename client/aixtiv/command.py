@@ -14,6 +14,7 @@ from aixtiv_protocol import codec
 from aixtiv_protocol.replies import Failure
 
 _EXTRA: Final = "unexpected extra argument"
+_OF_COMMANDS: Final = ("--json", "--no-start")  # and not of `aixtiv` itself
 
 
 def run(words: list[str], answered: bytes = b"") -> int:
@@ -23,6 +24,8 @@ def run(words: list[str], answered: bytes = b"") -> int:
         _heed(answered)
         return _obey(words)
     except failures.AixtivError as failure:
+        if isinstance(failure, failures.Usage):
+            failure.hint = failure.hint or f"{_path(words)} --help"
         if isinstance(failure, failures.Unread | failures.Unwritable):
             # Python would complain once more at exit, when it flushes what it could not write.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -40,6 +43,8 @@ def _make_whole() -> None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  # for the rest of the process
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # in a locale that lacks the letters
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # the protocol refuses what is no text, in a sentence
 
 
 def _heed(answered: bytes) -> None:
@@ -74,9 +79,25 @@ def _usage(error: click.UsageError) -> failures.Usage:
     if _EXTRA in sentence:
         sentence = "too many arguments"  # not repeated: it may be a secret that belongs at a prompt
     elif isinstance(error, click.NoSuchOption):
+        if error.option_name in _OF_COMMANDS and error.ctx and isinstance(error.ctx.command, click.Group):
+            hint = f"{error.ctx.command_path} COMMAND {error.option_name}"
+            return failures.Usage(f"{error.option_name} stands behind the command", hint=hint)
         sentence = f"no such option {error.option_name}"
-    path = error.ctx.command_path if error.ctx else "aixtiv"
-    return failures.Usage(_our_voice(sentence), hint=f"{path} --help")
+        if error.possibilities:
+            sentence += f"; did you mean {error.possibilities[0]}?"
+    return failures.Usage(_our_voice(sentence))
+
+
+def _path(words: list[str]) -> str:
+    """`aixtiv api-key set`: the command that the words name. click's parser does not know it for every error."""
+    command: click.Command | None = aixtiv
+    path = "aixtiv"
+    for word in words:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(click.Context(command), word)
+        path += f" {word}" if command else ""
+    return path
 
 
 def _our_voice(sentence: str) -> str:

@@ -1,5 +1,6 @@
 """Accounts, events and the daemon's state as people read them."""
 
+import os
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -66,25 +67,25 @@ def table(accounts: tuple[Account, ...]) -> None:
 def status(daemon: DaemonStatus) -> None:
     show.pairs(_daemon_rows(daemon))
     if not daemon.locked and not daemon.accounts:
-        show.result("\nno account yet: aixtiv login NAME")
+        show.result("\nno account yet")
+        show.result("hint: aixtiv login NAME")
     if daemon.accounts:
         show.result("")
         _accounts_at_length(daemon.accounts)
 
 
-def _daemon_rows(daemon: DaemonStatus) -> list[tuple[str, str]]:
+def _daemon_rows(daemon: DaemonStatus) -> "list[tuple[str, str | Text]]":
     running = span(time.time() - daemon.started_at)
-    rows = [("daemon", f"{daemon.version}, running for {running} (pid {daemon.pid})")]
-    if daemon.new_store:
-        rows.append(("vault", "locked: choose its passphrase with `aixtiv unlock`"))
-    elif daemon.locked:
-        rows.append(("vault", f"locked: {daemon.lock_reason}" if daemon.lock_reason else "locked"))
-        rows.append(("", "aixtiv unlock"))
+    rows: list[tuple[str, str | Text]] = [("daemon", f"{daemon.version}, running for {running} (pid {daemon.pid})")]
+    if daemon.locked:
+        why = "its passphrase is still to be chosen" if daemon.new_store else daemon.lock_reason
+        rows.append(("vault", f"locked: {why}" if why else "locked"))
+        rows.append(("", show.hinted("aixtiv unlock")))
     else:
         rows.append(("vault", "open"))
     if daemon.key_source:
-        rows.append(("key", f"{daemon.key_source}{f': {daemon.key_reason}' if daemon.key_reason else ''}"))
-    rows += [(name, show.short(path)) for name, path in _paths(daemon) if path]
+        rows.append(("key", f"{daemon.key_source}{f' ({daemon.key_reason})' if daemon.key_reason else ''}"))
+    rows += [(name, path) for name, path in _paths(daemon) if path]
     if daemon.damaged:
         rows.append(("damaged", f"{daemon.damaged} records fail their seal; they are kept and not used"))
     if daemon.spilled:
@@ -94,7 +95,10 @@ def _daemon_rows(daemon: DaemonStatus) -> list[tuple[str, str]]:
 
 
 def _paths(daemon: DaemonStatus) -> list[tuple[str, str]]:
-    return [("store", daemon.store), ("config", daemon.config), ("socket", daemon.socket)]
+    config = show.short(daemon.config)
+    if config and not os.path.exists(daemon.config):  # noqa: PTH110  # text in, a bool out
+        config += " (not there; optional)"
+    return [("store", show.short(daemon.store)), ("config", config), ("socket", show.short(daemon.socket))]
 
 
 def _skews(skews: dict[str, float]) -> list[str]:
@@ -116,10 +120,15 @@ def _accounts_at_length(accounts: tuple[Account, ...]) -> None:
     for account in accounts:
         grid.add_row(_name(account), _state(account), _prospect(account))
         if account.problem:
-            grid.add_row("", "", clean(account.problem))
+            grid.add_row("", "", _styled(_beside(account.name, account.problem), ""))
         if account.hint:
-            grid.add_row("", "", _styled(account.hint, "bold"))
+            grid.add_row("", "", show.hinted(account.hint))
     show.draw(grid)
+
+
+def _beside(name: str, sentence: str) -> str:
+    """A sentence of the daemon's about the account whose name stands beside it already."""
+    return sentence.removeprefix(f"{name}: ")
 
 
 def _prospect(account: Account) -> str:
@@ -155,17 +164,15 @@ def verdict(found: Verified) -> None:
     if found.id_token:
         rows.append(("ID token", f"its signature is {found.id_token}, it is {span(found.id_token_age)} old"))
     if account.problem:
-        rows.append(("problem", account.problem))
+        rows.append(("problem", _beside(account.name, account.problem)))
     if found.note:
         rows.append(("note", found.note))
     show.pairs(rows)
-    if account.hint:
-        show.hint(account.hint)
 
 
 def happening(event: Event) -> str:
     """One line: when, what, which account, and how it is now."""
     when = time.strftime("%H:%M:%S", time.localtime(event.at))
     end = f"until {moment(event.expires_at)}" if event.expires_at else ""
-    words = (when, f"{event.event:<14}", event.account, event.detail or end)
+    words = (when, f"{event.event:<14}", event.account, _beside(event.account, event.detail) or end)
     return "  ".join(word for word in words if word).rstrip()

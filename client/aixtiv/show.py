@@ -19,12 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.table import Table
+    from rich.text import Text
 
 _RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 
-def error(failure: AixtivError) -> None:
+def refusal(failure: AixtivError) -> None:
+    """Of one answer to a question that stays open: no command is to be typed yet."""
     _say("error:", _RED, _fitted(clean(failure.sentence), "aixtiv: error: "))
+
+
+def error(failure: AixtivError) -> None:
+    refusal(failure)
     if failure.hint:
         hint(failure.hint)
 
@@ -116,7 +122,14 @@ def draw(table: "Table") -> None:
         _write(sys.stdout, line if terminal else line.rstrip())
 
 
-def pairs(rows: "Iterable[tuple[str, str]]") -> None:
+def hinted(command: str) -> "Text":
+    """A hint as it stands within a table."""
+    from rich.text import Text  # noqa: PLC0415  # heavy: see draw
+
+    return Text.assemble(("hint:", "yellow"), f" {clean(command)}")
+
+
+def pairs(rows: "Iterable[tuple[str, str | Text]]") -> None:
     """Names and what they are, one a line; long values wrap under their own column."""
     from rich.table import Table  # noqa: PLC0415  # heavy: see draw
     from rich.text import Text  # noqa: PLC0415  # heavy: see draw
@@ -125,7 +138,7 @@ def pairs(rows: "Iterable[tuple[str, str]]") -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, Text(clean(value)))
+        table.add_row(name, Text(clean(value)) if isinstance(value, str) else value)
     draw(table)
 
 

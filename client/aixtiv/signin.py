@@ -76,8 +76,7 @@ def wait(
 
 def announce(started: SignInStarted, *, opening: bool, can_paste: bool) -> None:
     """What the person should do, and what this command waits for."""
-    if started.joined:
-        show.note(f"a sign-in to {started.account} is open already; this is the same one")
+    joined(started)
     if opening:
         show.note(f"opening your browser to sign in to {started.account}; if it does not open, go to")
     else:
@@ -96,6 +95,14 @@ def announce(started: SignInStarted, *, opening: bool, can_paste: bool) -> None:
         show.hint(finish(started.account))
 
 
+def joined(started: SignInStarted) -> None:
+    """That somebody has begun already, and how to begin anew all the same."""
+    if started.joined:
+        show.note(
+            f"a sign-in to {started.account} is open already, and this is the same one; other options begin a new one"
+        )
+
+
 def finish(account: str) -> str:
     """The command that finishes a sign-in from another terminal. It asks for the address, so that no `ps` shows it."""
     return f"aixtiv callback {account}"
@@ -109,6 +116,7 @@ def _until_done(
     child: subprocess.Popen[bytes] | None,
 ) -> Account:
     until = time.monotonic() + started.expires_in + _LATE
+    refused = ""
     while time.monotonic() < until:
         watched: list[Stream[SignInStarted | SignedIn] | Keyboard] = [stream]
         if keyboard.open:
@@ -120,19 +128,26 @@ def _until_done(
                 show.note("no browser could be opened here; open the address yourself")
             child = None
         if stream in ready:
-            for reply in stream:
-                if isinstance(reply, SignedIn):
-                    return reply.account
-                break
+            try:
+                reply = next(stream, None)
+            except AixtivError as failure:
+                if failure.sentence == refused:  # said already, when it was pasted
+                    show.hint(failure.hint)
+                    raise SystemExit(failure.exit_status) from None
+                raise
+            if isinstance(reply, SignedIn):
+                return reply.account
         elif keyboard in ready and (pasted := keyboard.line()):
-            _hand_in(client, pasted, started.account)
+            refused = _hand_in(client, pasted, started.account)
     raise SignInFailed("the sign-in was not finished in time", hint=f"aixtiv login {started.account}")
 
 
-def _hand_in(client: Client, pasted: str, account: str) -> None:
-    """Gives the daemon what was pasted. A wrong paste ends nothing: the stream says when the sign-in is over."""
+def _hand_in(client: Client, pasted: str, account: str) -> str:
+    """Gives the daemon what was pasted; why it did not take that. The stream says whether the sign-in is over by it."""
     show.note("checking what you pasted")
     try:
         client.callback(pasted, account)
     except AixtivError as failure:
-        show.error(failure)
+        show.refusal(failure)
+        return failure.sentence
+    return ""

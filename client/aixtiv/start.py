@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,9 @@ def start(path: str, say: Callable[[str], None]) -> None:
         _start(path, state, say, time.monotonic() + PATIENCE)
     except OSError as error:
         where = error.filename or state
-        raise NoDaemon(f"the daemon cannot be started: {where}: {error.strerror or error}") from None
+        raise NoDaemon(
+            f"the daemon cannot be started: {where}: {error.strerror or error}", hint=_with("ls -ld", where)
+        ) from None
 
 
 def _start(path: str, state: Path, say: Callable[[str], None], until: float) -> None:
@@ -42,12 +45,21 @@ def _start(path: str, state: Path, say: Callable[[str], None], until: float) -> 
     with _only_one(state / "start.lock", until):
         if _answers(path):  # another command was faster
             return
-        if not (_by_service_manager(say) or _in_background(path, state, until, say)):
-            return
-        while not _answers(path):
-            if time.monotonic() > until:
-                raise _unanswered()
-            time.sleep(0.02)
+        if _by_service_manager():
+            while not _answers(path):
+                if time.monotonic() > until:
+                    raise _unanswered()
+                time.sleep(0.02)
+            say("started the daemon's service")
+        else:
+            log = state / "aixtivd.log"
+            _in_background(path, log, until)
+            say(f"started the daemon (its log is {show.short(str(log))})")
+
+
+def _with(command: str, path: object) -> str:
+    """A hint: the command and the path it is about, as they can be typed."""
+    return f"{command} {shlex.quote(str(path))}"
 
 
 def how() -> str:
@@ -116,7 +128,7 @@ def _target() -> str:
     return f"gui/{os.getuid()}/{LABEL}"
 
 
-def _by_service_manager(say: Callable[[str], None]) -> bool:
+def _by_service_manager() -> bool:
     """Whether the service manager took it on. False where there is no unit of ours, or no manager to ask."""
     if _unit() is None:
         return False
@@ -131,7 +143,6 @@ def _by_service_manager(say: Callable[[str], None]) -> bool:
         return False
     if asked.returncode:
         raise NoDaemon("the daemon's service does not start", hint=f"journalctl --user -u {UNIT} -n 20")
-    say("started the daemon's service")
     return True
 
 
@@ -142,9 +153,8 @@ def _unanswered() -> NoDaemon:
     )
 
 
-def _in_background(path: str, state: Path, until: float, say: Callable[[str], None]) -> bool:
-    """Starts `aixtivd` detached. False: it answers already, nothing is left to wait for."""
-    log = state / "aixtivd.log"
+def _in_background(path: str, log: Path, until: float) -> None:
+    """Starts `aixtivd` detached, and returns when it answers."""
     command = [executable()]
     with os.fdopen(_open_log(log), "ab") as out:
         begins = out.tell()
@@ -157,15 +167,13 @@ def _in_background(path: str, state: Path, until: float, say: Callable[[str], No
             env=clean_environment(os.environ),
             start_new_session=True,
         )
-    say(f"started the daemon (its log is {show.short(str(log))})")
     while not _answers(path):
         if daemon.poll() is not None and not _answers(path):
             raise last_words(log, begins)
         if time.monotonic() > until:
-            raise NoDaemon(f"the daemon does not answer after {PATIENCE:.0f} seconds", hint=f"cat {log}")
+            raise NoDaemon(f"the daemon does not answer after {PATIENCE:.0f} seconds", hint=_with("cat", log))
         time.sleep(0.02)
     daemon.returncode = 0  # it outlives us on purpose: not a child that was forgotten
-    return False
 
 
 def last_words(log: Path, begins: int) -> AixtivError:
@@ -174,7 +182,7 @@ def last_words(log: Path, begins: int) -> AixtivError:
         file.seek(begins)
         lines = file.read(1 << 16).decode(errors="replace").splitlines()
     if not (sentence := said(lines)):
-        return NoDaemon("the daemon ended as soon as it was started", hint=f"cat {log}")
+        return NoDaemon("the daemon ended as soon as it was started", hint=_with("cat", log))
     return NoDaemon(f"the daemon does not start: {sentence}", hint=said(lines, "hint"))
 
 

@@ -7,6 +7,7 @@ import click
 from aixtiv import environment, show
 from aixtiv.commands import options
 from aixtiv.failures import Usage
+from aixtiv_protocol.replies import Account
 
 
 @click.group("api-key")
@@ -24,7 +25,7 @@ def set_key(account: str, from_environment: bool, as_json: bool, no_start: bool)
     The key is asked for, and not shown; where stdin is no terminal, its first line is the key. Never an argument:
     those stand in the process list.
     """
-    key = environment.api_key(os.environ) if from_environment else options.secret(f"API key for {account}")
+    key = environment.api_key(os.environ) if from_environment else options.secret(f"API key for {account}").strip()
     if not key:
         raise Usage("neither ANTHROPIC_API_KEY nor DR_CLAUDE_API holds a key")
     with options.Asking(no_start=no_start) as client:
@@ -33,6 +34,7 @@ def set_key(account: str, from_environment: bool, as_json: bool, no_start: bool)
         show.as_json(show.shape(kept))
     else:
         show.result(f"sealed the API key of {kept.name}")
+        _tell_of_sign_in(kept)
 
 
 @api_key.command("remove")
@@ -45,6 +47,15 @@ def remove_key(account: str, as_json: bool, no_start: bool) -> None:
     if as_json:
         show.as_json(show.shape(gone))
         return
+    if isinstance(gone, Account):
+        show.result(f"removed the API key of {gone.name}")
+        _tell_of_sign_in(gone)
+        return
     show.result(f"removed the API key of {gone.account}")
     if gone.note:
         show.note(gone.note)
+
+
+def _tell_of_sign_in(account: Account) -> None:
+    if account.kind != "api-key":
+        show.note(f"{account.name} is signed in, too: `aixtiv token {account.name}` goes on giving the sign-in's token")

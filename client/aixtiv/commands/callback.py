@@ -28,7 +28,7 @@ def finish(words: tuple[str, ...], *, as_json: bool, no_start: bool) -> None:
     names = [word for word in words if not _is_pasted(word)]
     pasted = [word for word in words if _is_pasted(word)]
     if len(names) > 1 or len(pasted) > 1:
-        raise Usage("too many arguments", hint="aixtiv callback --help")
+        raise Usage("too many arguments")
     text = pasted[0] if pasted else options.secret("address or code")
     account = names[0] if names else "" if _is_pasted(text) else os.environ.get("AIXTIV_ACCOUNT", "")
     with options.Asking(no_start=no_start) as client:

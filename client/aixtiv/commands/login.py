@@ -8,7 +8,7 @@ import click
 from aixtiv import browser, environment, people, show, signin
 from aixtiv.client import Client, Stream
 from aixtiv.commands import options
-from aixtiv.failures import NotUnderstood
+from aixtiv.failures import NoAccount, NotUnderstood, Usage
 from aixtiv.words import span
 from aixtiv_protocol.replies import SignedIn, SignInStarted
 from aixtiv_protocol.requests import ClientSettings
@@ -28,7 +28,7 @@ from aixtiv_protocol.secret import Secret
 @click.option("--authorization-endpoint", default="", metavar="URL", help="Where there is no discovery.")
 @click.option("--token-endpoint", default="", metavar="URL", help="Where there is no discovery.")
 @click.option("--redirect-uri", default="", metavar="URL", help="If the provider wants an exact one.")
-@click.option("--scope", "--scopes", "-s", "scopes", multiple=True, help="A scope to ask for. Can be repeated.")
+@options.scopes("--scope", "--scopes", "-s", help="A scope to ask for.")
 @click.option("--port", type=options.PORT, default=0, help="Of the callback, if it must be a certain one.")
 @click.option("--replace", is_flag=True, help="Allow another person than the one signed in before.")
 @click.option("--no-browser", is_flag=True, help="Show the address instead of opening a browser.")
@@ -56,8 +56,8 @@ def login(
 
     \b
     aixtiv login github --client-id ID
-    aixtiv login google/work --provider google --client-id ID --client-secret
-    aixtiv login company --issuer https://id.example.org --client-id ID
+    aixtiv login google/work --client-id ID --client-secret
+    aixtiv login company --issuer URL --client-id ID
 
     What is given here is kept with the grant, so that nothing needs to be given again. GITHUB_OAUTH_CLIENT_ID and the
     other variables of that kind count where an option is left out.
@@ -71,7 +71,6 @@ def login(
         token_endpoint=token_endpoint,
         redirect_uri=redirect_uri,
     )
-    wanted = tuple(scope for several in scopes for scope in several.replace(",", " ").split())
     found = environment.client_settings(os.environ, provider or account.partition("/")[0])
     with (
         options.Asking(no_start=no_start) as client,
@@ -79,23 +78,29 @@ def login(
             account,
             provider=provider,
             settings=environment.merged(given, found.settings),
-            scopes=wanted or found.scopes,
+            scopes=scopes or found.scopes,
             port=port,
             replace=replace,
         ) as stream,
     ):
-        sign_in(client, stream, non_interactive=non_interactive, no_browser=no_browser, as_json=as_json)
+        try:
+            started = next(stream, None)
+        except NoAccount as failure:
+            if account:
+                raise
+            raise Usage(failure.sentence) from None
+        sign_in(client, stream, started, non_interactive=non_interactive, no_browser=no_browser, as_json=as_json)
 
 
 def sign_in(
     client: Client,
     stream: Stream[SignInStarted | SignedIn],
+    started: SignInStarted | SignedIn | None,
     *,
     non_interactive: bool,
     no_browser: bool,
     as_json: bool,
 ) -> None:
-    started = next(stream, None)
     if isinstance(started, SignedIn):  # nothing had to be asked of the person
         people.signed_in(started.account, as_json=as_json)
         return
@@ -119,6 +124,7 @@ def _tell_how(started: SignInStarted, *, as_json: bool) -> None:
     if as_json:
         show.as_json(show.shape(started))
         return
+    signin.joined(started)
     show.result(started.url)
     show.note(f"open that address within {span(started.expires_in)}, in a browser on this machine or elsewhere")
     show.note("if the browser's last page cannot be reached, finish with its address")

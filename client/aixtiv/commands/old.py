@@ -15,16 +15,23 @@ _LATER = {
 
 @click.command("auth:oauth2-login")
 @click.option("--provider", "-p", default="anthropic", help="Where to sign in (anthropic).")
-@click.option("--scopes", "-s", default="", help="Scopes, separated by spaces or commas.")
+@options.scopes("--scopes", "-s", help="Scopes, separated by spaces or commas.")
 @click.option("--non-interactive", "-n", is_flag=True, help="Print the address and how to finish, and do not wait.")
 @options.common
 @click.pass_context
-def login(ctx: click.Context, provider: str, scopes: str, non_interactive: bool, as_json: bool, no_start: bool) -> None:
+def login(
+    ctx: click.Context,
+    provider: str,
+    scopes: tuple[str, ...],
+    non_interactive: bool,
+    as_json: bool,
+    no_start: bool,
+) -> None:
     """The old name of `aixtiv login`."""
     ctx.invoke(
         new_login,
         account=provider,
-        scopes=(scopes,) if scopes else (),
+        scopes=scopes,
         non_interactive=non_interactive,
         as_json=as_json,
         no_start=no_start,

@@ -14,7 +14,7 @@ from aixtiv.failures import Usage
 
 F = TypeVar("F", bound=Callable[..., object])
 
-SECRET_LIMIT: Final = 64 * 1024  # bytes of a secret on stdin; whatever is longer is not one
+SECRET_LIMIT: Final = 16 * 1024  # characters; whatever is longer is not a secret
 
 account = click.argument("account", required=False, default="", envvar="AIXTIV_ACCOUNT", metavar="[ACCOUNT]")
 json = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object on stdout.")
@@ -40,6 +40,18 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 
         return number
 
 
+def scopes(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002  # click's word
+    """An option that gives a tuple of scopes, however they were typed: repeated, or apart by blanks or commas."""
+
+    def split(ctx: click.Context, param: click.Parameter, typed: tuple[str, ...]) -> tuple[str, ...]:
+        found = [several.replace(",", " ").split() for several in typed]
+        if not all(found):
+            raise click.BadParameter("expected the name of a scope", ctx, param)
+        return tuple(scope for several in found for scope in several)
+
+    return click.option(*names, "scopes", multiple=True, callback=split, help=f"{help} Can be repeated.")
+
+
 WAIT: Final = Number("seconds", 3600)
 LIFE: Final = Number("seconds", 1_000_000_000, whole=True)
 PORT: Final = Number("port", 65_535, whole=True)
@@ -63,13 +75,17 @@ def secret(prompt: str, *, again: str = "") -> str:
     Never an argument: those stand in the process list for all to read.
     """
     if not sys.stdin.isatty():
-        text = sys.stdin.readline(SECRET_LIMIT).strip("\r\n")
-        if not text:
-            raise Usage("nothing came on stdin")
-        return text
-    text = getpass(f"{prompt}: ")
-    if not text:
-        raise Usage("nothing was typed")
+        return _whole(sys.stdin.readline(SECRET_LIMIT + 2).strip("\r\n"), "nothing came on stdin")
+    text = _whole(getpass(f"{prompt}: "), "nothing was typed")
     if again and getpass(f"{again}: ") != text:
         raise Usage("the two are not the same")
+    return text
+
+
+def _whole(text: str, missing: str) -> str:
+    """Never a part of it: a secret that was cut would fail much later, and nobody would know why."""
+    if not text.strip():
+        raise Usage(missing)
+    if len(text) > SECRET_LIMIT:
+        raise Usage(f"that is longer than a secret can be ({SECRET_LIMIT // 1024} KiB)")
     return text

@@ -10,7 +10,7 @@ from aixtiv.commands import options
 @options.account
 @click.option("--min-ttl", type=options.LIFE, default=0, help="Seconds of life it must still have.")
 @click.option("--wait", type=options.WAIT, default=30.0, help="Seconds to wait for a refresh (30).")
-@click.option("--scope", "scopes", multiple=True, help="A scope it must have. Can be repeated.")
+@options.scopes("--scope", help="A scope it must have.")
 @options.common
 def token(account: str, min_ttl: int, wait: float, scopes: tuple[str, ...], as_json: bool, no_start: bool) -> None:
     """Print an access token, and nothing else.

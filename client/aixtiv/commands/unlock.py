@@ -1,11 +1,17 @@
 """`aixtiv unlock`: opens a locked vault."""
 
+import sys
+from typing import Final
+
 import click
 
 from aixtiv import show
 from aixtiv.client import Client
 from aixtiv.commands import options
+from aixtiv.failures import Locked
 from aixtiv_protocol.replies import Done
+
+TRIES: Final = 3
 
 
 @click.command("unlock")
@@ -31,5 +37,17 @@ def _unlocked(client: Client) -> Done:
     if vault.new_store:
         return client.unlock(options.secret("choose a passphrase", again="the same again"))
     if vault.key_source in ("passphrase", ""):
-        return client.unlock(options.secret("passphrase"))
+        return _tried(client)
     return client.unlock()
+
+
+def _tried(client: Client) -> Done:
+    """A person at a terminal may mistype; a script that is wrong once is wrong."""
+    for _ in range(TRIES - 1 if sys.stdin.isatty() else 0):
+        try:
+            return client.unlock(options.secret("passphrase"))
+        except Locked as failure:
+            if failure.code != "key_failed":
+                raise
+            show.refusal(failure)
+    return client.unlock(options.secret("passphrase"))

@@ -4,6 +4,8 @@ import click
 
 from aixtiv import people, show
 from aixtiv.commands import options
+from aixtiv.failures import SignInNeeded
+from aixtiv_protocol.replies import Verified
 
 
 @click.command("verify")
@@ -21,5 +23,17 @@ def verify(account: str, wait: float, as_json: bool, no_start: bool) -> None:
         show.as_json(show.shape(found))
     else:
         people.verdict(found)
-    if found.active is False or found.id_token == "invalid" or found.account.state == "quarantined":
-        raise SystemExit(3)
+    _judge(found)
+    if found.account.hint and not as_json:
+        show.hint(found.account.hint)
+
+
+def _judge(found: Verified) -> None:
+    """Raises SignInNeeded where the credential is not good."""
+    name = found.account.name
+    if found.account.state == "quarantined":
+        raise SignInNeeded(f"a person has to sign in to {name}", hint=found.account.hint or f"aixtiv login {name}")
+    if found.active is False:
+        raise SignInNeeded(f"the issuer does not take the token of {name} any more", hint=f"aixtiv refresh {name}")
+    if found.id_token == "invalid":
+        raise SignInNeeded(f"the ID token of {name} is not signed by its issuer", hint=f"aixtiv login {name}")

@@ -3,6 +3,7 @@
 import click
 
 from aixtiv import people, show
+from aixtiv.client import Client
 from aixtiv.commands import options
 from aixtiv.failures import NoAccount
 from aixtiv_protocol.replies import Account
@@ -14,20 +15,21 @@ from aixtiv_protocol.replies import Account
 def whoami(account: str, as_json: bool, no_start: bool) -> None:
     """Show who is signed in, where, and with which scopes."""
     with options.Asking(no_start=no_start) as client:
-        found = _the_one(client.accounts(), account)
+        found = _the_one(client, account)
     if as_json:
         show.as_json(show.shape(found))
     else:
         people.identity(found)
 
 
-def _the_one(accounts: tuple[Account, ...], name: str) -> Account:
+def _the_one(client: Client, name: str) -> Account:
     """The account that the daemon would take for `name`; empty is its default."""
-    for account in accounts:
+    for account in client.accounts():
         if account.name == name or (not name and account.default):
             return account
-    if name:
-        raise NoAccount(f"no account is called {name}", hint=f"aixtiv login {name}")
-    if not accounts:
-        raise NoAccount("nobody has signed in to anything yet", hint="aixtiv login NAME")
-    raise NoAccount("no account was named, and there is no default", hint="aixtiv accounts")
+    try:
+        client.token(name, wait=0)  # it has none to give, and the words for why are the daemon's
+    except NoAccount as failure:
+        failure.hint = failure.hint.replace("aixtiv token", "aixtiv whoami")
+        raise
+    raise NoAccount(f"{name or 'the account'} was not there a moment ago", hint="aixtiv accounts")
