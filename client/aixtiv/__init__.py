@@ -4,9 +4,10 @@ TYPE_CHECKING = False  # not typing's: the command's fast lane imports this pack
 if TYPE_CHECKING:
     from aixtiv.client import Client
     from aixtiv.failures import AixtivError, Locked, NoDaemon, SignInNeeded, Unreachable
-    from aixtiv_protocol import VERSION as __version__
     from aixtiv_protocol.requests import ClientSettings
     from aixtiv_protocol.secret import Secret
+
+    __version__: str
 
 __all__ = [
     "AixtivError",

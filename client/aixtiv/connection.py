@@ -1,5 +1,6 @@
 """One conversation with the daemon on a blocking socket: whole messages out, whole messages in."""
 
+import os
 import select
 import socket
 import time
@@ -11,6 +12,7 @@ from aixtiv_protocol import codec
 from aixtiv_protocol.replies import Reply
 from aixtiv_protocol.requests import Request
 from aixtiv_protocol.secret import Secret
+from aixtiv_protocol.where import elsewhere
 
 CONNECT: Final = 5.0  # seconds; a full backlog is all that can delay a Unix socket
 
@@ -34,11 +36,11 @@ class Connection:
     @staticmethod
     def _check(path: str) -> None:
         try:
-            why = place.distrust(path)
+            distrusted = place.distrust(path)
         except OSError as error:
             raise _no_daemon(error, path) from None
-        if why:
-            raise Untrusted(why, hint=f"ls -ld {path}")
+        if distrusted:
+            raise Untrusted(distrusted[0], hint=distrusted[1])
 
     def __enter__(self) -> Self:
         return self
@@ -102,4 +104,4 @@ class Connection:
 def _no_daemon(error: OSError, path: str) -> NoDaemon:
     if isinstance(error, FileNotFoundError | ConnectionRefusedError | NotADirectoryError):
         return NotRunning()
-    return NoDaemon(f"{path} cannot be reached: {error.strerror or error}")
+    return NoDaemon(f"{path} cannot be reached: {error.strerror or error}", hint=elsewhere(path, os.environ))

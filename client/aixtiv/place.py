@@ -3,7 +3,7 @@
 import os
 import sys
 
-from aixtiv_protocol.where import path_limit, socket_path
+from aixtiv_protocol.where import SHORTER, closing, elsewhere, path_limit, socket_path
 
 _KIND = 0o170000  # inode(7): the bits of st_mode that say what a file is; `stat` the module would cost an import
 _FOLDER = 0o040000
@@ -16,23 +16,24 @@ def socket() -> str:
     return socket_path(os.environ, os.path.expanduser("~"), os.getuid(), sys.platform, os.path.isdir)
 
 
-def distrust(path: str) -> str:
-    """Why nothing may be sent to the socket at `path`, a sentence; empty if it may.
+def distrust(path: str) -> tuple[str, str] | None:
+    """Why nothing may be sent to the socket at `path`, a sentence, and the command that mends it; None if it may.
 
     Whoever can put a socket of theirs into that place would be asked for tokens, and told passphrases and pasted codes.
     Raises FileNotFoundError where there is no socket, OSError where that cannot be found out.
     """
     if len(os.fsencode(path)) > path_limit(sys.platform):
-        return f"the socket's path is longer than a Unix socket's path can be: {path}"
+        return f"the socket's path is longer than a Unix socket's path can be: {path}", SHORTER
     folder = os.path.dirname(path) or "."
     return _distrust(folder, _FOLDER, "folder", os.stat(folder)) or _distrust(path, _SOCKET, "socket", os.lstat(path))
 
 
-def _distrust(path: str, kind: int, word: str, found: os.stat_result) -> str:
+def _distrust(path: str, kind: int, word: str, found: os.stat_result) -> tuple[str, str] | None:
     if found.st_mode & _KIND != kind:
-        return f"{path} is not a {word}"
+        return f"{path} is not a {word}", elsewhere(path, os.environ)
     if found.st_uid != os.getuid():
-        return f"{path} belongs to another user"
+        return f"{path} belongs to another user", elsewhere(path, os.environ)
     if found.st_mode & _OTHERS:
-        return f"{path} is open to others (mode {found.st_mode & 0o777:04o})"
-    return ""
+        mode = found.st_mode
+        return f"{path} is open to others (mode {mode & 0o777:04o})", closing(path, mode, os.environ)
+    return None

@@ -31,12 +31,13 @@ def refusal(failure: AixtivError) -> None:
 
 def error(failure: AixtivError) -> None:
     refusal(failure)
-    if failure.hint:
-        hint(failure.hint)
+    hint(failure.hint)
 
 
 def hint(command: str) -> None:
-    _say("hint:", _YELLOW, clean(command))
+    """Nothing where there is nothing to type."""
+    if command:
+        _say("hint:", _YELLOW, clean(command))
 
 
 def note(text: str) -> None:

@@ -33,6 +33,25 @@ def _absolute(environ: "Mapping[str, str]", name: str) -> str:
     return path if path.startswith("/") else ""
 
 
+def closing(path: str, mode: int, environ: "Mapping[str, str]") -> str:
+    """The command that keeps others out of `path`, which is ours: the socket, or its folder, with that `st_mode`.
+
+    A folder meant for all (sticky, as /tmp is), or where one merely stands or lives, is not closed for a socket's sake.
+    """
+    if mode & 0o1000 or path in (".", environ.get("HOME")):
+        return elsewhere(path, environ)
+    return f"chmod {'700' if mode & 0o170000 == 0o040000 else '600'} {path}"
+
+
+def elsewhere(path: str, environ: "Mapping[str, str]") -> str:
+    """The command where `path` cannot become a place for the socket, or should not."""
+    return "unset AIXTIV_SOCKET" if environ.get("AIXTIV_SOCKET") else f"ls -ld {path}"
+
+
+SHORTER = "export AIXTIV_SOCKET=/a/shorter/path/aixtiv.sock"
+"""The command where the path is longer than `path_limit`."""
+
+
 def path_limit(platform: str) -> int:
     """Bytes of `sun_path` without the closing NUL: 103 on macOS (unix(4)), 107 on Linux (unix(7))."""
     return 107 if platform == "linux" else 103

@@ -118,22 +118,91 @@ def test_events_come_as_they_happen_and_end_with_the_daemon(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("active", "id_token", "state", "code"),
+    ("active", "id_token", "state", "code", "hint"),
     [
-        (True, "valid", "fresh", 0),
-        (None, "", "static", 0),
-        (False, "", "fresh", 3),
-        (None, "invalid", "fresh", 3),
-        (None, "", "quarantined", 3),
+        (True, "valid", "fresh", 0, ""),
+        (None, "", "static", 0, ""),
+        (False, "", "fresh", 3, "aixtiv refresh work"),
+        (None, "invalid", "fresh", 3, "aixtiv login work"),
+        (None, "", "quarantined", 3, "aixtiv login work"),
     ],
 )
-def test_the_exit_status_of_verify_is_the_verdict(
-    folder: Path, active: bool | None, id_token: replies.Verdict, state: replies.State, code: int
+def test_the_exit_status_of_verify_is_the_verdict_and_a_bad_one_is_an_error_with_a_way_out(
+    folder: Path, active: bool | None, id_token: replies.Verdict, state: replies.State, code: int, hint: str
 ) -> None:
     account = replies.Account(name="work", provider="work", kind="oauth", state=state)
     with ScriptedDaemon(folder, saying(replies.Verified(account=account, active=active, id_token=id_token))):
-        assert run(folder, "verify").returncode == code
-        assert run(folder, "verify", "--json").returncode == code
+        for words in (["verify"], ["verify", "--json"]):
+            ran = run(folder, *words)
+            assert ran.returncode == code
+            assert ran.stderr.startswith("aixtiv: error: ") is bool(code)
+            assert ran.stderr.endswith(f"aixtiv: hint: {hint}\n") is bool(code)
+
+
+@pytest.mark.parametrize("size", [16 * 1024, 16 * 1024 + 1, 70_000])
+def test_a_secret_is_taken_whole_or_not_at_all(folder: Path, size: int) -> None:
+    with ScriptedDaemon(folder, saying(ACCOUNT)) as daemon:
+        ran = run(folder, "api-key", "set", "work", stdin=f"{'k' * size}\n")
+    if size <= 16 * 1024:
+        assert daemon.asked == [requests.ApiKey(account="work", key=Secret("k" * size))]
+    else:
+        sentence = (
+            "aixtiv: error: that is longer than a secret can be (16 KiB)\naixtiv: hint: aixtiv api-key set --help\n"
+        )
+        assert (ran.stderr, ran.returncode, daemon.asked) == (sentence, 64, [])
+
+
+def test_blanks_around_a_key_are_not_the_key_but_those_around_a_passphrase_are(folder: Path) -> None:
+    locked = replies.DaemonStatus(version=VERSION, pid=1, started_at=1, locked=True, key_source="passphrase")
+    answers: dict[type[requests.Request], Said] = {requests.ApiKey: ACCOUNT, requests.Status: locked}
+    with ScriptedDaemon(folder, lambda request: (answers.get(type(request), replies.Done()),)) as daemon:
+        run(folder, "api-key", "set", "work", stdin="\t key \r\n")
+        run(folder, "unlock", stdin=" words \n")
+    assert daemon.asked[0] == requests.ApiKey(account="work", key=Secret("key"))
+    assert daemon.asked[-1] == requests.Unlock(passphrase=Secret(" words "))
+
+
+def test_a_secret_that_is_no_text_is_a_sentence(folder: Path) -> None:
+    environ = {"HOME": str(folder), "AIXTIV_SOCKET": str(folder / "aixtiv/aixtiv.sock"), "PYTHONUTF8": "1"}
+    with ScriptedDaemon(folder, saying(ACCOUNT)) as daemon:
+        command = [AIXTIV, "api-key", "set", "work"]
+        ran = subprocess.run(command, env=environ, input=b"\xff\xfe\n", capture_output=True, timeout=30, check=False)
+    assert ran.stderr.startswith(b"aixtiv: error: ")
+    assert (ran.returncode, daemon.asked) == (1, [])
+
+
+@pytest.mark.parametrize("kind", ["oauth", "api-key"])
+def test_a_key_beside_a_sign_in_is_said_not_to_be_what_token_gives(folder: Path, kind: replies.Kind) -> None:
+    account = replies.Account(name="work", provider="work", kind=kind, state="fresh")
+    with ScriptedDaemon(folder, saying(account)):
+        told = [run(folder, "api-key", "set", "work", stdin="k\n"), run(folder, "api-key", "remove", "work")]
+    assert [ran.returncode for ran in told] == [0, 0]
+    assert [ran.stderr.startswith("aixtiv: work is signed in, too: ") for ran in told] == [kind == "oauth"] * 2
+
+
+def test_scopes_may_be_apart_by_blanks_and_must_not_be_empty(folder: Path) -> None:
+    token = replies.AccessToken(account="work", access_token=Secret("made-up"))
+    with ScriptedDaemon(folder, saying(token)) as daemon:
+        run(folder, "token", "--scope", "a b", "--scope", "c")
+        ran = run(folder, "token", "--scope", " ")
+    assert daemon.asked == [requests.Token(scopes=("a", "b", "c"))]
+    assert (ran.returncode, ran.stderr.endswith("aixtiv: hint: aixtiv token --help\n")) == (64, True)
+
+
+def test_a_sign_in_to_nothing_in_particular_is_wrong_usage(folder: Path) -> None:
+    missing = replies.Failure(code="no_account", message="no account was named", hint="aixtiv login github")
+    with ScriptedDaemon(folder, saying(missing)):
+        ran = run(folder, "login")
+    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (64, "aixtiv: hint: aixtiv login --help")
+
+
+def test_whoami_has_the_daemons_words_for_an_account_that_is_not_there(folder: Path) -> None:
+    missing = replies.Failure(code="no_account", message="there is no account wrok", hint="aixtiv token work")
+    answers: dict[type[requests.Request], Said] = {requests.Accounts: replies.AccountList(accounts=())}
+    with ScriptedDaemon(folder, lambda request: (answers.get(type(request), missing),)):
+        ran = run(folder, "whoami")
+    assert ran.stderr == "aixtiv: error: there is no account wrok\naixtiv: hint: aixtiv whoami work\n"
+    assert ran.returncode == 1
 
 
 def test_a_state_that_only_a_newer_daemon_knows_is_shown_as_it_is(folder: Path) -> None:

@@ -199,7 +199,8 @@ def test_not_a_byte_goes_to_a_socket_that_others_can_reach(folder: Path, what: s
         place.chmod(mode)
         ran = run("token", at=folder)
         assert (daemon.callers, daemon.asked) == (0, [])
-    assert ran.stderr.startswith(f"aixtiv: error: {place} is open to others (mode {mode:04o})\n")
+    mending = f"chmod {'700' if what == 'folder' else '600'} {place}"
+    assert ran.stderr == f"aixtiv: error: {place} is open to others (mode {mode:04o})\naixtiv: hint: {mending}\n"
     assert (ran.stdout, ran.returncode) == ("", 1)
 
 
@@ -208,7 +209,15 @@ def test_something_that_is_not_a_socket_is_not_asked(folder: Path) -> None:
     path.parent.mkdir(mode=0o700)
     path.touch(mode=0o600)
     ran = run("token", at=folder)
-    assert ran.stderr.startswith(f"aixtiv: error: {path} is not a socket\n")
+    assert ran.stderr == f"aixtiv: error: {path} is not a socket\naixtiv: hint: unset AIXTIV_SOCKET\n"
+
+
+def test_a_socket_in_a_folder_for_all_and_a_path_that_is_too_long_name_what_mends_them(folder: Path) -> None:
+    folder.chmod(0o1777)
+    ran = run("token", at=folder, AIXTIV_SOCKET=f"{folder}/x.sock")
+    assert ran.stderr.endswith("aixtiv: hint: unset AIXTIV_SOCKET\n")
+    ran = run("token", at=folder, AIXTIV_SOCKET=f"{folder}/{'x' * 120}")
+    assert ran.stderr.endswith("aixtiv: hint: export AIXTIV_SOCKET=/a/shorter/path/aixtiv.sock\n")
 
 
 def test_a_reader_that_has_gone_is_no_traceback(folder: Path) -> None:

@@ -79,12 +79,15 @@ def test_a_stale_socket_does_not_keep_it_from_starting(machine: Machine) -> None
 
 @pytest.mark.parametrize(
     ("how", "printed"),
-    [("", "the daemon is not running; `aixtivd` starts it\n"), ("start=True", f"{VERSION}\n")],
+    [("", "the daemon is not running: aixtivd\n"), ("start=True", f"{VERSION}\n")],
 )
 def test_the_library_starts_it_only_when_told_to_and_says_nothing_itself(
     machine: Machine, how: str, printed: str
 ) -> None:
-    script = f"import aixtiv\ntry: print(aixtiv.Client({how}).status().version)\nexcept aixtiv.NoDaemon as e: print(e)"
+    script = (
+        f"import aixtiv\ntry: print(aixtiv.Client({how}).status().version)\n"
+        "except aixtiv.NoDaemon as e: print(f'{e}: {e.hint}')"
+    )
     command = [sys.executable, "-c", script]
     ran = subprocess.run(command, env=machine.environ, capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == (printed, "")
@@ -152,8 +155,10 @@ def test_an_installed_unit_is_started_by_the_service_manager(home: Home) -> None
 
 def test_a_service_that_does_not_start_says_where_its_log_is(home: Home) -> None:
     home.manager("echo 'Job for aixtivd.service failed.' >&2; exit 1")
+    said: list[str] = []
     with pytest.raises(failures.NoDaemon, match="does not start") as caught:
-        start.start(home.socket, print)
+        start.start(home.socket, said.append)
+    assert said == []
     assert caught.value.hint == f"journalctl --user -u {start.UNIT} -n 20"
 
 
@@ -173,8 +178,10 @@ def test_without_a_session_it_is_started_in_the_background(home: Home, monkeypat
     background.write_text("#!/bin/sh\necho 'aixtivd: error: of the background' >&2; exit 1\n")
     background.chmod(0o700)
     monkeypatch.setattr(start, "executable", lambda: str(background))
+    said: list[str] = []
     with pytest.raises(failures.NoDaemon, match="of the background"):
-        start.start(home.socket, print)
+        start.start(home.socket, said.append)
+    assert said == []  # "started the daemon" would be untrue
 
 
 def test_a_socket_of_ones_own_is_not_the_units(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,8 +199,9 @@ def test_on_a_mac_launchd_is_asked(home: Home, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_state_folder_that_cannot_be_is_a_sentence(home: Home) -> None:
     (home.folder / ".local").touch()
-    with pytest.raises(failures.NoDaemon, match=r"the daemon cannot be started: .*/\.local/state"):
+    with pytest.raises(failures.NoDaemon, match=r"the daemon cannot be started: .*/\.local/state") as caught:
         start.start(home.socket, print)
+    assert caught.value.hint == f"ls -ld {home.folder}/.local/state"
 
 
 def test_a_command_that_gets_no_turn_gives_up(folder: Path) -> None:

@@ -41,7 +41,7 @@ class SignIn:
             self._done.set()
             yield replies.SignedIn(account=ACCOUNT)
         else:
-            yield replies.Failure(code="sign_in_failed", message="that address belongs to another sign-in")
+            yield replies.Failure(code="sign_in_failed", message="that address belongs to another sign-in", hint="x")
 
 
 def terminal(folder: Path, *words: str, **environ: str) -> Terminal:
@@ -57,13 +57,33 @@ def test_an_address_is_pasted_while_the_command_waits(folder: Path) -> None:
         assert f"\n{URL}\n" in told
         assert "ssh -L 4444:127.0.0.1:4444" in told
         person.type("http://127.0.0.1:4444/callback?code=wrong\n")
-        assert "that address belongs to another sign-in" in person.until("another sign-in")
+        person.until("that address belongs to another sign-in")
         for piece in range(0, len(right), 1000):
             person.type(right[piece : piece + 1000])
         person.type("\n")
         told = person.until("signed in to work as ada@example.org")
         assert person.ended() == 0
     assert "code=" not in told
+    assert "hint" not in told  # it goes on: nothing else is to be typed yet
+
+
+def test_a_paste_that_ends_the_sign_in_is_told_once(folder: Path) -> None:
+    over = replies.Failure(code="sign_in_failed", message="the provider did not take it", hint="aixtiv login work")
+    pasted = threading.Event()
+
+    def script(request: requests.Request) -> Iterable[Said]:
+        if isinstance(request, requests.Login):
+            yield STARTED
+            pasted.wait(20)
+        pasted.set()
+        yield over
+
+    with ScriptedDaemon(folder, script), terminal(folder, "login", "work") as person:
+        person.until("(it stays hidden)")
+        person.type("not-a-code\n")
+        assert person.ended() == 1
+        assert person.shown.count("the provider did not take it") == 1
+        assert person.shown.count("aixtiv login work") == 1
 
 
 def test_the_browser_comes_back_while_nothing_is_typed(folder: Path) -> None:
@@ -121,6 +141,22 @@ def test_a_passphrase_is_asked_for_and_not_shown(folder: Path) -> None:
         assert person.ended() == 0
     assert "horse" not in told
     assert daemon.asked[-1] == requests.Unlock(passphrase=Secret("correct horse"))
+
+
+def test_a_mistyped_passphrase_is_asked_for_again_and_not_for_ever(folder: Path) -> None:
+    wrong = replies.Failure(code="key_failed", message="that passphrase is not the one", hint="aixtiv unlock")
+
+    def script(request: requests.Request) -> Iterable[Said]:
+        right = isinstance(request, requests.Unlock) and request.passphrase == Secret("right")
+        return (wrong,) if isinstance(request, requests.Unlock) and not right else unlocking(new=False)(request)
+
+    for last, status in (("right", 0), ("wrong", 6)):
+        with ScriptedDaemon(folder, script), terminal(folder, "unlock") as person:
+            for typed in ("wrong", "wrong", last):
+                person.until("passphrase: ")
+                person.type(f"{typed}\n")
+            assert person.ended() == status
+            assert person.shown.count("hint") == bool(status)
 
 
 def test_a_new_passphrase_is_asked_for_twice(folder: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from aixtiv_protocol.where import path_limit, socket_path
+from aixtiv_protocol.where import closing, path_limit, socket_path
 
 RUN = "/run/user/1000"
 
@@ -33,6 +33,23 @@ def test_the_socket_is_where_the_environment_the_platform_or_the_home_says(
     environ: dict[str, str], platform: str, folders: set[str], path: str
 ) -> None:
     assert socket_path(environ, "/home/ada", 1000, platform, folders.__contains__) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "environ", "command"),
+    [
+        ("/x/aixtiv", 0o040755, {}, "chmod 700 /x/aixtiv"),
+        ("/x/aixtiv/s", 0o140666, {}, "chmod 600 /x/aixtiv/s"),
+        ("/tmp", 0o041777, {"AIXTIV_SOCKET": "/tmp/s"}, "unset AIXTIV_SOCKET"),
+        (".", 0o040755, {"AIXTIV_SOCKET": "s"}, "unset AIXTIV_SOCKET"),
+        ("/home/ada", 0o040755, {"AIXTIV_SOCKET": "/home/ada/s", "HOME": "/home/ada"}, "unset AIXTIV_SOCKET"),
+        ("/tmp", 0o041777, {}, "ls -ld /tmp"),
+    ],
+)
+def test_the_command_that_keeps_others_out_closes_no_folder_that_is_for_more_than_the_socket(
+    path: str, mode: int, environ: dict[str, str], command: str
+) -> None:
+    assert closing(path, mode, environ) == command
 
 
 @pytest.mark.parametrize("state", ["/x/state", "relative", "", None])

@@ -24,7 +24,7 @@ def verify(account: str, wait: float, as_json: bool, no_start: bool) -> None:
     else:
         people.verdict(found)
     _judge(found)
-    if found.account.hint and not as_json:
+    if not as_json:
         show.hint(found.account.hint)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from aixtiv_protocol.where import path_limit
+from aixtiv_protocol.where import SHORTER, closing, elsewhere, path_limit
 from aixtivd.errors import SocketFailed
 
 BACKLOG = 512  # connections the kernel holds while we are busy; it caps this at net.core.somaxconn
@@ -40,7 +40,7 @@ def claim(path: Path) -> Address:
     if len(os.fsencode(path)) > limit:
         raise SocketFailed(
             f"the socket's path is longer than the {limit} bytes a socket path can have: {path}",
-            hint="AIXTIV_SOCKET=/a/shorter/path/aixtiv.sock",
+            hint=SHORTER,
         )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def claim(path: Path) -> Address:
             _make_way(path)
             return _bind(path)
     except OSError as error:
-        raise SocketFailed(f"the socket {path} cannot be made: {error.strerror}") from None
+        raise SocketFailed(f"the socket {path} cannot be made: {error.strerror}", hint=_elsewhere(path)) from None
 
 
 def taken_over(listening: socket.socket) -> Address:
@@ -67,24 +67,30 @@ def check_folder(folder: Path) -> None:
     try:
         link, found = folder.lstat(), folder.stat()
     except OSError as error:
-        raise SocketFailed(f"the socket's folder {folder} cannot be used: {error.strerror}") from None
+        why = f"the socket's folder {folder} cannot be used: {error.strerror}"
+        raise SocketFailed(why, hint=_elsewhere(folder)) from None
     if not stat.S_ISDIR(found.st_mode):
-        raise SocketFailed(f"the socket's folder {folder} is not a folder")
+        raise SocketFailed(f"the socket's folder {folder} is not a folder", hint=_elsewhere(folder))
     if link.st_uid != os.geteuid() or found.st_uid != os.geteuid():
-        raise SocketFailed(f"the socket's folder {folder} belongs to another user")
+        raise SocketFailed(f"the socket's folder {folder} belongs to another user", hint=_elsewhere(folder))
     if found.st_mode & 0o077:
-        raise SocketFailed(f"the socket's folder {folder} is open to other users", hint=f"chmod 700 {folder}")
+        hint = closing(str(folder), found.st_mode, os.environ)
+        raise SocketFailed(f"the socket's folder {folder} is open to other users", hint=hint)
+
+
+def _elsewhere(path: Path) -> str:
+    return elsewhere(str(path), os.environ)
 
 
 def _check_socket(path: Path) -> None:
     try:
         found = path.lstat()
     except OSError as error:
-        raise SocketFailed(f"the socket {path} cannot be used: {error.strerror}") from None
+        raise SocketFailed(f"the socket {path} cannot be used: {error.strerror}", hint=_elsewhere(path)) from None
     if not stat.S_ISSOCK(found.st_mode):
-        raise SocketFailed(f"{path} is not a socket", hint=f"ls -l {path}")
+        raise SocketFailed(f"{path} is not a socket", hint=_elsewhere(path))
     if found.st_uid != os.geteuid():
-        raise SocketFailed(f"the socket {path} belongs to another user")
+        raise SocketFailed(f"the socket {path} belongs to another user", hint=_elsewhere(path))
     if found.st_mode & 0o077:
         raise SocketFailed(f"the socket {path} is open to other users", hint=f"chmod 600 {path}")
 
@@ -107,9 +113,9 @@ def _make_way(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
-        raise SocketFailed(f"{path} is in the way: it is not a socket", hint=f"ls -l {path}")
+        raise SocketFailed(f"{path} is in the way: it is not a socket", hint=_elsewhere(path))
     if found.st_uid != os.geteuid():
-        raise SocketFailed(f"{path} is in the way: it belongs to another user")
+        raise SocketFailed(f"{path} is in the way: it belongs to another user", hint=_elsewhere(path))
     if _somebody_listens(path):
         raise SocketFailed(f"another daemon listens at {path} already", hint="aixtiv status")
     path.unlink(missing_ok=True)

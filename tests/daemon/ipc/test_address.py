@@ -122,6 +122,15 @@ def test_a_folder_open_to_others_is_refused_with_the_command_that_mends_it(path:
     assert not path.exists()
 
 
+def test_a_folder_meant_for_all_is_not_closed_for_a_sockets_sake(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.parent.mkdir()
+    path.parent.chmod(0o1777)
+    monkeypatch.setenv("AIXTIV_SOCKET", str(path))
+    with pytest.raises(SocketFailed, match="open to other users") as failed:
+        claim(path)
+    assert failed.value.hint == "unset AIXTIV_SOCKET"
+
+
 @AS_ROOT
 def test_a_folder_of_another_user_is_refused(path: Path) -> None:
     path.parent.mkdir(mode=0o700)
@@ -162,7 +171,7 @@ def test_a_path_longer_than_a_socket_path_can_be_is_a_sentence(folder: Path) -> 
     claim(fits).give_up()
     with pytest.raises(SocketFailed, match="longer than the 107 bytes") as failed:
         claim(fits.with_name(fits.name + "x"))
-    assert failed.value.hint.startswith("AIXTIV_SOCKET=")
+    assert failed.value.hint.startswith("export AIXTIV_SOCKET=")
 
 
 CLAIMS = """
