@@ -55,9 +55,9 @@ def _say(kind: str, colour: str, text: str) -> None:
     _write(sys.stderr, f"aixtiv: {marked} {text}")
 
 
-def _fitted(text: str, before: str) -> str:
+def _fitted(text: str, before: str, stream: TextIO | None = None) -> str:
     """Broken between words where a terminal would break within them; `before` stands on the first line already."""
-    if not sys.stderr.isatty():
+    if not (stream or sys.stderr).isatty():
         return text
     width = shutil.get_terminal_size().columns
     lines: list[str] = []
@@ -77,6 +77,11 @@ def colourful(stream: TextIO) -> bool:
 
 def result(text: str) -> None:
     _write(sys.stdout, clean(text))
+
+
+def told(text: str) -> None:
+    """A result in words: one line, and on a terminal no word is broken."""
+    _write(sys.stdout, _fitted(clean(text), "", sys.stdout))
 
 
 def as_json(data: object) -> None:

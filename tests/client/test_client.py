@@ -69,7 +69,7 @@ def test_every_method_asks_its_request_and_gives_its_answer(folder: Path) -> Non
         assert client.logout("github").revoked
         assert client.verify("github", wait=2).active
         assert client.set_api_key("claude", "made-up-key") == ACCOUNT
-        assert client.remove_api_key("claude").account == "claude"
+        assert client.remove_api_key("claude") == replies.LoggedOut(account="claude")
         with client.watch() as events:
             assert next(events).event == "refreshed"
         assert [client.lock(), client.unlock("words"), client.unlock(), client.reload(), client.stop()] == [DONE] * 5

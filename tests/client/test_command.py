@@ -60,6 +60,12 @@ def test_every_command_has_json_and_help_for_each_option(name: str, command: cli
     assert command.help
 
 
+@pytest.mark.parametrize(("name", "command"), [("", aixtiv), *all_commands()])
+def test_help_fits_a_narrow_terminal(name: str, command: click.Command) -> None:
+    help_text = command.get_help(click.Context(command, info_name=f"aixtiv {name}", terminal_width=58))
+    assert [line for line in help_text.splitlines() if len(line) > 58] == []
+
+
 def test_every_command_of_the_table_can_be_loaded() -> None:
     names = {name.split()[0] for name, _ in all_commands()}
     assert names == {name for section in COMMANDS.values() for name in section} | set(OLD)
@@ -177,7 +183,7 @@ def test_a_key_beside_a_sign_in_is_said_not_to_be_what_token_gives(folder: Path,
     with ScriptedDaemon(folder, saying(account)):
         told = [run(folder, "api-key", "set", "work", stdin="k\n"), run(folder, "api-key", "remove", "work")]
     assert [ran.returncode for ran in told] == [0, 0]
-    assert [ran.stderr.startswith("aixtiv: work is signed in, too: ") for ran in told] == [kind == "oauth"] * 2
+    assert [ran.stderr.startswith("aixtiv: `aixtiv token work` goes on") for ran in told] == [kind == "oauth"] * 2
 
 
 def test_scopes_may_be_apart_by_blanks_and_must_not_be_empty(folder: Path) -> None:
@@ -317,6 +323,23 @@ def test_a_clock_that_is_off_is_shown_and_one_that_is_nearly_right_is_not(folder
     assert "good.example.org" not in shown
     assert "2 records fail their seal" in shown
     assert "1 grants wait for room" in shown
+
+
+def test_a_config_that_is_not_there_is_no_mystery(folder: Path) -> None:
+    status = replies.DaemonStatus(version=VERSION, pid=1, started_at=1, locked=False, config=f"{folder}/config.toml")
+    with ScriptedDaemon(folder, saying(status)):
+        assert "config  ~/config.toml (not there; optional)\n" in run(folder, "status").stdout
+        (folder / "config.toml").touch()
+        assert "config  ~/config.toml\n" in run(folder, "status").stdout
+
+
+def test_a_name_that_stands_there_is_not_said_again(folder: Path) -> None:
+    def script(request: requests.Request) -> Iterable[Said]:
+        yield replies.Event(event="failing", at=1.0, account="work", detail="work: the provider is away")
+        raise EOFError
+
+    with ScriptedDaemon(folder, script):
+        assert run(folder, "watch").stdout.rstrip().endswith("failing         work  the provider is away")
 
 
 def test_stopping_an_older_daemon_works_though_it_cannot_say_who_it_is(folder: Path) -> None:

@@ -1,11 +1,11 @@
 """The commands, one module each, loaded when they are called. To add one: its module, and its line here."""
 
-import difflib
 from importlib import import_module
 from typing import Final
 
 import click
 
+from aixtiv.commands.group import Group
 from aixtiv_protocol import VERSION
 
 # Section of the help -> name -> module:function
@@ -44,7 +44,7 @@ OLD: Final = {
 }
 
 
-class _Lazy(click.Group):
+class _Lazy(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         return [name for section in COMMANDS.values() for name in section]
 
@@ -55,15 +55,6 @@ class _Lazy(click.Group):
                 return _load("old:gone")
             return None
         return _load(known[cmd_name])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if not name.startswith("-") and self.get_command(ctx, name) is None:
-            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
-            ctx.fail(f"no such command {name!r}{f'; did you mean {near[0]!r}?' if near else ''}")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
         for title, section in COMMANDS.items():

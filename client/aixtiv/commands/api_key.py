@@ -6,11 +6,12 @@ import click
 
 from aixtiv import environment, show
 from aixtiv.commands import options
+from aixtiv.commands.group import Group
 from aixtiv.failures import Usage
 from aixtiv_protocol.replies import Account
 
 
-@click.group("api-key")
+@click.group("api-key", cls=Group)
 def api_key() -> None:
     """Keep an API key sealed, as an account."""
 
@@ -58,4 +59,4 @@ def remove_key(account: str, as_json: bool, no_start: bool) -> None:
 
 def _tell_of_sign_in(account: Account) -> None:
     if account.kind != "api-key":
-        show.note(f"{account.name} is signed in, too: `aixtiv token {account.name}` goes on giving the sign-in's token")
+        show.note(f"`aixtiv token {account.name}` goes on giving the token of its sign-in")

@@ -6,10 +6,11 @@ import click
 
 from aixtiv import show, start
 from aixtiv.commands import options
+from aixtiv.commands.group import Group
 from aixtiv.failures import AixtivError
 
 
-@click.group("config")
+@click.group("config", cls=Group)
 def config() -> None:
     """Look after the daemon's config file."""
 

@@ -18,4 +18,4 @@ def watch(as_json: bool, no_start: bool) -> None:
             if as_json:
                 show.as_json(show.shape(event))
             else:
-                show.result(people.happening(event))
+                show.told(people.happening(event))
