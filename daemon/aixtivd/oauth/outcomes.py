@@ -1,4 +1,4 @@
-"""What a token endpoint's answer can mean: five outcomes, told apart by type (D7)."""
+"""What a token endpoint's answer can mean: six outcomes, told apart by type (D7)."""
 
 from msgspec import Struct
 
@@ -18,6 +18,13 @@ class Tokens(Struct, frozen=True, kw_only=True):
 
 class Granted(Struct, frozen=True, kw_only=True):
     tokens: Tokens
+
+
+class Rotated(Struct, frozen=True, kw_only=True):
+    """A whole answer brought a new refresh token, and no access token that can be used: that half is kept."""
+
+    refresh_token: Secret
+    reason: str  # what was wrong with the rest
 
 
 class TryAgain(Struct, frozen=True, kw_only=True):
@@ -46,4 +53,4 @@ class Refused(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Outcome = Granted | TryAgain | NeedsSignIn | Misconfigured | Refused
+Outcome = Granted | Rotated | TryAgain | NeedsSignIn | Misconfigured | Refused
