@@ -84,7 +84,8 @@ def _daemon_rows(daemon: DaemonStatus) -> "list[tuple[str, str | Text]]":
     else:
         rows.append(("vault", "open"))
     if daemon.key_source:
-        rows.append(("key", f"{daemon.key_source}{f' ({daemon.key_reason})' if daemon.key_reason else ''}"))
+        rows.append(("key", daemon.key_source))
+        rows += [("", daemon.key_reason)] if daemon.key_reason else []
     rows += [(name, path) for name, path in _paths(daemon) if path]
     if daemon.damaged:
         rows.append(("damaged", f"{daemon.damaged} records fail their seal; they are kept and not used"))
