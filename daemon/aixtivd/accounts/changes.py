@@ -3,6 +3,7 @@
 import secrets
 from collections import defaultdict
 from typing import Final
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -60,9 +61,9 @@ class Changes:
             if self._book.closed:
                 raise Locked
             entry = self._book.find(name)
-            if entry and not sign_in.asked.replace and _another(entry.grant, subject):
+            if entry and not sign_in.asked.replace and (other := another(entry.grant, sign_in.client, subject, who)):
                 await self._give_back(sign_in.client, tokens)
-                raise _another_person(entry.grant, who or subject)
+                raise other
             account = await self._become(sign_in, tokens, subject, who)
         self._events.tell("signed-in", account=name, expires_at=account.expires_at)
         return account
@@ -173,12 +174,24 @@ async def _landed(entry: Entry) -> None:
         await entry.changed.wait()
 
 
-def _another(old: Grant, subject: str) -> bool:
-    return bool(old.subject) and old.subject != subject
+def another(old: Grant, client: Client, subject: str | None = None, who: str = "") -> SignInFailed | None:
+    """Why this sign-in may not take the place of `old`: it is at another server, or of another person there.
+
+    `subject`: None before it is known; empty where the provider does not say, which could be anybody.
+
+    A subject means something only together with its issuer, who can give it any name (OpenID Connect Core §2).
+    """
+    hint = f"aixtiv login {old.name} --replace"
+    if old.client and _server(old.client) != _server(client):
+        return SignInFailed(
+            f"{old.name} is signed in at {_server(old.client)}, and this sign-in is at {_server(client)}", hint=hint
+        )
+    if old.subject and subject and old.subject != subject:
+        return SignInFailed(
+            f"{old.name} belongs to {old.who or old.subject}, and {who or subject} signed in", hint=hint
+        )
+    return None
 
 
-def _another_person(old: Grant, who: str) -> SignInFailed:
-    return SignInFailed(
-        f"{old.name} belongs to {old.who or old.subject}, and {who or 'somebody else'} signed in",
-        hint=f"aixtiv login {old.name} --replace",
-    )
+def _server(client: Client) -> str:
+    return client.issuer or urlsplit(client.token_endpoint).netloc

@@ -100,6 +100,13 @@ def renewed(grant: Grant, tokens: Tokens, now: float) -> Grant:
     )
 
 
+def rotated(grant: Grant, refresh_token: Secret) -> Grant:
+    """The next generation where only the refresh token is another; the access token stays as long as it is good."""
+    return msgspec.structs.replace(
+        grant, generation=grant.generation + 1, refresh_token=refresh_token, rotates=True, quarantined=""
+    )
+
+
 def _default_lifetime(grant: Grant, tokens: Tokens) -> int:
     """No `expires_in`: without a refresh token there is nothing to do at any expiry, so none is made up."""
     can_refresh = grant.refresh_token is not None or tokens.refresh_token is not None

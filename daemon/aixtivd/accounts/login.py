@@ -139,11 +139,8 @@ class SignIns:
                 self._address(sign_in, listener.redirect_uri, listener.port)
                 listening.set()
                 await self._until_done(sign_in)
-        except AixtivError as error:
-            sign_in.fail(error)
         except Exception as error:  # noqa: BLE001  # a defect here must be told to whoever waits for this sign-in
-            log.error("sign-in", account=sign_in.account, exception=type(error).__name__)
-            sign_in.fail(AixtivError("the sign-in hit a defect in aixtiv", hint=sign_in.again))
+            sign_in.fail(_told(error, sign_in))
         finally:
             if self._open.get(sign_in.account) is sign_in:
                 del self._open[sign_in.account]
@@ -181,9 +178,10 @@ class SignIns:
         try:
             tokens = await self._exchange(sign_in, response)
             account = await self._finish(sign_in, tokens)
-        except AixtivError as error:
-            sign_in.fail(error)
-            return Page("Not signed in", f"{error.sentence}.", ok=False, command=error.hint or again)
+        except Exception as error:  # noqa: BLE001  # a defect, too, has to end this sign-in for whoever waits for it
+            failure = _told(error, sign_in)
+            sign_in.fail(failure)
+            return Page("Not signed in", f"{failure.sentence}.", ok=False, command=failure.hint or again)
         sign_in.succeed(account)
         who = account.who or account.subject
         sentence = f"{sign_in.account} is signed in{f' as {who}' if who else ''}."
@@ -218,7 +216,7 @@ class SignIns:
                     f"{sign_in.account}: {outcome.reason}",
                     hint=login_command(sign_in.asked, sign_in.account, "--client-id ID"),
                 )
-            case outcomes.Refused():
+            case outcomes.Refused() | outcomes.Rotated():
                 raise Refused(f"{sign_in.account}: {outcome.reason}", hint=again)
             case _:
                 assert_never(outcome)
@@ -244,3 +242,11 @@ class SignIns:
             names = ", ".join(sorted(one.account for one in candidates))
             raise BadRequest(f"several sign-ins are open ({names})", hint="aixtiv callback ACCOUNT")
         return candidates[0]
+
+
+def _told(error: Exception, sign_in: SignIn) -> AixtivError:
+    """The failure that a person is told of."""
+    if isinstance(error, AixtivError):
+        return error
+    log.error("sign-in", account=sign_in.account, exception=type(error).__name__)
+    return AixtivError("the sign-in hit a defect in aixtiv", hint=sign_in.again)

@@ -11,7 +11,7 @@ from aixtiv_protocol import replies, requests
 from aixtivd import log
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry, checked_name
-from aixtivd.accounts.changes import Changes
+from aixtivd.accounts.changes import Changes, another
 from aixtivd.accounts.events import Events
 from aixtivd.accounts.grant import Grant
 from aixtivd.accounts.hosts import Hosts
@@ -248,6 +248,9 @@ class Accounts:
     async def _new_sign_in(self, name: str, asked: requests.Login) -> SignIn:
         await self._vault.journal.probe()  # before anybody is sent to a browser
         client = await self._client_for(name, asked)
+        entry = self._book.find(name)
+        if entry and not asked.replace and (other := another(entry.grant, client)):
+            raise other  # before anybody is sent to a browser
         if (open_now := self._sign_ins.of(name)) is not None:
             return open_now  # another caller was first while this one asked for metadata
         sign_in = SignIn(name, client, asked)

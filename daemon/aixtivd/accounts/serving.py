@@ -73,7 +73,7 @@ class Serving:
             return entry.problem.error(self._clock.steady())
         wait = self._refresher.next_try(entry) - self._clock.steady()
         return Unreachable(
-            f"the provider of {entry.grant.name} has failed several times; aixtiv leaves it alone for a moment",
+            f"the provider of {entry.grant.name} has just been asked; aixtiv leaves it alone for a moment",
             hint=f"aixtiv refresh {entry.grant.name}",
             retry_after=max(0.0, wait),
         )

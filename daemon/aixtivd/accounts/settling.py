@@ -9,7 +9,7 @@ from aixtivd import log
 from aixtivd.accounts import states
 from aixtivd.accounts.book import Book, Entry, Problem
 from aixtivd.accounts.events import Events
-from aixtivd.accounts.grant import Grant, put_aside, renewed, to_row
+from aixtivd.accounts.grant import Grant, put_aside, renewed, rotated, to_row
 from aixtivd.accounts.hosts import Host, Hosts
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, Misconfigured, Refused, SignInNeeded, StoreFailed, Unreachable
@@ -123,6 +123,9 @@ class Settling:
         if isinstance(outcome, outcomes.Granted):
             await self._granted(entry, grant, outcome.tokens)
             return
+        if isinstance(outcome, outcomes.Rotated):
+            await self._rotated(entry, grant, outcome)
+            return
         if not _of_one_sign_in(entry.grant, grant):
             log.warning("late-answer", account=grant.name, generation=grant.generation)
             return  # what became of the token before says nothing about the new one
@@ -151,9 +154,18 @@ class Settling:
             return
         entry.forgive()
         ineffective = grant.lifetime and new.expires_at <= grant.expires_at
-        if ineffective:
-            entry.not_before = self._clock.steady() + states.INEFFECTIVE
+        entry.not_before = self._clock.steady() + (states.INEFFECTIVE if ineffective else states.LEAST_APART)
         self._tell("refreshed", new)
+
+    async def _rotated(self, entry: Entry, grant: Grant, outcome: outcomes.Rotated) -> None:
+        """The new refresh token is as precious as ever, though nothing could be used that came with it."""
+        new = rotated(grant, outcome.refresh_token)
+        try:
+            await self.adopt(entry, grant, new)
+        except Stale:
+            await self._late(entry, new)
+            return
+        self._give_up(entry, Refused, outcome.reason)
 
     async def _late(self, entry: Entry, new: Grant) -> None:
         """A newer sign-in came first, and stays; a pair for an account that is gone is revoked."""
@@ -174,8 +186,11 @@ class Settling:
         self._problem(entry, Unreachable, f"{grant.name}: {outcome.reason}", f"aixtiv refresh {grant.name}")
 
     async def _stop(self, entry: Entry, kind: type[AixtivError], reason: str) -> None:
-        """Only a person can mend it: the grant is kept, and not tried again until they ask or the daemon restarts."""
         await self._unspent(entry)
+        self._give_up(entry, kind, reason)
+
+    def _give_up(self, entry: Entry, kind: type[AixtivError], reason: str) -> None:
+        """Only a person can mend it: the grant is kept, and not tried again until they ask or the daemon restarts."""
         entry.stopped, entry.interrupted = True, False
         name = entry.grant.name
         self._problem(entry, kind, f"{name}: {reason}", f"aixtiv refresh {name}, or aixtiv login {name}")

@@ -17,6 +17,7 @@ BACKOFF_MOST: Final = 300.0  # Vault Agent's figures; full jitter
 RETRY_AFTER_LEAST: Final = 5.0
 RETRY_AFTER_MOST: Final = 300.0
 INEFFECTIVE: Final = 30.0  # an answer that brings no later expiry is not asked for again sooner
+LEAST_APART: Final = 1.0  # after a refresh: a provider whose tokens live a moment is not asked in a loop
 
 LONGEST_SLEEP: Final = 37.0  # pizauth's: a timer may have stood still while the machine slept
 JUMP: Final = 5.0  # clocks that disagree by more than this say that the machine slept or the time was set

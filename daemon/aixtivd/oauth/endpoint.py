@@ -95,7 +95,7 @@ class Endpoint:
                 raise Refused(reason)
             case outcomes.TryAgain(reason=reason, retry_after=seconds):
                 raise Unreachable(reason, retry_after=seconds)
-            case outcomes.Granted():
+            case outcomes.Granted() | outcomes.Rotated():
                 raise Unreachable(f"{host} answered an introspection with a token")
 
     async def _ask(

@@ -11,7 +11,16 @@ import pytest
 
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
-from aixtivd.errors import BadRequest, Locked, NoAccount, NoProvider, SignInFailed, StoreFailed, Unreachable
+from aixtivd.errors import (
+    AixtivError,
+    BadRequest,
+    Locked,
+    NoAccount,
+    NoProvider,
+    SignInFailed,
+    StoreFailed,
+    Unreachable,
+)
 from peers import person
 from peers.authority import weather
 from peers.authorization import AuthorizationServer, Settings
@@ -343,3 +352,30 @@ async def test_who_mistypes_a_name_is_told_what_is_near(house: Opener) -> None:
         with pytest.raises(NoAccount) as raised:
             await h.accounts.logout(requests.Logout(account="elsewhere"))
         assert raised.value.hint == "aixtiv accounts"
+
+
+async def test_another_issuer_cannot_take_an_accounts_place_whatever_subject_it_gives(house: Opener) -> None:
+    async with at_a_provider(house) as (h, server), AuthorizationServer() as mallory:
+        await sign_in(h, ask(server))
+        token = await h.token("corp")
+        async with login(h, ask(mallory)) as stream:
+            with pytest.raises(SignInFailed, match=r"is signed in at .* and this sign-in is at") as raised:
+                await started(stream)
+        assert raised.value.hint == "aixtiv login corp --replace"
+        assert await h.token("corp") == token
+
+
+async def test_a_defect_in_a_sign_in_is_told_at_once_and_in_a_sentence(
+    house: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at_a_provider(house) as (h, server), login(h, ask(server)) as stream:
+
+        def broken(*_: object, **__: object) -> None:
+            raise UnicodeEncodeError("utf-8", "hunter2\ud800", 7, 8, "surrogates not allowed")
+
+        monkeypatch.setattr("aixtivd.accounts.changes.check_sign_in", broken)
+        page = await anyio.to_thread.run_sync(person.sign_in, (await started(stream)).url)
+        assert "a defect in aixtiv" in page
+        assert "hunter2" not in page
+        with pytest.raises(AixtivError, match="a defect in aixtiv"):
+            await finished(stream)

@@ -8,7 +8,7 @@ from aixtiv_protocol.secret import Secret
 from aixtivd.accounts import states
 from aixtivd.accounts.grant import renewed
 from aixtivd.errors import Locked, SignInNeeded, StoreFailed
-from aixtivd.oauth.outcomes import NeedsSignIn, TryAgain
+from aixtivd.oauth.outcomes import NeedsSignIn, Rotated, TryAgain
 from peers.clock import FakeClock
 from peers.house import Held, House, Opener, granted
 
@@ -327,3 +327,29 @@ async def let_time_pass(h: House, seconds: float, steps: int = 7) -> None:
         await h.settle()
         h.clock.advance(states.BACKOFF_MOST)
     await h.settle()
+
+
+async def test_a_new_refresh_token_is_kept_though_nothing_else_in_its_answer_can_be_used(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        h.script.answers = [Rotated(refresh_token=Secret("refresh-1"), reason="token_type is mac"), granted(2)]
+        h.clock.advance(3000)
+        await h.settle()
+        assert (await h.stored("github")).refresh_token == Secret("refresh-1")
+        assert await h.vault.journal.intents() == []
+        assert "token_type is mac" in h.state("github").problem
+        assert await h.token("github") == "access-0"
+        await let_time_pass(h, 10)
+        assert h.script.spent == ["refresh-0"], "a person is asked first"
+        assert (await h.accounts.refresh(requests.Refresh(account="github"))).state == "fresh"
+        assert h.script.spent == ["refresh-0", "refresh-1"]
+
+
+async def test_tokens_that_live_a_moment_are_not_asked_for_in_a_loop(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github", lifetime=1)
+        h.script.answers = [granted(number, expires_in=1) for number in range(1, 200)]
+        for _ in range(30):
+            h.clock.advance(0.1)
+            await h.settle()
+        assert 1 < len(h.script.spent) <= 4
