@@ -12,7 +12,8 @@ from aixtiv.commands import options
 def logout(account: str, as_json: bool, no_start: bool) -> None:
     """Revoke at the provider, then forget.
 
-    Where the provider cannot be told, or has no revocation, it is forgotten all the same, and the answer says so.
+    Where the provider cannot be told, or has no revocation, it is forgotten all the same, and the answer says so. A
+    sign-in that is open is ended, too.
     """
     with options.Asking(no_start=no_start) as client:
         gone = client.logout(account)
