@@ -14,7 +14,7 @@ from aixtiv_protocol.requests import Request
 from aixtiv_protocol.secret import Secret
 from aixtiv_protocol.where import elsewhere
 
-CONNECT: Final = 5.0  # seconds; a full backlog is all that can delay a Unix socket
+CONNECT: Final = 5.0  # seconds, while the daemon has more callers than it can take at once
 
 
 class Connection:
@@ -25,13 +25,28 @@ class Connection:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(CONNECT)
         try:
-            self._socket.connect(path)
+            self._connect(path)
+            stranger = place.stranger(self._socket.getsockopt)
         except TimeoutError:
             self._socket.close()
             raise NoAnswer from None
         except OSError as error:
             self._socket.close()
             raise _no_daemon(error, path) from None
+        if stranger:
+            self._socket.close()
+            raise Untrusted(f"another user answers at {path}", hint=elsewhere(path, os.environ))
+
+    def _connect(self, path: str) -> None:
+        """Linux answers EAGAIN at once where the daemon's backlog is full (unix(7)), whatever the time limit."""
+        until = time.monotonic() + CONNECT
+        while True:
+            try:
+                return self._socket.connect(path)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise TimeoutError from None
+                time.sleep(0.01)
 
     @staticmethod
     def _check(path: str) -> None:

@@ -124,6 +124,8 @@ def _ask(path: str, request: bytes, deadline: float) -> bytes:
     try:
         connection.settimeout(deadline)
         connection.connect(path)
+        if place.stranger(connection.getsockopt):
+            raise OSError("another user answers")  # the whole command says it in full
         connection.sendall(request)
         size = int.from_bytes(_exactly(connection.recv, 4), "big")
         if size > _CAP:

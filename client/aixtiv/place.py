@@ -5,6 +5,10 @@ import sys
 
 from aixtiv_protocol.where import SHORTER, closing, elsewhere, path_limit, socket_path
 
+TYPE_CHECKING = False  # not typing's: see aixtiv/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _KIND = 0o170000  # inode(7): the bits of st_mode that say what a file is; `stat` the module would cost an import
 _FOLDER = 0o040000
 _SOCKET = 0o140000
@@ -37,3 +41,14 @@ def _distrust(path: str, kind: int, word: str, found: os.stat_result) -> tuple[s
         mode = found.st_mode
         return f"{path} is open to others (mode {mode & 0o777:04o})", closing(path, mode, os.environ)
     return None
+
+
+def stranger(ask: "Callable[[int, int, int], bytes]") -> bool:
+    """Whether the process behind a connected socket is another user's: its place may have changed since `distrust`.
+
+    `ask` is the socket's getsockopt. Root is let pass: launchd, which is root's, holds the sockets it hands over.
+    Linux: SO_PEERCRED, a struct ucred of pid, uid, gid. macOS: LOCAL_PEERCRED, a struct xucred of version, uid, ….
+    """
+    level, option, size = (0, 1, 76) if sys.platform == "darwin" else (1, 17, 12)
+    uid = int.from_bytes(ask(level, option, size)[4:8], sys.byteorder)
+    return uid not in (os.getuid(), 0)

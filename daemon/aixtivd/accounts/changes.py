@@ -186,10 +186,9 @@ def another(old: Grant, client: Client, subject: str | None = None, who: str = "
         return SignInFailed(
             f"{old.name} is signed in at {_server(old.client)}, and this sign-in is at {_server(client)}", hint=hint
         )
-    if old.subject and subject and old.subject != subject:
-        return SignInFailed(
-            f"{old.name} belongs to {old.who or old.subject}, and {who or subject} signed in", hint=hint
-        )
+    if old.subject and subject is not None and old.subject != subject:
+        newcomer = who or subject or "somebody"
+        return SignInFailed(f"{old.name} belongs to {old.who or old.subject}, and {newcomer} signed in", hint=hint)
     return None
 
 
