@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -79,7 +80,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rena
 def load(path: Path) -> Config:
     """The config at `path`, or the defaults where there is no file. Raises BadConfig with file, key and expectation."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors put a byte order mark first
+        with path.open(encoding="utf-8-sig") as file:  # some editors put a byte order mark first
+            _check_owner(path, os.fstat(file.fileno()))
+            text = file.read()
     except FileNotFoundError:
         return Config()
     except (OSError, UnicodeDecodeError) as error:
@@ -96,6 +99,14 @@ def load(path: Path) -> Config:
         raise BadConfig(f"{path}: {_in_words(str(error), tables)}") from None
     _check(config, path)
     return config
+
+
+def _check_owner(path: Path, found: os.stat_result) -> None:
+    """Whoever can write it can send client secrets where they like: a user's group of their own may, others may not."""
+    if found.st_uid not in (os.geteuid(), 0):
+        raise BadConfig(f"{path} belongs to another user", hint=f"ls -l {shlex.quote(str(path))}")
+    if found.st_mode & 0o002:
+        raise BadConfig(f"{path} can be written by everybody", hint=f"chmod o-w {shlex.quote(str(path))}")
 
 
 def _reason(error: Exception) -> str:

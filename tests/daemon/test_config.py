@@ -1,5 +1,6 @@
 """The config file: all of it or nothing, and an error that names file, key and what was expected, never a value."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -196,3 +197,21 @@ def test_a_byte_order_mark_does_no_harm(folder: Path) -> None:
     file = folder / "config.toml"
     file.write_bytes(b'\xef\xbb\xbfdefault-account = "work"')
     assert load(file).default_account == "work"
+
+
+def test_a_file_that_everybody_can_write_is_not_read(folder: Path) -> None:
+    file = folder / "config.toml"
+    file.write_text("")
+    file.chmod(0o646)
+    with pytest.raises(BadConfig, match="can be written by everybody") as caught:
+        load(file)
+    assert caught.value.hint == f"chmod o-w {file}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_a_file_of_another_user_is_not_read(folder: Path) -> None:
+    file = folder / "config.toml"
+    file.write_text("")
+    os.chown(file, 65534, 65534)
+    with pytest.raises(BadConfig, match="belongs to another user"):
+        load(file)

@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import socket
+import time
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -15,6 +17,8 @@ from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.session import Session
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_QUIET: Final = 60.0  # seconds between two log lines about other users: they could fill the disk with them
 
 TOO_MANY = Failure(code="busy", message="the daemon has as many callers as it takes", retry=True, retry_after=1.0)
 
@@ -33,6 +37,7 @@ class Listener:
         self._sessions: set[Session] = set()
         self._empty = anyio.Event()
         self._accepting = anyio.CancelScope()
+        self._refused_at = -_QUIET  # when another user was last logged
 
     async def run(self) -> None:
         """Accepts callers until it is closed."""
@@ -87,7 +92,8 @@ class Listener:
             peer = peer_of(connection)
         except OSError:
             return False
-        if not allowed(peer):
+        if not allowed(peer) and time.monotonic() - self._refused_at > _QUIET:
+            self._refused_at = time.monotonic()
             log.warning("other-user-refused", uid=peer.uid, pid=peer.pid)
         return allowed(peer)
 
