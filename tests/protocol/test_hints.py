@@ -46,7 +46,9 @@ def hints(path: Path) -> Iterator[str]:
 
 
 def commands(hint: str) -> list[str]:
-    return [one for one in re.split(r", or |, and |; | \(|, ", hint) if one.startswith("aixtiv ")]
+    """Where the command itself is filled in, only the transcripts can tell whether it exists."""
+    parts = re.split(r", or |, and |; | \(|, ", hint)
+    return [one for one in parts if one.startswith("aixtiv ") and not one.startswith("aixtiv FILLED")]
 
 
 FOUND = [
