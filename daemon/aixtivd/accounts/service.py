@@ -45,8 +45,6 @@ from aixtivd.vault.vault import Vault
 KEY_LENGTH: Final = 16384
 """Characters of an API key at most. Real ones have about a hundred; a line of a caller must hold it."""
 
-_SET_KEY: Final = "aixtiv api-key set"
-
 
 class Accounts:
     """Every method raises AixtivError, and while the vault is locked Locked."""
@@ -190,9 +188,13 @@ class Accounts:
             entry = self._book.named(asked.account, "api-key remove")
             return await self._work.run(self._changes.drop_key, entry.grant.name)
         key = asked.key.reveal()
+        name = self._name_for(asked.account)
         if not key or len(key) > KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
-            raise BadRequest(f"an API key is 1 to {KEY_LENGTH} printable characters without blanks", hint=_SET_KEY)
-        return await self._work.run(self._changes.keep_key, self._name_for(asked.account), asked.key)
+            raise BadRequest(
+                f"an API key is 1 to {KEY_LENGTH} printable characters without blanks",
+                hint=f"aixtiv api-key set {name}",
+            )
+        return await self._work.run(self._changes.keep_key, name, asked.key)
 
     def watch(self) -> AsyncIterator[replies.Event]:
         return self._events.watch()
