@@ -1,5 +1,6 @@
 # make demo    watch aixtiv do its job against a real authorization server
 # make test    every test but the slow ones; ARGS="-k journal" is handed to pytest
+# make slow    the slow ones: kills at random moments, long lives on a small disk
 # make check   format, lint, types, the import contract
 # make fmt     put the format right
 # make lock    pin the dependencies; ARGS=--upgrade takes the newest
@@ -15,7 +16,7 @@ READY := $(VENV)/.ready$(subst /,-,$(PYTHON))
 PEER := tests/peers/oidc
 UV := $(VENV)/uv
 
-.PHONY: demo test check fmt lock peer clean
+.PHONY: demo test slow check fmt lock peer clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) peer
@@ -23,6 +24,9 @@ demo: $(READY) peer
 
 test: $(READY) peer
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow" $(ARGS)
+
+slow: $(READY) peer
+	@$(BIN)/python -m pytest -n auto -m slow $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
