@@ -119,6 +119,8 @@ def draw(table: "Table") -> None:
     terminal = sys.stdout.isatty()
     console = Console(
         highlight=False,
+        markup=False,  # what is shown is a provider's in part: "[link=…]" is text
+        emoji=False,
         width=None if terminal else 1000,
         color_system="auto" if colourful(sys.stdout) else None,
     )

@@ -100,6 +100,30 @@ def test_a_providers_words_cannot_drive_the_terminal(folder: Path) -> None:
     assert "said no" in ran.stderr
 
 
+@pytest.mark.parametrize("words", ["[/x]", "[link=https://evil.example]here[/link]", "[bold red]", ":skull:"])
+@pytest.mark.parametrize("command", ["status", "accounts", "whoami"])
+def test_a_providers_words_are_text_and_no_markup(folder: Path, command: str, words: str) -> None:
+    account = replies.Account(
+        name="work",
+        provider="work",
+        kind="oauth",
+        state="failing",
+        who=words,
+        problem=words,
+        scopes=(words,),
+        default=True,
+    )
+    said: dict[str, replies.Reply] = {
+        "status": replies.DaemonStatus(version="1", pid=1, started_at=1, locked=False, accounts=(account,)),
+        "accounts": replies.AccountList(accounts=(account,)),
+        "whoami": replies.AccountList(accounts=(account,)),
+    }
+    with ScriptedDaemon(folder, saying(said[command])):
+        ran = run(folder, command)
+    assert ran.returncode == 0, ran.stderr
+    assert words in ran.stdout
+
+
 def test_json_is_one_line_with_every_field_and_nothing_beside_it(folder: Path) -> None:
     with ScriptedDaemon(folder, saying(replies.LoggedOut(account="work", note="no revocation endpoint"))):
         ran = run(folder, "logout", "work", "--json")

@@ -11,7 +11,7 @@ import click
 from aixtiv import show
 from aixtiv.client import Client
 from aixtiv.commands import options
-from aixtiv.failures import AixtivError, NotRunning, NotUnderstood
+from aixtiv.failures import AixtivError, NotRunning
 from aixtiv_protocol.replies import Done
 
 PATIENCE: Final = 45.0  # seconds; the daemon lets open refreshes finish, each of which has 30
@@ -40,10 +40,12 @@ def stop(as_json: bool) -> None:
 
 
 def _pid(client: Client) -> int:
-    """Of the daemon; 0 where it is of another version and cannot say."""
+    """Of the daemon; 0 where it cannot say: it is of another version, or has more to say than a message holds."""
     try:
         return client.status().pid
-    except NotUnderstood:
+    except NotRunning:
+        raise
+    except AixtivError:
         return 0
 
 
