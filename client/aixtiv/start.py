@@ -71,7 +71,8 @@ def how() -> str:
 
 def executable() -> str:
     """The `aixtivd` of the same installation, wherever the PATH leads. Raises NoDaemon."""
-    for neighbour in (sys.executable, os.path.realpath(sys.argv[0])):
+    ours = Path(os.path.realpath(sys.argv[0]))
+    for neighbour in (sys.executable, *([ours] if ours.name == "aixtiv" else [])):  # `python -c` has "-c" there
         if (found := Path(neighbour).parent / "aixtivd").is_file():
             return str(found)
     if found_on_path := shutil.which("aixtivd"):
@@ -198,6 +199,8 @@ def _make_private(folder: Path) -> None:
 
 
 def _open_log(log: Path) -> int:
+    if log.exists() and not log.is_file():  # a FIFO would keep us waiting for a reader
+        raise NoDaemon(f"{log} is not a file", hint=_with("ls -l", log))
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size > LOG_LIMIT:
             log.replace(log.with_suffix(".log.1"))

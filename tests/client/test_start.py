@@ -224,3 +224,21 @@ def test_the_daemon_is_the_one_of_the_same_installation(folder: Path, monkeypatc
     with contextlib.suppress(OSError):
         shutil.copy(AIXTIVD, folder / "aixtivd")
     assert start.executable() == str(folder / "aixtivd")
+
+
+def test_a_fifo_in_the_logs_place_keeps_nobody_waiting(folder: Path) -> None:
+    log = folder / "aixtivd.log"
+    os.mkfifo(log)
+    with pytest.raises(failures.NoDaemon, match="is not a file"):
+        start._open_log(log)
+
+
+def test_no_daemon_is_taken_from_the_working_directory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "aixtivd").touch(mode=0o700)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["-c"])
+    assert Path(start.executable()).parent != folder
+    monkeypatch.setattr("sys.executable", "/usr/bin/python3")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(failures.NoDaemon):
+        start.executable()
