@@ -72,8 +72,8 @@ def how() -> str:
 def executable() -> str:
     """The `aixtivd` of the same installation, wherever the PATH leads. Raises NoDaemon."""
     ours = Path(os.path.realpath(sys.argv[0]))
-    for neighbour in (sys.executable, *([ours] if ours.name == "aixtiv" else [])):  # `python -c` has "-c" there
-        if (found := Path(neighbour).parent / "aixtivd").is_file():
+    for neighbour in (Path(sys.executable), *([ours] if ours.name == "aixtiv" else [])):  # `python -c` has "-c" there
+        if (found := neighbour.parent / "aixtivd").is_file():
             return str(found)
     if found_on_path := shutil.which("aixtivd"):
         return found_on_path
