@@ -2,7 +2,8 @@
 
 | answer | outcome |
 | --- | --- |
-| 2xx, a JSON object with `access_token` | Granted, whatever its content type: no pair is dropped for a label |
+| 2xx, a JSON object with `access_token` | Granted, whatever its label and blots: no pair is dropped for them |
+| 2xx, a refresh token beside an access token that is missing or cannot be used | Rotated: it may be the only good one |
 | 2xx that is a web page; 3xx | TryAgain: a captive portal answered, nothing was spent |
 | 2xx, anything else that is not OAuth's | TryAgain, maybe spent: the answer may be the rest of a granted one |
 | 408, 429, 5xx | TryAgain, whatever the body |
@@ -24,8 +25,10 @@ import msgspec
 
 from aixtiv_protocol.secret import Secret
 from aixtivd.oauth.client import Quirks
-from aixtivd.oauth.outcomes import Granted, Misconfigured, NeedsSignIn, Outcome, Refused, Tokens, TryAgain
+from aixtivd.oauth.document import as_object
+from aixtivd.oauth.outcomes import Granted, Misconfigured, NeedsSignIn, Outcome, Refused, Rotated, Tokens, TryAgain
 from aixtivd.oauth.web import Answer, WebFailure, http_date
+from aixtivd.oauth.words import in_words, shown
 
 _OURS_TO_MEND: Final = frozenset({"invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type"})
 _PASSING: Final = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
@@ -35,7 +38,10 @@ _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")  # what may stand in an Authorizat
 _JSON: Final = re.compile(r"application/(json|[\w.+-]+\+json)|text/json")
 _LONGEST_LIFE: Final = 10 * 365 * 86400  # above it, `expires_in` is milliseconds or a date: not to be believed
 _LONGEST_WAIT: Final = 86400.0  # seconds; the refresher has its own, far lower, bound
-_SHOWN: Final = 300  # characters of a provider's own words
+_LONGEST_TOKEN: Final = 64 * 1024  # characters; servers take headers of 8 to 16 KiB, and each generation is kept a day
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3
+_MOST_SCOPES: Final = 100
+_LONGEST_SCOPES: Final = 4096  # characters in all: they stand in every answer about the account
 
 
 class OAuthError(msgspec.Struct, frozen=True):
@@ -45,11 +51,22 @@ class OAuthError(msgspec.Struct, frozen=True):
     words: str
 
 
-def sort(answer: Answer, quirks: Quirks, now: float, *, host: str, secrets: Iterable[Secret] = ()) -> Outcome:
-    """`host` begins each sentence; `now`: Unix time; `secrets` are cut out of the provider's words, should it quote."""
-    document = as_object(answer.body)
+def sort(
+    answer: Answer,
+    quirks: Quirks,
+    now: float,
+    *,
+    host: str,
+    secrets: Iterable[Secret] = (),
+    refreshes: bool = False,
+) -> Outcome:
+    """`host` begins each sentence; `now`: Unix time; `secrets` are cut out of the provider's words, should it quote.
+
+    `refreshes`: the request was one for a refresh, so that there is a refresh token, whatever the answer holds.
+    """
+    document = as_object(answer.body, alone=not 200 <= answer.status < 300)
     if 200 <= answer.status < 300:
-        return _sort_success(answer, document, quirks, host, secrets)
+        return _sort_success(answer, document, quirks, host, secrets, refreshes=refreshes)
     if 300 <= answer.status < 400:
         return TryAgain(reason=f"{host} answered {answer.status}, a redirect, which is not followed")
     if answer.status in _PASSING_STATUS or answer.status >= 500:
@@ -73,32 +90,50 @@ def sort_failure(failure: WebFailure, now: float) -> TryAgain:
 
 
 def _sort_success(
-    answer: Answer, document: dict[str, object] | None, quirks: Quirks, host: str, secrets: Iterable[Secret]
+    answer: Answer,
+    document: dict[str, object] | None,
+    quirks: Quirks,
+    host: str,
+    secrets: Iterable[Secret],
+    *,
+    refreshes: bool,
 ) -> Outcome:
     if document is not None and document.get("access_token"):
-        return _sort_tokens(document, quirks, host)
+        return _sort_tokens(document, quirks, host, refreshes=refreshes)
     if error := oauth_error(answer, document, secrets):
         return _sort_error(error, quirks, host, terminal=quirks.errors_in_200)
+    reason = f"{host} answered {answer.status} without a token"
+    if document is not None and (rotated := _rotated(document, reason)):
+        return rotated
     if _is_page(answer):
         return TryAgain(reason=f"{host} answered with a web page: is there a network sign-in in between")
-    return TryAgain(reason=f"{host} answered {answer.status} without a token", maybe_spent=True)
+    return TryAgain(reason=reason, maybe_spent=True)
 
 
-def _sort_tokens(document: dict[str, object], quirks: Quirks, host: str) -> Outcome:
-    access = document["access_token"]
-    if not isinstance(access, str) or not _VISIBLE.fullmatch(access):
-        return TryAgain(reason=f"{host} answered with an access token that cannot be one", maybe_spent=True)
+def _sort_tokens(document: dict[str, object], quirks: Quirks, host: str, *, refreshes: bool) -> Outcome:
+    access = _access_token(document["access_token"])
+    if access is None:
+        reason = f"{host} answered with an access token that cannot be one"
+        return _rotated(document, reason) or TryAgain(reason=reason, maybe_spent=True)
     kind = document.get("token_type")
-    if isinstance(kind, str) and kind.lower() != "bearer":
-        return Refused(reason=f"{host} gave a token of the type {shown(kind)[:40]}, only Bearer can be used")
+    if isinstance(kind, str) and kind.strip().lower() != "bearer":
+        reason = f"{host} gave a token of the type {shown(kind.strip())[:40]}, only Bearer can be used"
+        return _rotated(document, reason) or Refused(reason=reason)
+    refresh = _refresh_token(document.get("refresh_token"))
     tokens = Tokens(
-        access_token=Secret(access),
-        expires_in=_lifetime(document.get("expires_in")),
-        refresh_token=_secret(document.get("refresh_token")),
+        access_token=access,
+        expires_in=_lifetime(document.get("expires_in"), refreshes=refreshes or refresh is not None),
+        refresh_token=refresh,
         scopes=_scopes(document.get("scope"), quirks),
-        id_token=_secret(document.get("id_token")),
+        id_token=_id_token(document.get("id_token")),
     )
     return Granted(tokens=tokens)
+
+
+def _rotated(document: dict[str, object], reason: str) -> Rotated | None:
+    """A server that rotates holds the old refresh token for spent by now: the new one must not go with the rest."""
+    refresh = _refresh_token(document.get("refresh_token"))
+    return Rotated(refresh_token=refresh, reason=reason) if refresh else None
 
 
 def _sort_error(error: OAuthError, quirks: Quirks, host: str, *, terminal: bool) -> Outcome:
@@ -126,19 +161,6 @@ def oauth_error(
     return OAuthError(code, in_words(code, document.get("error_description"), document.get("error_uri"), secrets))
 
 
-def in_words(code: str, description: object, uri: object, secrets: Iterable[Secret] = ()) -> str:
-    """`code: description (uri)`: printable, at most 300 characters, without any of `secrets`."""
-    words = code
-    if isinstance(description, str) and description.strip():
-        words += f": {description.strip()}"
-    if isinstance(uri, str) and uri.strip():
-        words += f" ({uri.strip()})"
-    for secret in secrets:
-        if secret:
-            words = words.replace(secret.reveal(), "…")
-    return shown(words).rstrip(" .")
-
-
 def retry_after(headers: Mapping[str, str], now: float) -> float:
     """Seconds a server asks us to wait (RFC 9110 §10.2.3), 0 if it does not. A date counts from the server's own."""
     text = headers.get("retry-after", "").strip()
@@ -151,43 +173,61 @@ def retry_after(headers: Mapping[str, str], now: float) -> float:
     return min(max(until - (now if since is None else since), 0.0), _LONGEST_WAIT)
 
 
-def as_object(body: bytes) -> dict[str, object] | None:
-    """The JSON object in a body, or None."""
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
 def _is_page(answer: Answer) -> bool:
     return "html" in answer.headers.get("content-type", "").lower() or answer.body.lstrip()[:1] == b"<"
 
 
-def _lifetime(value: object) -> int | None:
-    """Seconds, from a number or a string of one; None for what cannot be a lifetime."""
+def _lifetime(value: object, *, refreshes: bool) -> int | None:
+    """Seconds, from a number or a string of one; None for what cannot be a lifetime.
+
+    0 or less: the token is over, or about to be (a server that hands out the same one until its end rounds down). It
+    counts for a second, so that the next use brings another. Where nothing can bring one, it is as if it was not said.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         seconds = int(float(value))
     except (ValueError, OverflowError):
         return None
-    return seconds if 0 < seconds <= _LONGEST_LIFE else None
+    if seconds <= 0:
+        return 1 if refreshes else None
+    return seconds if seconds <= _LONGEST_LIFE else None
 
 
 def _scopes(value: object, quirks: Quirks) -> tuple[str, ...] | None:
-    """RFC 6749 §3.3 separates by spaces; a JSON list is seen in the wild, too."""
+    """RFC 6749 §3.3 separates by spaces; a JSON list is seen in the wild, too. What can be no scope is left out."""
     if isinstance(value, str):
-        return tuple((value.replace(",", " ") if quirks.scopes_by_comma else value).split())
-    if isinstance(value, list) and all(isinstance(scope, str) for scope in value):
-        return tuple(value)
-    return None
+        said = (value.replace(",", " ") if quirks.scopes_by_comma else value).split()
+    elif isinstance(value, list) and all(isinstance(scope, str) for scope in value):
+        said = value
+    else:
+        return None
+    kept: list[str] = []
+    room = _LONGEST_SCOPES
+    for scope in said:
+        room -= len(scope) + 1
+        if room < 0 or len(kept) == _MOST_SCOPES:
+            break
+        if _SCOPE.fullmatch(scope):
+            kept.append(scope)
+    return tuple(kept)
 
 
-def _secret(value: object) -> Secret | None:
-    return Secret(value) if isinstance(value, str) and value else None
+def _access_token(value: object) -> Secret | None:
+    """Blanks around it are a slip of the server: no header could carry them."""
+    text = value.strip() if isinstance(value, str) else ""
+    return Secret(text) if len(text) <= _LONGEST_TOKEN and _VISIBLE.fullmatch(text) else None
 
 
-def shown(text: str) -> str:
-    """A provider's own words, fit for a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:_SHOWN]
+def _refresh_token(value: object) -> Secret | None:
+    """Sent in a form, so it may hold more than a header can. A space may be part of it (RFC 6749 §A.17), a line break
+    not. U+FFFD stands where the answer could not be read: that is not the token any more.
+    """
+    only = value[0] if isinstance(value, list) and len(value) == 1 else value
+    text = only.strip("\t\r\n") if isinstance(only, str) else ""
+    usable = 0 < len(text) <= _LONGEST_TOKEN and text.isprintable() and "\ufffd" not in text
+    return Secret(text) if usable else None
+
+
+def _id_token(value: object) -> Secret | None:
+    return Secret(value) if isinstance(value, str) and 0 < len(value) <= _LONGEST_TOKEN else None

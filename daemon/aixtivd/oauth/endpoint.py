@@ -10,6 +10,7 @@ from aixtivd.clock import Clock
 from aixtivd.errors import Misconfigured, Refused, Unreachable
 from aixtivd.oauth import answers, outcomes
 from aixtivd.oauth.client import Client
+from aixtivd.oauth.document import as_object
 from aixtivd.oauth.web import Answer, Web, WebFailure
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ class Endpoint:
 
         body = prepare_token_request("refresh_token", refresh_token=refresh_token.reveal())
         quirks = client.quirks
-        return await self._ask(client, body, quirks.refresh_body, quirks.refresh_headers, (refresh_token,))
+        return await self._ask(
+            client, body, quirks.refresh_body, quirks.refresh_headers, (refresh_token,), refreshes=True
+        )
 
     async def revoke(self, client: Client, token: Secret, hint: Literal["refresh_token", "access_token"]) -> str:
         """Empty when the provider confirmed (RFC 7009 §2.2), else a sentence. Raises nothing."""
@@ -70,7 +73,7 @@ class Endpoint:
             return failure.sentence
         if answer.status in {200, 204} and "html" not in answer.headers.get("content-type", ""):
             return ""
-        error = answers.oauth_error(answer, answers.as_object(answer.body), _said(client, (token,)))
+        error = answers.oauth_error(answer, as_object(answer.body), _said(client, (token,)))
         return f"{host} says {error.words}" if error else f"{host} answered {answer.status} to the revocation"
 
     async def introspect(self, client: Client, token: Secret) -> bool | None:
@@ -83,7 +86,7 @@ class Endpoint:
         if not client.introspection_endpoint:
             return None
         answer = await self._post(client, client.introspection_endpoint, url_encode([("token", token.reveal())]))
-        document = answers.as_object(answer.body)
+        document = as_object(answer.body)
         active = document.get("active") if document and answer.status == 200 else None
         if isinstance(active, bool):
             return active
@@ -105,6 +108,8 @@ class Endpoint:
         form: Literal["form", "json"],
         headers: Mapping[str, str],
         secrets: tuple[Secret, ...],
+        *,
+        refreshes: bool = False,
     ) -> outcomes.Outcome:
         try:
             answer = await self._post(client, client.token_endpoint, body, form, headers)
@@ -112,8 +117,14 @@ class Endpoint:
             return answers.sort_failure(failure, self._clock.wall())
         except Misconfigured as failure:
             return outcomes.Misconfigured(reason=failure.sentence)
-        host = _host(client.token_endpoint)
-        return answers.sort(answer, client.quirks, self._clock.wall(), host=host, secrets=_said(client, secrets))
+        return answers.sort(
+            answer,
+            client.quirks,
+            self._clock.wall(),
+            host=_host(client.token_endpoint),
+            secrets=_said(client, secrets),
+            refreshes=refreshes,
+        )
 
     async def _post(
         self,
@@ -145,7 +156,11 @@ def _client_auth(client: Client) -> "ClientAuth":
 
 
 def _said(client: Client, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
-    return (*secrets, client.client_secret) if client.client_secret else secrets
+    """What a server that quotes its request may show: also the pair of the Basic header, as it stands in there."""
+    if not client.client_secret:
+        return secrets
+    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret.reveal())}"
+    return (Secret(pair), *secrets, client.client_secret)
 
 
 def _host(url: str) -> str:

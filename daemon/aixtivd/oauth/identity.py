@@ -10,8 +10,8 @@ from msgspec import Struct
 from aixtiv_protocol.secret import Secret
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, SignInFailed, Unreachable
-from aixtivd.oauth.answers import as_object
 from aixtivd.oauth.client import Client
+from aixtivd.oauth.document import as_object
 from aixtivd.oauth.web import Web
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from aixtiv_protocol.secret import Secret
 from aixtivd.errors import SignInFailed
-from aixtivd.oauth.answers import shown
+from aixtivd.oauth.words import shown
 
 _LONGEST = 16 * 1024  # characters; real ones have a few hundred
 _KNOWN = frozenset({"code", "state", "iss", "error", "error_description"})

@@ -3,15 +3,16 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aixtiv_protocol.secret import Secret
+from aixtiv_protocol.secret import Secret, encode_hook
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.answers import retry_after, sort, sort_failure
 from aixtivd.oauth.client import Quirks
-from aixtivd.oauth.outcomes import Granted, Misconfigured, NeedsSignIn, Outcome, Refused, TryAgain
+from aixtivd.oauth.outcomes import Granted, Misconfigured, NeedsSignIn, Outcome, Refused, Rotated, TryAgain
 from aixtivd.oauth.providers import READY
 from aixtivd.oauth.web import Answer, WebFailure
 
@@ -300,7 +301,7 @@ def test_a_request_without_a_whole_answer(sent: bool, status: int, content_type:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=20),  # surrogates, too
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=10,
 )
@@ -326,18 +327,21 @@ headers = st.dictionaries(
 )
 
 
-@given(st.integers(0, 999), headers, bodies, st.sampled_from([PLAIN, GITHUB]))
+@given(st.integers(0, 999) | st.just(200), headers, bodies, st.sampled_from([PLAIN, GITHUB]), st.booleans())
 def test_whatever_the_answer_there_is_an_outcome_and_never_an_exception(
-    status: int, said: dict[str, str], body: bytes, quirks: Quirks
+    status: int, said: dict[str, str], body: bytes, quirks: Quirks, refreshes: bool
 ) -> None:
-    outcome = sort(Answer(status, said, body), quirks, NOW, host="h", secrets=[Secret("rt")])
+    answer = Answer(status, said, body)
+    outcome = sort(answer, quirks, NOW, host="h", secrets=[Secret("rt")], refreshes=refreshes)
     assert isinstance(outcome, outcomes.Outcome)
     if isinstance(outcome, NeedsSignIn):
         assert status in {400, 401} or quirks.errors_in_200
     if isinstance(outcome, Granted):
         assert outcome.tokens.access_token.reveal().isascii()
         assert outcome.tokens.expires_in is None or outcome.tokens.expires_in > 0
+        msgspec.json.encode(outcome, enc_hook=encode_hook)  # it can be sealed and sent
     else:
+        assert not isinstance(outcome, Rotated) or 200 <= status < 300
         assert outcome.reason.isprintable()
         assert len(outcome.reason) < 400
 

@@ -1,7 +1,7 @@
 """Requests to the token endpoint and its neighbours, against the project's own authorization server."""
 
 import asyncio
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Literal
 from urllib.parse import parse_qs, unquote_plus
@@ -14,7 +14,7 @@ from aixtivd.errors import Misconfigured, Unreachable
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
-from aixtivd.oauth.outcomes import Granted, NeedsSignIn, Refused, TryAgain
+from aixtivd.oauth.outcomes import Granted, NeedsSignIn, Refused, Rotated, TryAgain
 from aixtivd.oauth.providers import READY
 from peers.authority import weather
 from peers.authority.weather import Weather
@@ -165,7 +165,7 @@ NOT_SPENT = False
         (weather.large(), SPENT),
         (Weather(status=200, headers={"Content-Type": "application/json"}, body='{"access_tok'), SPENT),
         (Weather(status=200, headers={"Content-Type": "application/json"}, body="{}"), SPENT),
-        (Weather(without=("access_token",)), SPENT),
+        (Weather(without=("access_token", "refresh_token")), SPENT),
         (weather.web_page(), NOT_SPENT),
         (Weather(status=200, headers={"Content-Type": "text/html"}, body="<html>", cut="body"), NOT_SPENT),
         (Weather(status=200, headers={"Content-Type": "text/html"}, body="<html>", padding=2 << 20), NOT_SPENT),
@@ -188,6 +188,20 @@ async def test_bad_weather_is_tried_again_and_says_whether_the_token_may_be_spen
         assert isinstance(outcome, TryAgain)
         assert outcome.maybe_spent is maybe_spent
         assert server.refreshes == 1  # nothing was resent behind our back
+
+
+async def test_a_refresh_token_that_came_without_an_access_token_is_the_one_that_counts(
+    endpoint: Endpoint, client_at: ClientAt
+) -> None:
+    async with AuthorizationServer() as server:
+        client = client_at(server)
+        tokens = await signed_in(endpoint, client)
+        assert tokens.refresh_token
+        server.set_weather(Weather(without=("access_token",)))
+        outcome = await endpoint.refresh(client, tokens.refresh_token)
+        assert isinstance(outcome, Rotated)
+        assert isinstance(await endpoint.refresh(client, outcome.refresh_token), Granted)
+        assert server.reuses == 0
 
 
 async def test_an_answer_that_does_not_come_in_time_may_have_spent_the_token(
@@ -253,6 +267,26 @@ async def test_a_provider_that_quotes_the_token_in_its_error_does_not_make_us_sh
         assert isinstance(outcome, Refused)
         assert "very-secret" not in outcome.reason
         assert "no use for … here" in outcome.reason
+
+
+async def test_a_provider_that_quotes_the_whole_request_shows_no_secret_of_it(endpoint: Endpoint) -> None:
+    """Url-encoded as in the form, in base64 as in the Basic header (attack M11)."""
+    form = "grant_type=refresh_token&refresh_token=rt%2Bvery%2Fsecret%3Dvalue"
+    basic = b64encode(b"cid:cs%2Fvery+secret").decode()
+    async with shelf() as there:
+        said = {"error": "invalid_request", "error_description": f"body {form} of Basic {basic}"}
+        there.put("/t", said, 400)
+        client = Client(
+            provider="p",
+            client_id="cid",
+            client_secret=Secret("cs/very secret"),
+            client_auth="basic",
+            token_endpoint=f"{there.url}/t",
+        )
+        outcome = await endpoint.refresh(client, Secret("rt+very/secret=value"))
+        assert there.headers[0]["Authorization"] == f"Basic {basic}"
+    assert isinstance(outcome, Refused)
+    assert outcome.reason.endswith("body grant_type=refresh_token&refresh_token=… of Basic …")
 
 
 async def test_a_token_endpoint_without_tls_is_misconfigured_and_not_asked(endpoint: Endpoint) -> None:
