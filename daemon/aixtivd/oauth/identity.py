@@ -12,19 +12,17 @@ from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, SignInFailed, Unreachable
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.document import as_object
+from aixtivd.oauth.keys import SIGNED_BY_KEY, fitting
 from aixtivd.oauth.web import Web
 
 if TYPE_CHECKING:
     from joserfc.jwk import Key
 
-_SIGNED_BY_KEY: Final = frozenset(
-    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
-)
 _SIGNED_BY_SECRET: Final = frozenset({"HS256", "HS384", "HS512"})
-_KEY_TYPES: Final = {"R": "RSA", "P": "RSA", "ES": "EC", "Ed": "OKP", "HS": "oct"}
 _LEEWAY: Final = 60.0  # seconds that the issuer's clock and ours may differ
 _TENANT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LONGEST: Final = 64 * 1024  # characters of an ID token
+_LONGEST_SUBJECT: Final = 255  # characters, as OpenID Connect Core §2 has it
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -83,9 +81,8 @@ async def ask_userinfo(web: Web, client: Client, access_token: Secret, subject: 
     claims = as_object(answer.body)
     if answer.status != 200 or claims is None:
         return None
-    theirs = claims.get(client.quirks.subject_claim)
-    found = str(theirs) if isinstance(theirs, str | int) and not isinstance(theirs, bool) else ""
-    if not found or (subject and found != subject):
+    found = _name_or_number(claims, client.quirks.subject_claim)
+    if not 0 < len(found) <= _LONGEST_SUBJECT or (subject and found != subject):
         return None
     return Identity(subject=found, who=_who(claims, client))
 
@@ -102,8 +99,8 @@ def _check_claims(claims: dict[str, object], client: Client, nonce: str, now: fl
         raise _Bad("was issued to another client")
     if not nonce or claims.get("nonce") != nonce:
         raise _Bad("is not the answer to this sign-in (nonce)")
-    if not _text(claims, "sub"):
-        raise _Bad("names no subject")
+    if not 0 < len(_text(claims, "sub")) <= _LONGEST_SUBJECT:
+        raise _Bad(f"names no subject of up to {_LONGEST_SUBJECT} characters")
     if (ago := now - _number(claims, "exp")) > _LEEWAY:
         raise _Bad(f"expired {ago:.0f} seconds ago: is this machine's clock right?")
     if (ahead := _number(claims, "iat") - now) > _LEEWAY:
@@ -127,7 +124,7 @@ async def _verified(web: Web, client: Client, id_token: Secret) -> dict[str, obj
     header = _header(id_token)
     if header.alg in _SIGNED_BY_SECRET and client.client_secret:
         keys = _secret_key(client.client_secret)
-    elif header.alg in _SIGNED_BY_KEY:
+    elif header.alg in SIGNED_BY_KEY:
         keys = await _issuer_keys(web, client, header)
     else:
         raise _Bad(f"is signed in a way that does not count ({header.alg[:20]!r})")
@@ -155,7 +152,7 @@ async def _issuer_keys(web: Web, client: Client, header: _Header) -> "list[Key]"
     if not client.jwks_uri:
         raise _Bad("cannot be checked: its issuer publishes no keys")
     for _ in range(2):
-        keys = _fitting(await _published(web, client), header)
+        keys = fitting(await _published(web, client), header.alg, header.kid)
         if keys:
             return keys
     raise _Bad("is signed with a key that its issuer does not publish")
@@ -168,25 +165,6 @@ async def _published(web: Web, client: Client) -> list[object]:
     if not isinstance(keys, list):
         raise Unreachable(f"the keys of {client.provider} cannot be had: {client.jwks_uri} answered {answer.status}")
     return keys
-
-
-def _fitting(published: list[object], header: _Header) -> "list[Key]":
-    """Never a symmetric key from a public document: it would let anybody sign."""
-    from joserfc.errors import JoseError  # noqa: PLC0415 - heavy: loads when first needed
-    from joserfc.jwk import import_key  # noqa: PLC0415 - heavy: loads when first needed
-
-    kind = _KEY_TYPES.get(header.alg[:2]) or _KEY_TYPES[header.alg[:1]]
-    found: list[Key] = []
-    for key in published[:50]:
-        if not isinstance(key, dict) or key.get("kty") != kind or key.get("use", "sig") != "sig":
-            continue
-        if (header.kid and key.get("kid") != header.kid) or key.get("alg", header.alg) != header.alg:
-            continue
-        try:
-            found.append(import_key(key))
-        except (JoseError, ValueError, TypeError, KeyError):  # one bad key is no reason to refuse the others
-            continue
-    return found
 
 
 def _secret_key(secret: Secret) -> "list[Key]":
@@ -211,14 +189,32 @@ def _claims(id_token: Secret, key: "Key", algorithm: str) -> dict[str, object] |
 def _who(claims: dict[str, object], client: Client) -> str:
     """The provider's words for a person, printable and short: they are shown in a terminal."""
     for name in client.quirks.who_claims:
-        if text := _text(claims, name):
-            return "".join(letter for letter in text if letter.isprintable())[:100]
+        value = claims.get(name)
+        if isinstance(value, str) and (who := "".join(letter for letter in value if letter.isprintable())[:100]):
+            return who
     return ""
 
 
-def _text(claims: dict[str, object], name: str) -> str:
+def _name_or_number(claims: dict[str, object], name: str) -> str:
+    """GitHub's people are numbers."""
     value = claims.get(name)
-    return value if isinstance(value, str) else ""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**64
+    return str(value) if is_number else _text(claims, name)
+
+
+def _text(claims: dict[str, object], name: str) -> str:
+    """Empty also for what is no text: half a surrogate pair (JSON can name one) could be neither sealed nor sent.
+
+    U+FFFD stands where an answer could not be read: two people must not become one by it.
+    """
+    value = claims.get(name)
+    if not isinstance(value, str) or "\ufffd" in value:
+        return ""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return ""
+    return value
 
 
 def _number(claims: dict[str, object], name: str) -> float:

@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-ALL = "authorization callback client clients discovery endpoint identity outcomes page providers response web"
+ALL = (
+    "authorization callback client clients discovery document endpoint identity keys outcomes page providers response "
+    "web words"
+)
 HEAVY = ("aiohttp", "authlib", "joserfc", "email.utils", "ssl")
 
 
