@@ -8,11 +8,12 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 import anyio
-from anyio.abc import SocketListener, SocketStream
+from anyio.abc import SocketAttribute, SocketListener, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from aixtivd import log
 from aixtivd.errors import SignInFailed
+from aixtivd.host import loopback
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.page import HEADERS, Page, render
 from aixtivd.oauth.response import Response, parse_pasted, parse_query
@@ -21,9 +22,9 @@ from aixtivd.oauth.web import is_loopback
 __all__ = ["CallbackListener", "Page", "Response", "listens", "parse_pasted"]
 
 HEAD_CAP: Final = 16 * 1024  # bytes of a request's head; browsers send under 4 KiB, cookies of localhost come on top
-READ_LIMIT: Final = 5.0  # seconds for a whole head
+READ_LIMIT: Final = 2.0  # seconds for a whole head
 WRITE_LIMIT: Final = 5.0  # seconds for our page
-CALLERS: Final = 16  # connections at once; browsers open a few ahead of need
+CALLERS: Final = 64  # connections at once; browsers open a few ahead of need
 TRIES: Final = 20  # ephemeral ports, until one is free on both addresses
 PARTING: Final = 2.0  # seconds in which a page that is due may still be written when the owner leaves
 
@@ -60,7 +61,9 @@ class CallbackListener:
         self._ports = (wanted,) if wanted else client.quirks.redirect_ports
         self._answer = answer
         self._turn = anyio.Lock()
-        self._places = anyio.CapacityLimiter(CALLERS)
+        self._callers = 0
+        self._silent: dict[anyio.CancelScope, None] = {}  # those without a whole head, the longest first
+        self._warned = False
         self._used = False
         self._due = 0  # responses that were read whole and whose page is not yet written
         self._idle = anyio.Event()
@@ -114,34 +117,54 @@ class CallbackListener:
     async def _serve(self, stream: SocketStream) -> None:
         """One request of one connection. Whatever the other side does is its own business."""
         async with stream:
-            try:
-                self._places.acquire_nowait()
-            except anyio.WouldBlock:
+            if self._callers >= CALLERS and not self._hang_up_on_the_silent():
                 return
+            self._callers += 1
             try:
                 await self._converse(stream)
             except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
                 pass  # it hung up
             finally:
-                self._places.release()
+                self._callers -= 1
+
+    def _hang_up_on_the_silent(self) -> bool:
+        """Makes room at the cost of who has said nothing for longest: who brings an answer says it at once.
+
+        Otherwise anybody on this machine, and any page in the browser, could keep the answer out with idle connections.
+        """
+        for patience in self._silent:
+            del self._silent[patience]
+            patience.cancel()
+            return True
+        return False
 
     async def _converse(self, stream: SocketStream) -> None:
-        try:
-            with anyio.fail_after(READ_LIMIT):
-                head = await BufferedByteReceiveStream(stream).receive_until(b"\r\n\r\n", HEAD_CAP)
-        except anyio.DelimiterNotFound:
-            head = b" " * (HEAD_CAP + 1)
-        except (TimeoutError, anyio.IncompleteRead):
+        head = await self._head(stream)
+        if head is None:
             return
         self._due += 1
         try:
-            status, page = await self._reply(head)
+            status, page = await self._reply(stream, head)
             await _write(stream, status, page)
         finally:
             self._due -= 1
             self._idle.set()
 
-    async def _reply(self, head: bytes) -> tuple[int, Page]:
+    async def _head(self, stream: SocketStream) -> bytes | None:
+        """None where it does not come whole, or not in time."""
+        with anyio.move_on_after(READ_LIMIT) as patience:
+            self._silent[patience] = None
+            try:
+                return await BufferedByteReceiveStream(stream).receive_until(b"\r\n\r\n", HEAD_CAP)
+            except anyio.DelimiterNotFound:
+                return b" " * (HEAD_CAP + 1)
+            except anyio.IncompleteRead:
+                return None
+            finally:
+                self._silent.pop(patience, None)
+        return None
+
+    async def _reply(self, stream: SocketStream, head: bytes) -> tuple[int, Page]:
         if len(head) > HEAD_CAP:  # `receive_until` notices only what comes in more than one piece
             return 431, Page("Too large", "That request is too large for aixtiv.", ok=False)
         method, target, hosts = _parse(head)
@@ -154,9 +177,11 @@ class CallbackListener:
             return 404, Page("Nothing here", "aixtiv only waits here for the end of a sign-in.", ok=False)
         if method != "GET":
             return 405, Page("Not understood", "Only a browser's redirect is expected here.", ok=False)
-        return await self._respond(query)
+        return await self._respond(stream, query)
 
-    async def _respond(self, query: str) -> tuple[int, Page]:
+    async def _respond(self, stream: SocketStream, query: str) -> tuple[int, Page]:
+        if not await self._from_us(stream):
+            return 403, Page("Not yours", "This sign-in belongs to another user of this machine.", ok=False)
         async with self._turn:
             if self._used:
                 return 410, Page("Already done", "This sign-in was finished before.", ok=False, command="aixtiv status")
@@ -169,6 +194,17 @@ class CallbackListener:
             page = await self._answered(response)
             self._used = page.ok
             return (200 if page.ok else 400), page
+
+    async def _from_us(self, stream: SocketStream) -> bool:
+        """Another user may have seen the state go by, in a list of processes say, and sign in as somebody else."""
+        connection = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
+        here, there = connection.getsockname()[:2], connection.getpeername()[:2]
+        if await anyio.to_thread.run_sync(loopback.is_ours, here, there):
+            return True
+        if not self._warned:
+            self._warned = True  # once is enough: they could fill the log
+            log.warning("callback-of-another-user", port=self.port)
+        return False
 
     async def _answered(self, response: Response) -> Page:
         try:
@@ -243,7 +279,7 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind((host, port))
-        bound.listen(CALLERS)
+        bound.listen(socket.SOMAXCONN)  # a crowd that knocks must not keep the answer out
         bound.settimeout(0)
     except OSError:
         bound.close()

@@ -1,11 +1,17 @@
 """All that may knock at the loopback listener and must neither get in nor use it up."""
 
 import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 import pytest
 
+from aixtivd.host import loopback
 from aixtivd.oauth import callback
+from aixtivd.oauth.callback import CallbackListener
 from peers.knocking import GOOD, Owner, ask, listening, say
 
 
@@ -112,15 +118,102 @@ async def test_a_slow_caller_is_dropped_and_delays_nobody(monkeypatch: pytest.Mo
         writer.close()
 
 
-async def test_callers_beyond_the_cap_are_turned_away_until_one_leaves() -> None:
+@asynccontextmanager
+async def idle(listener: CallbackListener, count: int) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """So many connections that say nothing."""
+    pairs = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(count)]
+    await anyio.wait_all_tasks_blocked()
+    try:
+        yield [reader for reader, _ in pairs]
+    finally:
+        for _, writer in pairs:
+            writer.close()
+
+
+async def test_a_crowd_that_says_nothing_makes_room_for_who_brings_the_answer() -> None:
+    """The one that has been silent for longest goes first (attack M9)."""
     owner = Owner()
+    async with listening(owner) as listener, idle(listener, callback.CALLERS) as readers:
+        assert (await ask(listener))[0] == 200
+        assert await readers[0].read() == b""
+        assert not any(reader.at_eof() for reader in readers[1:])
+
+
+async def test_an_endless_stream_of_silent_callers_does_not_keep_the_answer_out() -> None:
+    owner = Owner()
+    async with listening(owner) as listener, anyio.create_task_group() as tasks:
+
+        async def crowd() -> None:
+            async with AsyncExitStack() as held:
+                while True:
+                    await held.enter_async_context(await anyio.connect_tcp("127.0.0.1", listener.port))
+
+        for _ in range(4):
+            tasks.start_soon(crowd)
+        assert (await ask(listener, "/callback?code=abc&state=wrong"))[0] == 400
+        assert (await ask(listener))[0] == 200
+        tasks.cancel_scope.cancel()
+
+
+async def test_callers_who_wait_for_their_page_are_not_turned_away_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(callback, "CALLERS", 2)
+    owner = Owner()
+    owner.may_answer = anyio.Event()
     async with listening(owner) as listener:
-        idle = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(callback.CALLERS)]
+        waiting = [asyncio.ensure_future(ask(listener, f"/callback?code={n}&state=wrong")) for n in range(2)]
+        await owner.asked.wait()
         await anyio.wait_all_tasks_blocked()
         assert (await ask(listener))[0] == 0
-        for _, writer in idle:
-            writer.close()
-        await anyio.wait_all_tasks_blocked()
+        owner.may_answer.set()
+        assert [status for status, _, _ in await asyncio.gather(*waiting)] == [400, 400]
+        assert (await ask(listener))[0] == 200
+
+
+async def test_another_user_of_the_machine_cannot_bring_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it may have read the state in a list of processes (attack H6)."""
+    asked: list[tuple[loopback.Address, loopback.Address]] = []
+
+    def not_ours(here: loopback.Address, there: loopback.Address) -> bool:
+        asked.append((here, there))
+        return False
+
+    owner = Owner()
+    async with listening(owner) as listener:
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(loopback, "is_ours", not_ours)
+            assert (await ask(listener))[0] == 403
+            assert (await ask(listener, address="::1"))[0] == 403
+        assert not owner.heard
+        assert [(here, there[0]) for here, there in asked] == [
+            (("127.0.0.1", listener.port), "127.0.0.1"),
+            (("::1", listener.port), "::1"),
+        ]
+        assert (await ask(listener))[0] == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can be two users")
+async def test_a_process_of_another_user_is_refused_by_the_kernels_own_word() -> None:
+    code = (
+        "import sys, urllib.request, urllib.error\n"
+        "opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))\n"
+        "try: print(opener.open(sys.argv[1]).status)\n"
+        "except urllib.error.HTTPError as error: print(error.code)\n"
+    )
+    owner = Owner()
+    async with listening(owner) as listener:
+        url = f"http://127.0.0.1:{listener.port}{GOOD}"
+        stranger = await asyncio.create_subprocess_exec(
+            *("/usr/bin/env", "python3", "-I", "-c", code, url),
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            cwd="/",
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert (await stranger.communicate())[0] == b"403\n"
+        assert not owner.heard
         assert (await ask(listener))[0] == 200
 
 
