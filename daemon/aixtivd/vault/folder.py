@@ -13,6 +13,10 @@ from msgspec import Struct
 from aixtivd.errors import StoreFailed
 
 
+class NotPlain(OSError):
+    """A FIFO, a device or the like where a file should be."""
+
+
 class Fault(Struct, frozen=True):
     """What is wrong with a file, and the command that mends it."""
 
@@ -65,6 +69,24 @@ def check(path: Path, what: str) -> None:
         raise StoreFailed(wrong.sentence, hint=wrong.hint)
 
 
+def open_plain(path: Path, how: int) -> int:
+    """Opens a file that is there, a plain one and no link: nothing else can keep us waiting or lead us elsewhere.
+
+    `how`: O_RDONLY or O_RDWR. Raises OSError.
+    """
+    held = os.open(path, how | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(held).st_mode):
+        os.close(held)
+        raise NotPlain
+    return held
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """The first `most` bytes of a plain file. Raises OSError."""
+    with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
+        return file.read(most)
+
+
 def lock(path: Path, store: Path) -> int:
     """Takes the lock file for as long as the returned descriptor is open. Raises StoreFailed if a daemon has it.
 
@@ -73,7 +95,7 @@ def lock(path: Path, store: Path) -> int:
     """
     check(path, "the lock file")
     try:
-        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreFailed(
             f"the lock file {path} cannot be opened: {reason(error)}", hint=f"ls -l {shlex.quote(str(path))}"
@@ -144,5 +166,7 @@ def sync(held: int) -> None:
 
 def reason(error: OSError) -> str:
     """The operating system's words, lower case: "no space left on device"."""
+    if isinstance(error, NotPlain):
+        return "it is not a plain file"
     words = os.strerror(error.errno) if error.errno else type(error).__name__
     return words[:1].lower() + words[1:]

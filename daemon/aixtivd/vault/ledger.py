@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -13,14 +14,18 @@ from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, StoreFailed
 from aixtivd.host.faults import point
 from aixtivd.vault import folder
+from aixtivd.vault.manifest import NONE, Draft, Entry, Manifest
 from aixtivd.vault.rows import Intent, Row
 from aixtivd.vault.sealing import ID, BrokenSeal, Sealer
 from aixtivd.vault.spill import Slot
-from aixtivd.vault.store import transaction
+from aixtivd.vault.store import Unwritten, expect_written, transaction
 
 GRACE: Final = 24 * 3600.0
 """Seconds for which the row before the last is kept. Servers that allow a spent refresh token again do so for a minute
 or so; a day leaves a person time to act."""
+
+KEPT: Final = 3
+"""Earlier generations of a record at most, so that a token that lives for a second does not fill the disk in a day."""
 
 DOUBT: Final = 2
 """Attempts that an unreadable intent counts as: it may have been anything, so aixtiv does not try by itself."""
@@ -38,6 +43,8 @@ class _Sealed(Struct, frozen=True, array_like=True):
     begun_at: float
 
 
+_UNKNOWN: Final = b""  # what an intent spent that cannot be read
+
 _pack = msgspec.msgpack.Encoder()
 _unpack: msgspec.msgpack.Decoder[_Sealed] = msgspec.msgpack.Decoder(_Sealed)
 
@@ -45,37 +52,87 @@ _unpack: msgspec.msgpack.Decoder[_Sealed] = msgspec.msgpack.Decoder(_Sealed)
 class Ledger:
     def __init__(self, sealer: Sealer, slot: Slot, clock: Clock) -> None:
         self.slot = slot
-        self.damaged = 0  # rows that fail their seal; they stay where they are
+        self.damaged = 0  # rows that cannot be trusted, or are missing; what there is stays where it is
         self._sealer = sealer
+        self._manifest = Manifest(sealer)
         self._clock = clock
 
     def start(self, db: sqlite3.Connection) -> None:
-        """Opens the slot and absorbs what it holds. Where the disk does not let us, we serve what we can read."""
+        """Opens the slot and absorbs what it holds. Where the disk does not let us, we serve what we can read.
+
+        Raises BrokenSeal: there is no manifest, and nothing here can be trusted.
+        """
+        self._manifest.start(db)
+        self._ready_slot(self._manifest.draft(db).entries())
         try:
             self.slot.open()
-            self.absorb(db)
+            if self.slot.rows:
+                self.absorb(db)
         except OSError as error:
             log.error("spill-slot-unusable", slot=str(self.slot.path), error=folder.reason(error))
         except sqlite3.Error as error:
             log.error("spilled-rows-wait", rows=len(self.slot.rows), error=_named(error))
 
+    def _ready_slot(self, entries: dict[bytes, Entry]) -> None:
+        """A row in the slot is what it seems if its record is here, and older; or if no change came since.
+
+        Every change absorbs the slot, so a row that is neither was signed out after it was absorbed.
+        """
+        changes = self._manifest.number
+        self.slot.admits = lambda row, number: row.id in entries or number > changes - 1
+        self.slot.number = changes + 1
+
     def stop(self, _: sqlite3.Connection) -> None:
         self.slot.close()
 
+    @contextmanager
+    def _change(self, db: sqlite3.Connection) -> Iterator[Draft]:
+        """A transaction that first absorbs the slot, and at its end seals what there is now."""
+        with transaction(db):
+            draft = self._manifest.draft(db)
+            self._absorb(db, draft)
+            yield draft
+            draft.save()
+        self._manifest.adopt(draft)
+        self.slot.number = self._manifest.number + 1
+        self._settle()
+
     def rows(self, db: sqlite3.Connection) -> list[Row]:
-        """Every row that unseals, with the slot's newer ones in place of the store's."""
+        """Every row that can be trusted, with the slot's newer ones in place of the store's."""
+        draft = self._manifest.draft(db)
+        missing = {id_ for id_, entry in draft.entries().items() if entry.generation != NONE}
         rows: dict[bytes, Row] = {}
-        self.damaged = 0
-        for id_, generation, sealed in db.execute("SELECT id, generation, sealed FROM records"):
-            try:
-                rows[id_] = Row(id_, generation, self._sealer.unseal("records", id_, generation, sealed))
-            except BrokenSeal:
-                self.damaged += 1
-                log.error("row-damaged", row=id_.hex()[:8] if isinstance(id_, bytes) else "")
-        for id_, row in self.slot.rows.items():
-            if id_ not in rows or row.generation > rows[id_].generation:
+        self.damaged = self.slot.replayed
+        for id_, generation, sealed in db.execute("SELECT id, generation, sealed FROM records").fetchall():
+            missing.discard(id_)
+            if row := self._trusted(draft, id_, generation, sealed):
                 rows[id_] = row
-        return list(rows.values())
+        for id_ in missing:
+            self._damage(id_, "it is missing")
+        return list((rows | self._spilled(draft)).values())
+
+    def _trusted(self, draft: Draft, id_: object, generation: object, sealed: object) -> Row | None:
+        """A record that unseals and is the one that the manifest names."""
+        try:
+            payload = self._sealer.unseal("records", id_, generation, sealed)
+        except BrokenSeal:
+            self._damage(id_, "it fails its seal")
+            return None
+        assert isinstance(id_, bytes)
+        assert isinstance(generation, int)
+        listed = draft.entry(id_).generation
+        if generation != listed:
+            self._damage(id_, "it is older than the last one" if listed != NONE else "it was deleted, or never here")
+            return None
+        return Row(id_, generation, payload)
+
+    def _damage(self, id_: object, why: str) -> None:
+        self.damaged += 1
+        log.error("row-damaged", row=id_.hex()[:8] if isinstance(id_, bytes) else "", why=why)
+
+    def _spilled(self, draft: Draft) -> dict[bytes, Row]:
+        """The slot's rows, but for those that were absorbed and followed by others."""
+        return {id_: row for id_, row in self.slot.rows.items() if row.generation >= draft.entry(id_).generation}
 
     def kept(self, db: sqlite3.Connection, id_: bytes) -> list[Row]:
         """Earlier generations within their grace time, newest first."""
@@ -92,90 +149,91 @@ class Ledger:
         point("before-intent")
         self._slot_ready()
         fingerprint = self._sealer.fingerprint(spending.reveal())
-        with transaction(db):
-            self._absorb(db)
-            if (current := self._generation(db, id_)) not in (None, generation):
+        with self._change(db) as draft:
+            if (current := self._generation(db, draft, id_)) not in (None, generation):
                 raise Stale(f"generation {generation} was to be refreshed, and the store has {current}")
-            attempts = 1 + self._attempts(db, id_, generation, fingerprint)
+            attempts = 1 + self._attempts(db, draft, id_, generation, fingerprint)
             sealed = _Sealed(fingerprint, attempts, self._clock.wall())
-            self._put_intent(db, id_, generation, sealed)
-        self._settle()
+            self._put_intent(db, draft, id_, generation, sealed)
         point("after-intent")
         return Intent(id_, generation, sealed.attempts, sealed.begun_at)
 
-    def _attempts(self, db: sqlite3.Connection, id_: bytes, generation: int, fingerprint: bytes) -> int:
-        found = db.execute("SELECT generation, sealed FROM intents WHERE id = ?", (id_,)).fetchone()
+    def _attempts(self, db: sqlite3.Connection, draft: Draft, id_: bytes, generation: int, fingerprint: bytes) -> int:
+        found = self._open_intent(db, draft, id_)
         if found is None or found[0] != generation:
             return 0
-        known = self._unsealed_intent(id_, *found)
-        if known is None:
-            return DOUBT
-        return known.attempts if known.spending == fingerprint else 0
+        known = found[1]
+        return known.attempts if known.spending in (fingerprint, _UNKNOWN) else 0
 
-    def _put_intent(self, db: sqlite3.Connection, id_: bytes, generation: int, intent: _Sealed) -> None:
+    def _put_intent(self, db: sqlite3.Connection, draft: Draft, id_: bytes, generation: int, intent: _Sealed) -> None:
         sealed = self._sealer.seal("intents", id_, generation, _pack.encode(intent))
-        db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?)", (id_, generation, sealed))
+        expect_written(db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?)", (id_, generation, sealed)))
+        draft.note_intent(id_, sealed)
 
-    def _unsealed_intent(self, id_: object, generation: object, sealed: object) -> _Sealed | None:
-        try:
-            return _unpack.decode(self._sealer.unseal("intents", id_, generation, sealed))
-        except (BrokenSeal, msgspec.DecodeError):
-            log.error("intent-damaged", row=id_.hex()[:8] if isinstance(id_, bytes) else "")
+    def _open_intent(self, db: sqlite3.Connection, draft: Draft, id_: bytes) -> tuple[int, _Sealed] | None:
+        """With its generation. One that was altered, put back or taken away may have been anything."""
+        listed = draft.entry(id_)
+        if not listed.intent:
             return None
+        found = db.execute("SELECT generation, sealed FROM intents WHERE id = ?", (id_,)).fetchone()
+        if found and listed.names_intent(found[1]):
+            with suppress(BrokenSeal):
+                return found[0], _unpack.decode(self._sealer.unseal("intents", id_, *found))
+        log.error("intent-damaged", row=id_.hex()[:8])
+        return listed.generation, _Sealed(_UNKNOWN, DOUBT, 0.0)
 
     def intents(self, db: sqlite3.Connection) -> list[Intent]:
         """The open ones: those whose pair is in neither store nor slot."""
-        return list(self._open_intents(db))
+        return list(self._open_intents(db, self._manifest.draft(db)))
 
-    def _open_intents(self, db: sqlite3.Connection) -> Iterator[Intent]:
-        for id_, generation, sealed in db.execute("SELECT id, generation, sealed FROM intents").fetchall():
-            if not (isinstance(id_, bytes) and isinstance(generation, int)):
-                continue  # a vandal's
-            known = self._unsealed_intent(id_, generation, sealed) or _Sealed(b"", DOUBT, 0.0)
-            current = self._newest(db, id_)
-            if current is None or current <= generation:
-                yield Intent(id_, generation, known.attempts, known.begun_at)
+    def _open_intents(self, db: sqlite3.Connection, draft: Draft) -> Iterator[Intent]:
+        for id_ in draft.entries():
+            if found := self._open_intent(db, draft, id_):
+                generation, known = found
+                current = self._newest(db, draft, id_)
+                if current is None or current <= generation:
+                    yield Intent(id_, generation, known.attempts, known.begun_at)
 
     def forget(self, db: sqlite3.Connection, id_: bytes) -> None:
         """The last attempt spent nothing. An earlier one whose answer was lost stays on record."""
-        with transaction(db):
-            self._absorb(db)
-            found = db.execute("SELECT generation, sealed FROM intents WHERE id = ?", (id_,)).fetchone()
-            known = self._unsealed_intent(id_, *found) if found else None
-            if known and known.attempts > 1:
-                self._put_intent(db, id_, found[0], _Sealed(known.spending, known.attempts - 1, known.begun_at))
+        with self._change(db) as draft:
+            found = self._open_intent(db, draft, id_)
+            if found and (known := found[1]).attempts > 1:
+                less = _Sealed(known.spending, known.attempts - 1, known.begun_at)
+                self._put_intent(db, draft, id_, found[0], less)
             else:
-                db.execute("DELETE FROM intents WHERE id = ?", (id_,))
-        self._settle()
+                _remove(db, "intents", id_)
+                draft.note_intent(id_, b"")
 
     def commit(self, db: sqlite3.Connection, row: Row, previous: Row | None) -> bool:
         if len(row.id) != ID or row.generation <= (previous.generation if previous else -1):
             raise ValueError("a row needs 16 bytes of id and a generation above the one before")
         try:
             self._expect(db, row.id, previous)
-            with transaction(db):
-                self._absorb(db)
+            with self._change(db) as draft:
                 if previous is not None:
                     self._keep(db, previous)
-                self._put(db, row)
+                self._put(db, draft, row)
                 db.execute("DELETE FROM kept WHERE until < ?", (self._clock.wall(),))
                 point("before-commit")
         except sqlite3.Error as error:
             if not self._holds(db, row):
                 self._spill(row, error)
                 return False
-        self._settle()
         point("after-commit")
         return True
 
     def _expect(self, db: sqlite3.Connection, id_: bytes, previous: Row | None) -> None:
         """Compare before swap: a late answer loses, whatever it carries.
 
-        A damaged row is not compared with: what is in memory is better than that, and must not be lost over it.
+        A damaged row is not compared with, nor one that is missing and should not be: what is in memory is better than
+        that, and must not be lost over it.
         """
-        current = self._newest(db, id_)
+        draft = self._manifest.draft(db)
+        current = self._newest(db, draft, id_)
         expected = previous.generation if previous else None
-        if current != expected and not (current is None and _there(db, id_)):
+        damaged = current is None and (draft.entry(id_).generation != NONE or draft.doubtful(id_))
+        if current != expected and not damaged:
             raise Stale(f"generation {expected} was to be replaced, and the store has {current}")
 
     def _spill(self, row: Row, why: sqlite3.Error) -> None:
@@ -192,62 +250,67 @@ class Ledger:
 
     def _keep(self, db: sqlite3.Connection, row: Row) -> None:
         sealed = self._sealer.seal("kept", row.id, row.generation, row.payload)
-        until = self._clock.wall() + GRACE
-        db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", (row.id, row.generation, sealed, until))
+        kept = (row.id, row.generation, sealed, self._clock.wall() + GRACE)
+        expect_written(db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", kept))
+        newest = "SELECT generation FROM kept WHERE id = ?1 ORDER BY generation DESC LIMIT ?2"
+        db.execute(f"DELETE FROM kept WHERE id = ?1 AND generation NOT IN ({newest})", (row.id, KEPT))  # noqa: S608  # two constants
 
-    def _put(self, db: sqlite3.Connection, row: Row) -> None:
+    def _put(self, db: sqlite3.Connection, draft: Draft, row: Row) -> None:
         """The row, and its intent closed."""
         sealed = self._sealer.seal("records", row.id, row.generation, row.payload)
-        db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (row.id, row.generation, sealed))
-        db.execute("DELETE FROM intents WHERE id = ? AND generation < ?", (row.id, row.generation))
+        written = db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (row.id, row.generation, sealed))
+        expect_written(written)
+        before = draft.entry(row.id)
+        if row.generation > before.generation:
+            _remove(db, "intents", row.id)
+            before = Entry()
+        draft.put(row.id, Entry(row.generation, before.intent))
 
     def probe(self, db: sqlite3.Connection) -> None:
         """Writes as much as a grant takes, for real."""
         self._slot_ready()
-        with transaction(db):
-            self._absorb(db)
-            db.execute("INSERT OR REPLACE INTO probe VALUES (1, randomblob(8192))")
-        self._settle()
+        with self._change(db):
+            expect_written(db.execute("INSERT OR REPLACE INTO probe VALUES (1, randomblob(8192))"))
 
     def delete(self, db: sqlite3.Connection, id_: bytes) -> None:
-        """First empties the slot: a copy left in it would bring the row back at the next start."""
+        """First empties the slot: a copy left in it would outlive the row."""
+        if self.slot.path.exists():
+            self._slot_ready()
         self.absorb(db)
         if self.slot.used:
             raise StoreFailed(f"the spill slot {self.slot.path} cannot be emptied", hint="dmesg | tail")
-        with transaction(db):
+        with self._change(db) as draft:
             for table in ("records", "kept", "intents"):
-                db.execute(f"DELETE FROM {table} WHERE id = ?", (id_,))  # noqa: S608  # names from the line above
+                _remove(db, table, id_)
+            draft.put(id_, Entry())
         try:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()  # the WAL holds what it said before
         except sqlite3.Error as error:
             log.warning("deleted-rows-still-in-wal", error=_named(error))
 
     def absorb(self, db: sqlite3.Connection) -> int:
-        """Moves the slot's rows into the store. The number of those the store did not have yet."""
+        """Moves the slot's rows into the store. The number of them."""
         if not self.slot.used:
             return 0
-        with transaction(db):
-            count = self._absorb(db)
-        self._settle()
-        return count
+        rows = len(self.slot.rows)
+        with self._change(db):
+            pass
+        return rows
 
-    def _absorb(self, db: sqlite3.Connection) -> int:
-        """Part of every write, so that a spilled row waits no longer than it must. Doing it twice changes nothing."""
-        count = 0
-        for row in self.slot.rows.values():
-            stored = self._stored(db, row.id)
+    def _absorb(self, db: sqlite3.Connection, draft: Draft) -> None:
+        """Part of every change, so that a spilled row waits no longer than it must. Doing it twice changes nothing."""
+        for row in self._spilled(draft).values():
+            stored = self._stored(db, draft, row.id)
             if stored and stored.generation >= row.generation:
                 continue
             if stored:
                 self._keep(db, stored)
-            self._put(db, row)
-            count += 1
-        return count
+            self._put(db, draft, row)
 
-    def _stored(self, db: sqlite3.Connection, id_: bytes) -> Row | None:
-        """The store's own, if it unseals: a generation that is not under a seal proves nothing."""
+    def _stored(self, db: sqlite3.Connection, draft: Draft, id_: bytes) -> Row | None:
+        """The store's own, if it can be trusted: a generation that is not under a seal proves nothing."""
         found = db.execute("SELECT generation, sealed FROM records WHERE id = ?", (id_,)).fetchone()
-        if found is None:
+        if found is None or found[0] != draft.entry(id_).generation:
             return None
         generation, sealed = found
         try:
@@ -277,27 +340,30 @@ class Ledger:
                 hint=f"df -h {self.slot.path.parent}",
             ) from None
 
-    def _newest(self, db: sqlite3.Connection, id_: bytes) -> int | None:
+    def _newest(self, db: sqlite3.Connection, draft: Draft, id_: bytes) -> int | None:
         """Of store and slot."""
-        spilled, stored = self.slot.rows.get(id_), self._generation(db, id_)
+        spilled, stored = self._spilled(draft).get(id_), self._generation(db, draft, id_)
         if spilled is None:
             return stored
         return spilled.generation if stored is None else max(spilled.generation, stored)
 
-    def _generation(self, db: sqlite3.Connection, id_: bytes) -> int | None:
-        stored = self._stored(db, id_)
+    def _generation(self, db: sqlite3.Connection, draft: Draft, id_: bytes) -> int | None:
+        stored = self._stored(db, draft, id_)
         return stored.generation if stored else None
 
     def _holds(self, db: sqlite3.Connection, row: Row) -> bool:
         """Whether a COMMIT that reported failure took place after all."""
         try:
-            return self._generation(db, row.id) == row.generation
+            return self._generation(db, self._manifest.draft(db), row.id) == row.generation
         except sqlite3.Error:
             return False
 
 
-def _there(db: sqlite3.Connection, id_: bytes) -> bool:
-    return db.execute("SELECT 1 FROM records WHERE id = ?", (id_,)).fetchone() is not None
+def _remove(db: sqlite3.Connection, table: str, id_: bytes) -> None:
+    """Raises Unwritten if it is there yet."""
+    db.execute(f"DELETE FROM {table} WHERE id = ?", (id_,))  # noqa: S608  # a name of ours
+    if db.execute(f"SELECT 1 FROM {table} WHERE id = ?", (id_,)).fetchone():  # noqa: S608  # as above
+        raise Unwritten
 
 
 def _named(error: sqlite3.Error) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,18 +18,24 @@ succeed (without its intent on disk no token is spent), so this is room for doze
 _TABLE: Final = "spill"
 _LENGTH: Final = 4
 _HEAD: Final = ID + 8  # id and generation, before the sealed payload
+_NUMBER: Final = 8  # under the seal, before the payload
 
 
 class Slot:
     """A log of sealed rows, appended to until it is emptied: [length | id | generation | sealed payload] …
 
-    A torn or altered entry fails its seal and counts for nothing. Used only on the store's thread.
+    A torn or altered entry fails its seal and counts for nothing. Under the seal stands the number of the store's
+    change that the row would have been part of, so that a slot's earlier content can be told when somebody puts it
+    back. Used only on the store's thread.
     """
 
     def __init__(self, path: Path, sealer: Sealer) -> None:
         self.path = path
         self.rows: dict[bytes, Row] = {}  # the newest row of each id
         self.damaged = 0
+        self.replayed = 0  # rows that were absorbed and signed out long ago
+        self.number = 0  # of the change that what is written next would have been part of
+        self.admits: Callable[[Row, int], bool] = lambda _row, _number: True
         self._sealer = sealer
         self._held: int | None = None
         self._end = 0  # bytes in use
@@ -43,7 +50,7 @@ class Slot:
             return
         if not self.path.exists():
             reserve(self.path)
-        held = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        held = folder.open_plain(self.path, os.O_RDWR)
         try:
             if (size := os.fstat(held).st_size) < SIZE:
                 _fill(held, size)
@@ -60,19 +67,27 @@ class Slot:
             at += _LENGTH + length
             if len(entry) < length:
                 break
-            if row := self._row(entry):
-                self._note(row)
+            if found := self._unsealed(entry):
                 self._end = at  # the next entry goes behind the last good one
+                self._admit(*found)
         if self.damaged:
             log.error("spill-slot-damaged", path=str(self.path), entries=self.damaged)
 
-    def _row(self, entry: bytes) -> Row | None:
+    def _unsealed(self, entry: bytes) -> tuple[Row, int] | None:
         id_, generation = entry[:ID], int.from_bytes(entry[ID:_HEAD], "big", signed=True)
         try:
-            return Row(id_, generation, self._sealer.unseal(_TABLE, id_, generation, entry[_HEAD:]))
+            plain = self._sealer.unseal(_TABLE, id_, generation, entry[_HEAD:])
         except BrokenSeal:
             self.damaged += 1
             return None
+        return Row(id_, generation, plain[_NUMBER:]), int.from_bytes(plain[:_NUMBER], "big")
+
+    def _admit(self, row: Row, number: int) -> None:
+        if self.admits(row, number):
+            self._note(row)
+        else:
+            self.replayed += 1
+            log.error("spilled-row-replayed", row=row.id.hex()[:8], slot=str(self.path))
 
     def _note(self, row: Row) -> None:
         known = self.rows.get(row.id)
@@ -84,7 +99,8 @@ class Slot:
         self.open()
         assert self._held is not None
         body = row.id + row.generation.to_bytes(8, "big", signed=True)
-        body += self._sealer.seal(_TABLE, row.id, row.generation, row.payload)
+        plain = self.number.to_bytes(_NUMBER, "big") + row.payload
+        body += self._sealer.seal(_TABLE, row.id, row.generation, plain)
         entry = len(body).to_bytes(_LENGTH, "big") + body
         if self._end + len(entry) > SIZE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
@@ -111,8 +127,7 @@ class Slot:
 def holds_rows(path: Path) -> bool:
     """Whether there is a slot with something in it. Blocking. Raises OSError."""
     try:
-        with path.open("rb") as file:
-            return any(file.read(_LENGTH))
+        return any(folder.read_plain(path, _LENGTH))
     except FileNotFoundError:
         return False
 

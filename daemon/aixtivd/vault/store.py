@@ -5,6 +5,7 @@ import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -31,6 +32,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """CREATE TABLE kept (id BLOB NOT NULL, generation INTEGER NOT NULL, sealed BLOB NOT NULL,
            until REAL NOT NULL, PRIMARY KEY (id, generation)) WITHOUT ROWID""",
         "CREATE TABLE intents (id BLOB PRIMARY KEY, generation INTEGER NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE manifest (part INTEGER PRIMARY KEY, number INTEGER NOT NULL, sealed BLOB NOT NULL)",
         "CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), filler BLOB NOT NULL)",
     ),
 )
@@ -56,10 +58,20 @@ class Meta(Struct, frozen=True):
     wrapped: bytes  # the data key, under the key source's key
 
 
-def create(path: Path, meta: Meta) -> None:
+class Unwritten(sqlite3.DatabaseError):
+    """SQLite took a statement and did not do it."""
+
+
+def expect_written(done: sqlite3.Cursor) -> None:
+    """Raises Unwritten unless exactly one row was written: a trigger can make SQLite pass over a statement unsaid."""
+    if done.rowcount != 1:
+        raise Unwritten
+
+
+def create(path: Path, meta: Meta, begin: Callable[[sqlite3.Connection], None] = lambda _: None) -> None:
     """Makes a store, complete under another name and then renamed, so that a crash leaves none or a whole one.
 
-    Blocking. Raises StoreFailed, and then nothing is there.
+    `begin` writes what it holds from the start. Blocking. Raises StoreFailed, and then nothing is there.
     """
     half_made = path.with_name(path.name + ".new")
     try:
@@ -68,6 +80,7 @@ def create(path: Path, meta: Meta) -> None:
             db.execute("PRAGMA journal_mode = MEMORY")
             migrate(db, MIGRATIONS)
             db.execute("INSERT INTO meta VALUES (1, ?, ?, ?, ?)", (meta.store, meta.source, meta.reason, meta.wrapped))
+            begin(db)
             for pragma in _PRAGMAS:
                 db.execute(f"PRAGMA {pragma}")  # leaves the file marked as WAL
         _sync_whole(half_made)
@@ -131,6 +144,24 @@ def _check_format(db: sqlite3.Connection, path: Path) -> None:
             f" {len(MIGRATIONS)}",
             hint="pip install --upgrade aixtiv",
         )
+    if strange := _schema(db) ^ _made_schema(MIGRATIONS[:version]):
+        kind, name, _ = min(strange, key=repr)
+        raise StoreFailed(
+            f"the store {path} was altered: its {kind} {name} is not as aixtiv makes it",
+            hint=f"sqlite3 {shlex.quote(str(path))} .schema",
+        )
+
+
+def _schema(db: sqlite3.Connection) -> frozenset[tuple[object, ...]]:
+    """Every table, index, trigger and view. SQLite carries out what they say without asking us."""
+    return frozenset(db.execute("SELECT type, name, tbl_name || ': ' || coalesce(sql, '') FROM sqlite_schema"))
+
+
+@cache
+def _made_schema(migrations: tuple[tuple[str, ...], ...]) -> frozenset[tuple[object, ...]]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db, migrations)
+        return _schema(db)
 
 
 def migrate(db: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...]) -> None:
@@ -194,7 +225,7 @@ class Store:
         line = _Line(lambda: _connect(path, "mode=rw"))  # that mode never makes a file
         try:
             await line
-            await line.carry_out(_prepare)
+            await line.carry_out(lambda db: _prepare(db, path))
             await line.carry_out(first)
         except sqlite3.Error as error:
             await line.end()
@@ -222,7 +253,10 @@ class Store:
             raise failed(self.path, error) from None
 
 
-def _prepare(db: sqlite3.Connection) -> None:
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    """The format is looked at again: the store may have waited long for its passphrase."""
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    _check_format(db, path)
     for pragma in _PRAGMAS:
         db.execute(f"PRAGMA {pragma}")
     (version,) = db.execute("PRAGMA user_version").fetchone()

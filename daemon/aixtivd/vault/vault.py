@@ -1,8 +1,10 @@
 """The vault: a locked or open box of sealed rows in one folder, and the only way to them."""
 
 import os
+import shlex
 import threading
 from pathlib import Path
+from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -14,12 +16,14 @@ from aixtivd.clock import Clock
 from aixtivd.config import VaultConfig
 from aixtivd.errors import KeyFailed, Locked, StoreFailed
 from aixtivd.vault import folder as folders
-from aixtivd.vault import keys, sealing, spill, store
+from aixtivd.vault import keys, manifest, sealing, spill, store
 from aixtivd.vault.journal import Journal, Opened
 from aixtivd.vault.keys.occasion import Occasion
 from aixtivd.vault.keys.passphrase import SENSIBLE, Cost
 from aixtivd.vault.ledger import Ledger
 from aixtivd.vault.rows import Row
+
+_UNKNOWN: Final = "unknown"
 
 
 class _Unsealed(Struct, frozen=True):
@@ -94,6 +98,7 @@ class Vault:
         async with self._turn:
             try:
                 await anyio.to_thread.run_sync(self._enter)
+                self._expect_source(self._meta)
                 if self.key_source == "passphrase":
                     self.lock_reason = (
                         "no passphrase has been chosen yet" if self.new else "it waits for its passphrase"
@@ -115,8 +120,24 @@ class Vault:
         self._meta = store.examine(self.path) if self.path.exists() else None
 
     def _files(self) -> list[tuple[Path, str]]:
-        wal = self.path.with_name(self.path.name + "-wal")
-        return [(self.path, "the store"), (wal, "the store's WAL"), (self._slot, "the spill slot")]
+        """Those that SQLite or we would open. The journal is never ours, but SQLite would look into one."""
+        wal, journal = (self.path.with_name(self.path.name + end) for end in ("-wal", "-journal"))
+        return [
+            (self.path, "the store"),
+            (wal, "the store's WAL"),
+            (journal, "the store's journal"),
+            (self._slot, "the spill slot"),
+        ]
+
+    def _expect_source(self, meta: store.Meta | None) -> None:
+        """What the config asks for is not undone by exchanging the files. Raises KeyFailed."""
+        source = _source_name(meta) if meta else _UNKNOWN
+        if source not in (_UNKNOWN, self._config.key) and self._config.key != "auto":
+            raise KeyFailed(
+                f'the config says vault.key = "{self._config.key}", but the key of this store comes from the {source}'
+                f' source; if it is yours, set vault.key to "{source}" or "auto"',
+                hint="aixtiv config check",
+            )
 
     async def unlock(self, passphrase: Secret | None = None) -> None:
         """Opens the vault. The first passphrase ever given to a store that wants one makes it.
@@ -141,7 +162,13 @@ class Vault:
         unsealed = await anyio.to_thread.run_sync(self._unsealed, passphrase)
         self._meta = unsealed.meta
         ledger = Ledger(sealer := sealing.Sealer(unsealed.data_key), spill.Slot(self._slot, sealer), self._clock)
-        self._opened = Opened(await store.Store.open(self.path, ledger.start), ledger)
+        try:
+            self._opened = Opened(await store.Store.open(self.path, ledger.start), ledger)
+        except sealing.BrokenSeal:
+            raise StoreFailed(
+                f"the store {self.path} was altered: its list of records fails its seal",
+                hint=shlex.join(("mv", str(self.path), f"{self.path}.altered")),
+            ) from None
         self.lock_reason = ""
         log.info("store-opened", source=self.key_source)
 
@@ -155,7 +182,8 @@ class Vault:
 
     def _unwrapped(self, meta: store.Meta, passphrase: Secret | None) -> _Unsealed:
         source = keys.from_record(meta.source)
-        material = source.load(Occasion(self._folder, meta.store, passphrase))
+        self._expect_source(meta)
+        material = source.load(self._occasion(meta.store, passphrase))
         key = sealing.derive(material, meta.store, source.name)
         try:
             return _Unsealed(meta, sealing.unwrap(key, meta.wrapped, meta.store, meta.source))
@@ -166,13 +194,16 @@ class Vault:
         """First the key, durable and read back; then the store. A crash between them leaves a key for the next try."""
         self._refuse_remains()
         id_, data_key = os.urandom(sealing.ID), os.urandom(sealing.KEY)
-        chosen = keys.choose(self._config, Occasion(self._folder, id_, passphrase), self._cost)
+        chosen = keys.choose(self._config, self._occasion(id_, passphrase), self._cost)
         source = keys.recorded(chosen.source)
         key = sealing.derive(chosen.material, id_, chosen.source.name)
         meta = store.Meta(id_, source, chosen.reason, sealing.wrap(key, data_key, id_, source))
-        store.create(self.path, meta)
+        store.create(self.path, meta, lambda db: manifest.begin(db, sealing.Sealer(data_key)))
         log.info("store-made", path=str(self.path), source=chosen.source.name, reason=chosen.reason)
         return _Unsealed(meta, data_key)
+
+    def _occasion(self, store_id: bytes, passphrase: Secret | None) -> Occasion:
+        return Occasion(self._folder, store_id, passphrase, self._config.keyring_backend)
 
     def _refuse_remains(self) -> None:
         """A WAL or slot without its store may be part of one that comes back from a backup, so it is not built over."""
@@ -229,7 +260,7 @@ def _source_name(meta: store.Meta) -> str:
     try:
         return keys.from_record(meta.source).name
     except KeyFailed:
-        return "unknown"
+        return _UNKNOWN
 
 
 def _wrong_key(source: keys.KeySource) -> KeyFailed:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aixtivd.errors import StoreFailed
+from aixtivd.vault.folder import read_plain, reason
 from peers.disks import small_disk
 from peers.presence import absent
 from peers.vaults import crashed, image, names, opened, row, vault_in
@@ -111,6 +112,29 @@ async def test_a_store_that_is_not_a_plain_file_is_refused(folder: Path, kind: s
             listener.bind(str(path))
             listener.close()
     assert (await refused(folder)).sentence == f"the store {path} is not a plain file"
+
+
+@pytest.mark.parametrize("name", ["store.db", "store.db-wal", "store.db-journal", "spill", "store.lock"])
+async def test_a_pipe_in_a_files_place_is_a_sentence_and_waits_for_nobody(folder: Path, name: str) -> None:
+    await a_store(folder)
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name, 0o600)
+    assert (await refused(folder)).sentence.endswith(f"{folder}/{name} is not a plain file")
+
+
+async def test_a_pipe_in_the_keys_place_leaves_the_vault_locked(folder: Path) -> None:
+    await a_store(folder)
+    (folder / "key").unlink()
+    os.mkfifo(folder / "key", 0o600)
+    async with opened(folder) as vault:
+        assert vault.lock_reason == f"the key file {folder}/key is not a plain file"
+
+
+def test_what_became_a_pipe_after_it_was_looked_at_waits_for_nobody(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(OSError) as failure:  # noqa: PT011  # its words are what is looked at
+        read_plain(folder / "pipe", 9)
+    assert reason(failure.value) == "it is not a plain file"
 
 
 async def test_a_folder_may_have_any_name(folder: Path) -> None:

@@ -133,6 +133,16 @@ async def test_the_previous_generation_is_kept_for_its_grace_time(folder: Path) 
         assert await vault.journal.kept(row(1).id) == [row(1, 2, b"two")]
 
 
+async def test_of_a_token_that_lives_for_a_second_three_generations_are_kept(folder: Path) -> None:
+    async with opened(folder) as vault:
+        await vault.journal.commit(row(2), None)
+        await vault.journal.commit(row(2, 2), row(2))
+        for generation in range(1, 9):
+            await vault.journal.commit(row(1, generation), row(1, generation - 1) if generation > 1 else None)
+        assert await vault.journal.kept(row(1).id) == [row(1, 7), row(1, 6), row(1, 5)]
+        assert await vault.journal.kept(row(2).id) == [row(2)]
+
+
 async def test_a_probe_writes_and_changes_no_row(folder: Path) -> None:
     async with opened(folder) as vault:
         await vault.journal.commit(row(1), None)

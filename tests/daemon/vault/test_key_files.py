@@ -134,3 +134,16 @@ async def test_a_credential_that_cannot_be_looked_at_is_not_passed_over(
 def test_without_systemd_the_sentence_says_so(folder: Path) -> None:
     with pytest.raises(KeyFailed, match="CREDENTIALS_DIRECTORY is not set"):
         Credential().load(Occasion(folder, STORE))
+
+
+def test_a_credential_that_is_a_pipe_waits_for_nobody_and_one_behind_a_link_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = credential(folder, monkeypatch)
+    path.rename(folder / "real")
+    path.symlink_to(folder / "real")
+    assert Credential().load(Occasion(folder, STORE)) == bytes(range(32))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(KeyFailed, match="cannot be read: it is not a plain file"):
+        Credential().load(Occasion(folder, STORE))

@@ -12,7 +12,7 @@ from aixtivd.errors import KeyFailed
 from aixtivd.vault.keys.keystore import KeyStore
 from aixtivd.vault.keys.occasion import Occasion
 from peers.keystores import Willing
-from peers.vaults import names, opened
+from peers.vaults import image, inside, names, opened
 
 KEYSTORE = "peers.keystores.{}".format
 STORE = b"s" * 16
@@ -42,7 +42,7 @@ async def test_a_key_that_the_key_store_lost_is_told_from_a_locked_one(folder: P
     async with opened(folder, config):
         pass
     Willing.kept.clear()
-    async with opened(folder) as vault:
+    async with opened(folder, config) as vault:
         assert vault.lock_reason == "the desktop key store answers, but has no key for this store (not found)"
 
 
@@ -61,6 +61,23 @@ def test_a_backend_that_keeps_no_secrets_is_refused(folder: Path, backend: str) 
         KeyStore(backend).make(Occasion(folder, STORE))
 
 
+async def test_a_store_cannot_name_a_module_that_the_config_does_not(folder: Path) -> None:
+    """It would be imported, and run."""
+    sys.modules.pop("this", None)
+    async with opened(folder):
+        pass
+    with inside(folder) as db:
+        db.execute("""UPDATE meta SET source = '{"source":"keyring","backend":"this.Zen"}'""")
+    before = image(folder)
+    async with opened(folder, VaultConfig(key="auto")) as vault:
+        assert vault.lock_reason == (
+            "the store names this.Zen as its key store: a backend that is not keyring's own has to stand in the config,"
+            " too (vault.keyring-backend)"
+        )
+    assert "this" not in sys.modules
+    assert image(folder) == before
+
+
 def test_the_platforms_own_backend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     assert KeyStore.of_this_platform().backend == "keyring.backends.SecretService.Keyring"
@@ -70,9 +87,10 @@ def test_the_platforms_own_backend_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_two_stores_have_two_keys_in_one_key_store(folder: Path) -> None:
     source = KeyStore(KEYSTORE("Willing"))
-    first, second = (source.make(Occasion(folder, store)) for store in (b"1" * 16, b"2" * 16))
+    one, two = (Occasion(folder, store, backend=source.backend) for store in (b"1" * 16, b"2" * 16))
+    first, second = source.make(one), source.make(two)
     assert first != second
-    assert source.load(Occasion(folder, b"1" * 16)) == first
+    assert source.load(one) == first
 
 
 def test_a_hanging_key_store_does_not_keep_the_process_from_ending(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Every key source keeps the same contract; and one is chosen once."""
 
 import base64
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -45,7 +46,7 @@ CASES: dict[str, type[keys.KeySource]] = {
 
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
-    occasion = Occasion(folder, STORE, Secret("correct horse"))
+    occasion = Occasion(folder, STORE, Secret("correct horse"), KEYSTORE("Willing"))
     match request.param:
         case "file":
             return Case(KeyFile(), occasion, (folder / "key").unlink)
@@ -105,7 +106,7 @@ async def test_a_store_opens_again_with_its_source_and_stays_locked_without(
         await vault.unlock(phrase)
         await vault.journal.commit(row(1), None)
         assert (vault.key_source, vault.key_reason) == (name, f'the config says key = "{name}"')
-    async with opened(home, VaultConfig(key="auto")) as vault:  # whatever the config says now
+    async with opened(home, VaultConfig(keyring_backend=KEYSTORE("Willing"))) as vault:  # whatever the config says now
         assert vault.locked == (name == "passphrase")
         await vault.unlock(phrase)
         assert await vault.rows() == [row(1)]
@@ -114,11 +115,43 @@ async def test_a_store_opens_again_with_its_source_and_stays_locked_without(
     elif name != "passphrase":
         case.take_away()
     before = image(home)
-    async with opened(home, VaultConfig(key="auto")) as vault:
+    async with opened(home, VaultConfig(keyring_backend=KEYSTORE("Willing"))) as vault:
         with pytest.raises(KeyFailed):
             await vault.unlock()
         assert (vault.locked, vault.key_source) == (True, name)
     assert image(home) == before
+
+
+@pytest.mark.parametrize("configured", ["passphrase", "keyring", "systemd"])
+async def test_a_store_put_in_the_place_of_one_with_another_source_stays_locked(folder: Path, configured: str) -> None:
+    """Else whoever exchanges store and key file together decides what the vault opens with."""
+    async with opened(folder) as vault:
+        await vault.journal.commit(row(1), None)
+    before = image(folder)
+    config = VaultConfig(key=configured)  # type: ignore[arg-type]  # one of the three
+    sentence = (
+        f'the config says vault.key = "{configured}", but the key of this store comes from the file source; if it is'
+        ' yours, set vault.key to "file" or "auto"'
+    )
+    async with opened(folder, config) as vault:
+        assert (vault.locked, vault.lock_reason) == (True, sentence)
+        with pytest.raises(KeyFailed) as failure:
+            await vault.unlock()
+        assert failure.value.sentence == sentence
+    assert image(folder) == before
+    async with opened(folder, VaultConfig(key="auto")) as vault:
+        assert await vault.rows() == [row(1)]
+
+
+async def test_a_store_put_where_the_first_passphrase_is_waited_for_stays_locked(folder: Path) -> None:
+    async with opened(folder / "theirs") as vault:
+        await vault.journal.commit(row(1), None)
+    async with opened(folder / "mine", VaultConfig(key="passphrase")) as vault:
+        for name in ("store.db", "key"):
+            shutil.copy2(folder / "theirs" / name, folder / "mine" / name)
+        with pytest.raises(KeyFailed, match="but the key of this store comes from the file source"):
+            await vault.unlock(Secret("correct horse"))
+        assert vault.locked
 
 
 def test_no_repr_shows_a_key(case: Case, folder: Path) -> None:
@@ -181,7 +214,7 @@ async def test_once_chosen_it_is_that_source_or_locked(
     willing = {name: getattr(Willing, name) for name in ("get_password", "set_password")}
     for name in willing:
         monkeypatch.setattr(Willing, name, getattr(getattr(keystores, mood), name))
-    async with opened(folder, VaultConfig(key="auto")) as vault:
+    async with opened(folder, VaultConfig(keyring_backend=KEYSTORE("Willing"))) as vault:
         assert (vault.locked, vault.key_source) == (True, "keyring")
         assert "desktop key store" in vault.lock_reason
         assert image(folder) == before

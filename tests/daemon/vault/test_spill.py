@@ -12,7 +12,7 @@ import pytest
 from aixtiv_protocol.secret import Secret
 from aixtivd.errors import StoreFailed
 from aixtivd.vault.journal import Stale
-from aixtivd.vault.ledger import Ledger
+from aixtivd.vault.manifest import Draft
 from aixtivd.vault.sealing import Sealer
 from aixtivd.vault.spill import SIZE, Slot
 from aixtivd.vault.vault import Vault
@@ -190,10 +190,12 @@ async def test_a_restart_on_the_full_disk_serves_the_new_row(folder: Path) -> No
             await spill(vault, disk)
             copy = crashed(disk.home, folder / "crashed")
         for home in (disk.home, copy):
+            disk.fill()  # also what a closed vault's WAL had taken
             async with opened(home) as again:
                 assert await again.rows() == [row(1, 2, b"new")]
                 assert await again.journal.intents() == []
         assert vault_in(disk.home).spilled == 0
+        disk.fill()
         async with opened(disk.home) as still_full:
             assert still_full.spilled == 1
         disk.make_room()
@@ -321,17 +323,21 @@ async def test_a_failing_disk_is_survived_like_a_full_one(folder: Path) -> None:
 
 async def test_a_commit_that_failed_in_words_only_is_not_spilled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the store has the row after all, the slot must not hold it too."""
-    real = Ledger._put
+    real = Draft.save
 
-    def put_and_fail(self: Ledger, db: sqlite3.Connection, new: object) -> None:
-        real(self, db, new)  # type: ignore[arg-type]  # a Row
-        db.execute("COMMIT")
+    def save_and_fail(draft: Draft) -> None:
+        real(draft)
+        draft._db.execute("COMMIT")
         raise sqlite3.OperationalError("disk I/O error")
 
     async with opened(folder) as vault:
-        monkeypatch.setattr(Ledger, "_put", put_and_fail)
+        monkeypatch.setattr(Draft, "save", save_and_fail)
         assert await vault.journal.commit(row(1), None) is True
         assert (await vault.rows(), vault.spilled) == ([row(1)], 0)
+        monkeypatch.undo()
+        assert await vault.journal.commit(row(1, 2), row(1))
+    async with opened(folder) as again:
+        assert (await again.rows(), again.damaged) == ([row(1, 2)], 0)
 
 
 @pytest.mark.parametrize("left", ["spill", "store.db-wal"])

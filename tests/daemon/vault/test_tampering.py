@@ -41,8 +41,9 @@ def flip(table: str, at: int) -> Callable[[sqlite3.Connection], None]:
 
 def run(*statements: str) -> Callable[[sqlite3.Connection], None]:
     def work(db: sqlite3.Connection) -> None:
+        names = {"one": ONE, "two": TWO, "other": os.urandom(16)}
         for statement in statements:
-            db.execute(statement, {"one": ONE, "two": TWO, "other": os.urandom(16)})
+            db.execute(statement, names)
 
     return work
 
@@ -105,7 +106,8 @@ async def test_an_altered_row_is_refused_the_others_are_served_and_nothing_chang
     async with opened(folder) as vault:
         assert not vault.locked
         assert {found.id for found in await vault.rows()} == {ONE, TWO, row(3).id} - lost
-        assert vault.damaged == max(1, len(lost))
+        away = {"an id changed", "an id made text"}  # there is one that should not be, and one is missing
+        assert vault.damaged == (2 if name in away else max(1, len(lost)))
         await vault.journal.intents()
         await vault.journal.kept(ONE)
     assert image(folder) == before
@@ -144,12 +146,12 @@ async def test_an_altered_intent_counts_as_in_doubt(
         assert (await vault.journal.begin(ONE, 2, TOKEN)).attempts == DOUBT + 1
 
 
-async def test_an_intent_with_nonsense_for_a_place_is_passed_over(folder: Path) -> None:
+async def test_an_intent_with_nonsense_for_a_place_counts_as_in_doubt(folder: Path) -> None:
     await three_rows(folder)
     with inside(folder) as db:
         run("UPDATE intents SET generation = 'two' WHERE id = :one", "UPDATE intents SET id = 'x' WHERE id = :two")(db)
     async with opened(folder) as vault:
-        assert await vault.journal.intents() == []
+        assert {intent.id: intent.attempts for intent in await vault.journal.intents()} == {ONE: DOUBT, TWO: DOUBT}
         assert len(await vault.rows()) == 3
 
 

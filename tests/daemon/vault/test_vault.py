@@ -1,9 +1,11 @@
 """Opened and locked, again and again, by callers who come at once and hang up."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -123,7 +125,7 @@ async def test_many_unlocks_at_once_make_one_store(folder: Path) -> None:
             for _ in range(8):
                 tasks.start_soon(vault.unlock, PHRASE)
         assert await vault.journal.commit(row(1), None)
-    async with opened(folder) as again:
+    async with opened(folder, VaultConfig(key="passphrase")) as again:
         await again.unlock(PHRASE)
         assert await again.rows() == [row(1)]
 
@@ -144,10 +146,10 @@ async def test_a_first_passphrase_whose_caller_hung_up_is_not_replaced_by_the_ne
     reached, go_on = threading.Event(), threading.Event()
     real = store.create
 
-    def slow(path: Path, meta: store.Meta) -> None:
+    def slow(path: Path, meta: store.Meta, begin: Callable[[sqlite3.Connection], None]) -> None:
         reached.set()
         assert go_on.wait(20)
-        real(path, meta)
+        real(path, meta, begin)
 
     monkeypatch.setattr(store, "create", slow)
     async with opened(folder, VaultConfig(key="passphrase")) as vault:
@@ -207,7 +209,7 @@ async def test_the_key_is_on_disk_before_the_store_is(folder: Path, monkeypatch:
     """And was read back: a store whose key cannot be had again is never made."""
     seen = []
 
-    def watched(path: Path, meta: store.Meta) -> None:
+    def watched(path: Path, meta: store.Meta, _: object) -> None:
         material = (folder / "key").read_bytes()
         key = sealing.derive(material, meta.store, "file")
         seen.append(len(sealing.unwrap(key, meta.wrapped, meta.store, meta.source)))

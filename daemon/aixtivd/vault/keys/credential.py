@@ -30,8 +30,7 @@ class Credential(Struct, frozen=True, tag="systemd", tag_field="source"):
                 f"no systemd credential {NAME} was handed over (CREDENTIALS_DIRECTORY is not set)", hint=_HINT
             )
         try:
-            with path.open("rb") as file:
-                material = file.read(_MOST)
+            material = folder.read_plain(Path(os.path.realpath(path)), _MOST)  # some hand over links
         except FileNotFoundError:
             raise KeyFailed(f"the systemd credential {path} is missing", hint=_HINT) from None
         except OSError as error:

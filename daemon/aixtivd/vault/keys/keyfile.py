@@ -13,6 +13,7 @@ from aixtivd.vault import folder
 from aixtivd.vault.keys.occasion import Occasion
 
 LEAST = 32  # bytes; any content will do, so that a person may bring their own
+_MOST = 1024 * 1024  # bytes; more is not read
 
 
 class KeyFile(Struct, frozen=True, tag="file", tag_field="source"):
@@ -37,7 +38,7 @@ class KeyFile(Struct, frozen=True, tag="file", tag_field="source"):
         if wrong := folder.fault(path, "the key file"):
             raise KeyFailed(wrong.sentence, hint=wrong.hint)
         try:
-            material = path.read_bytes()
+            material = folder.read_plain(path, _MOST)
         except FileNotFoundError:
             raise KeyFailed(f"the key file {path} is missing", hint=f"ls -l {shlex.quote(str(path))}") from None
         except OSError as error:

@@ -22,6 +22,7 @@ PATIENCE: Final = 2.0
 
 _SERVICE: Final = "aixtiv"
 _HINT: Final = "aixtiv unlock"
+_OWN: Final = "keyring.backends."
 _REFUSED: Final = ("keyring.backends.fail", "keyring.backends.null", "keyring.backends.chainer", "keyrings.alt")
 """Backends that fail, that forget, that choose one by themselves, and that write plain text."""
 
@@ -39,7 +40,7 @@ class KeyStore(Struct, frozen=True, tag="keyring", tag_field="source"):
 
     def make(self, occasion: Occasion) -> bytes:
         """Stores a new key under the new store's id and reads it back."""
-        store, user = self._open(), occasion.store.hex()
+        store, user = self._open(occasion), occasion.store.hex()
         key = secrets.token_hex(32)
         _asked(lambda: store.set_password(_SERVICE, user, key))
         if _asked(lambda: store.get_password(_SERVICE, user)) != key:
@@ -47,16 +48,23 @@ class KeyStore(Struct, frozen=True, tag="keyring", tag_field="source"):
         return key.encode()
 
     def load(self, occasion: Occasion) -> bytes:
-        store, user = self._open(), occasion.store.hex()
+        store, user = self._open(occasion), occasion.store.hex()
         key = _asked(lambda: store.get_password(_SERVICE, user))
         if key is None:
             raise KeyFailed("the desktop key store answers, but has no key for this store (not found)", hint=_HINT)
         return key.encode()
 
-    def _open(self) -> "KeyringBackend":
+    def _open(self, occasion: Occasion) -> "KeyringBackend":
+        """Loading one runs its module, and a store names it in the clear: so it is `keyring`'s own, or the config's."""
         module = self.backend.rpartition(".")[0]
         if module.startswith(_REFUSED) or not module:
             raise KeyFailed(f"{self.backend} is not a key store that keeps secrets", hint="aixtiv config check")
+        if not module.startswith(_OWN) and self.backend != occasion.backend:
+            raise KeyFailed(
+                f"the store names {self.backend} as its key store: a backend that is not keyring's own has to stand in"
+                " the config, too (vault.keyring-backend)",
+                hint="aixtiv config check",
+            )
         import keyring.core  # noqa: PLC0415  # heavy: loads when first needed, and outside the time limit
 
         try:

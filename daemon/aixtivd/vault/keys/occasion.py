@@ -11,3 +11,4 @@ class Occasion(Struct, frozen=True):
     folder: Path  # the vault's
     store: bytes  # the store's id
     passphrase: Secret | None = None
+    backend: str = ""  # the key store that the config names, if it names one

@@ -25,7 +25,8 @@ SENSIBLE: Final = Cost(iterations=3, memory=65536, lanes=4)
 CHEAP: Final = Cost(iterations=1, memory=8, lanes=1)
 """For tests only: the parameters' floor."""
 
-_MOST: Final = Cost(iterations=64, memory=4 * 1024 * 1024, lanes=64)  # what an altered store can make us spend
+_MOST: Final = Cost(iterations=16, memory=1024 * 1024, lanes=16)
+"""What an altered store can make us spend: 1 GiB, and well under a minute."""
 
 
 class Passphrase(Struct, frozen=True, tag="passphrase", tag_field="source"):
