@@ -1,12 +1,14 @@
 """The authorization request a browser carries, and what must hold of the response (RFC 6749 §4.1, 7636, 9207)."""
 
 import hmac
+import re
 import secrets
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from aixtiv_protocol.secret import Secret
 from aixtivd.errors import SignInFailed
-from aixtivd.oauth.client import Client
+from aixtivd.oauth.client import GUID, TENANT, Client
 from aixtivd.oauth.web import check_url
 
 
@@ -68,11 +70,31 @@ def same_state(theirs: str, ours: str) -> bool:
 def check_issuer(client: Client, iss: str) -> None:
     """RFC 9207 §2.4: an `iss` that comes must be the issuer's, and one that was announced must come.
 
+    Where no issuer is known (plain OAuth), it must at least be of the server that gets the code: else the code is
+    another server's, and would be carried to the wrong one (a mix-up).
+
     Raises SignInFailed. A pasted lone code has no `iss` to check: do not ask for it there.
     """
-    if not iss and not client.quirks.expects_iss:
-        return
     if not iss:
-        raise SignInFailed(f"the answer of {client.provider} does not say which issuer it is from")
-    if client.issuer and "{" not in client.issuer and iss != client.issuer:
+        if client.quirks.expects_iss:
+            raise SignInFailed(f"the answer of {client.provider} does not say which issuer it is from")
+        return
+    if not client.issuer:
+        if _server(iss) != _server(client.token_endpoint):
+            raise SignInFailed(f"the answer is from another server than the one that {client.provider}'s codes go to")
+    elif not _is_issuer(client.issuer, iss):
         raise SignInFailed(f"the answer is from another issuer than {client.issuer}")
+
+
+def _is_issuer(issuer: str, iss: str) -> bool:
+    """Equal; Microsoft's issuer for any tenant stands for each of them, and nothing else with braces does."""
+    pattern = re.escape(issuer).replace(re.escape(TENANT), GUID, 1)
+    return re.fullmatch(pattern, iss) is not None
+
+
+def _server(url: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.netloc.lower()

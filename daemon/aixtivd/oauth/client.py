@@ -1,10 +1,15 @@
 """The client we are at one authorization server: everything needed later, so that no refresh needs an environment."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from aixtiv_protocol.secret import Secret
+
+TENANT: Final = "{tenantid}"
+"""Where it stands in an issuer, the GUID of the tenant signed in at stands in what comes from there (Microsoft)."""
+
+GUID: Final = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 class Quirks(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from aixtivd.errors import Misconfigured, NoProvider, Unreachable
-from aixtivd.oauth.web import Answer, Web, check_url
+from aixtivd.oauth.web import Answer, Web, check_url, may_be_loopback
 
 _CONFIGURATION: Final = "openid-configuration"
 _SERVER: Final = "oauth-authorization-server"
@@ -74,11 +74,15 @@ def _checked(found: Metadata, issuer: str, url: str) -> Metadata:
     methods = found.code_challenge_methods_supported
     if methods is not None and "S256" not in methods:
         raise NoProvider(f"{issuer} does not take PKCE with S256, without which aixtiv signs in nowhere")
+    inside = may_be_loopback(check_url(issuer).hostname or "")
     for endpoint in _endpoints(found):
         try:
-            check_url(endpoint)
+            parts = check_url(endpoint)
         except Misconfigured as failure:
             raise NoProvider(f"the metadata of {issuer} cannot be used: {failure.sentence}") from None
+        # What listens on this machine trusts who is on it: no server elsewhere may make us knock there.
+        if may_be_loopback(parts.hostname or "") and not inside:
+            raise NoProvider(f"the metadata of {issuer} names an address on this machine, {parts.netloc}")
     return found
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from aixtiv_protocol.secret import Secret
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, SignInFailed, Unreachable
-from aixtivd.oauth.client import Client
+from aixtivd.oauth.client import GUID, TENANT, Client
 from aixtivd.oauth.document import as_object
 from aixtivd.oauth.keys import SIGNED_BY_KEY, fitting
 from aixtivd.oauth.web import Web
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _SIGNED_BY_SECRET: Final = frozenset({"HS256", "HS384", "HS512"})
 _LEEWAY: Final = 60.0  # seconds that the issuer's clock and ours may differ
-_TENANT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LONGEST: Final = 64 * 1024  # characters of an ID token
 _LONGEST_SUBJECT: Final = 255  # characters, as OpenID Connect Core §2 has it
 
@@ -109,14 +108,14 @@ def _check_claims(claims: dict[str, object], client: Client, nonce: str, now: fl
 
 def _issuer(client: Client, claims: dict[str, object]) -> str:
     """Microsoft's issuer for any tenant is a template that the token's own `tid` fills: a GUID and nothing else."""
-    if "{tenantid}" not in client.issuer:
+    if TENANT not in client.issuer:
         if not client.issuer:
             raise _Bad("cannot be checked: no issuer is known")
         return client.issuer
     tenant = _text(claims, "tid")
-    if not _TENANT.fullmatch(tenant):
+    if not re.fullmatch(GUID, tenant):
         raise _Bad("names no tenant")
-    return client.issuer.replace("{tenantid}", tenant)
+    return client.issuer.replace(TENANT, tenant)
 
 
 async def _verified(web: Web, client: Client, id_token: Secret) -> dict[str, object]:

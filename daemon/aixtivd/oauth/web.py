@@ -6,6 +6,7 @@ redirects are not followed.
 
 import ipaddress
 import os
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -232,7 +233,12 @@ def _in_words(error: Exception) -> str:  # noqa: PLR0911 - a table
 
 
 def check_url(url: str) -> SplitResult:
-    """https, or http on loopback, without user and password. Raises Misconfigured."""
+    """https, or http on loopback, without user and password. Raises Misconfigured.
+
+    Blanks, control characters and backslashes are where two readers of a URL see two different hosts.
+    """
+    if any(letter.isspace() or not letter.isprintable() or letter == "\\" for letter in url):
+        raise Misconfigured(f"{url[:100]!r} is not a URL")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -248,12 +254,29 @@ def check_url(url: str) -> SplitResult:
 
 
 def is_loopback(host: str) -> bool:
+    """Surely: a plain connection there leaves this machine in no case."""
     if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def may_be_loopback(host: str) -> bool:
+    """Also by another name: `x.localhost` (RFC 6761 §6.3), `127.1` and `0`, which C libraries read, `::ffff:7f00:1`."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        try:
+            address = ipaddress.IPv4Address(socket.inet_aton(name))
+        except OSError:
+            return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
 
 
 def http_date(text: str) -> float | None:

@@ -105,6 +105,55 @@ def test_an_issuer_that_was_announced_must_come() -> None:
         check_issuer(with_quirks(Quirks(expects_iss=True)), "")
 
 
+@pytest.mark.parametrize(
+    ("iss", "good"),
+    [
+        ("https://i.example", True),
+        ("https://I.example/login/oauth", True),
+        ("https://accounts.google.com", False),
+        ("http://i.example", False),
+        ("https://i.example:444", False),
+        ("https://i.example@evil.example", False),
+        ("i.example", False),
+        ("https://[", False),
+    ],
+)
+def test_without_a_known_issuer_the_code_must_be_of_the_server_that_gets_it(iss: str, good: bool) -> None:
+    """Else an answer of Google would be carried to a stranger's token endpoint (RFC 9207; attack M15)."""
+    client = Client(provider="p", client_id="c", token_endpoint="https://i.example/t")
+    check_issuer(client, "")
+    if good:
+        check_issuer(client, iss)
+    else:
+        with pytest.raises(SignInFailed, match="another server"):
+            check_issuer(client, iss)
+
+
+GUID = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "iss", "good"),
+    [
+        ("https://login.example/{tenantid}/v2.0", f"https://login.example/{GUID}/v2.0", True),
+        ("https://login.example/{tenantid}/v2.0", "https://login.example/{tenantid}/v2.0", False),
+        ("https://login.example/{tenantid}/v2.0", f"https://login.example/{GUID}/v2.0/", False),
+        ("https://login.example/{tenantid}/v2.0", f"https://loginxexample/{GUID}/v2.0", False),
+        ("https://login.example/{tenantid}/v2.0", "https://accounts.google.com", False),
+        ("https://evil.example/{x}", "https://accounts.google.com", False),
+        ("https://evil.example/{x}", f"https://evil.example/{GUID}", False),
+        ("https://evil.example/{x}", "https://evil.example/{x}", True),
+    ],
+)
+def test_braces_in_an_issuer_stand_for_a_tenant_and_for_nothing_else(issuer: str, iss: str, good: bool) -> None:
+    client = Client(provider="p", client_id="c", issuer=issuer, token_endpoint="https://i.example/t")
+    if good:
+        check_issuer(client, iss)
+    else:
+        with pytest.raises(SignInFailed, match="another issuer"):
+            check_issuer(client, iss)
+
+
 def with_quirks(quirks: Quirks) -> Client:
     return Client(
         provider="p",

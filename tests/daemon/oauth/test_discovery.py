@@ -1,12 +1,14 @@
 """Metadata: where it is looked for, and what is not believed."""
 
+import json
 from typing import Any
 
 import pytest
 
+from aixtivd.config import Network
 from aixtivd.errors import Misconfigured, NoProvider, Unreachable
 from aixtivd.oauth.discovery import discover
-from aixtivd.oauth.web import Web
+from aixtivd.oauth.web import Answer, Web
 from peers.authorization import AuthorizationServer, Settings
 from peers.canned import raw, shelf
 
@@ -154,3 +156,38 @@ async def test_a_redirect_does_not_lead_to_other_metadata(web: Web) -> None:
         with pytest.raises(NoProvider):
             await discover(web, there.url)
         assert "/elsewhere" not in there.asked
+
+
+class Remote(Web):
+    """A web in which every server says the same."""
+
+    def __init__(self, said: dict[str, Any]) -> None:
+        super().__init__(Network())
+        self._said = json.dumps(said).encode()
+
+    async def send(self, method: str, url: str, **how: Any) -> Answer:
+        return Answer(200, {}, self._said)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:2375/x",
+        "http://localhost:631/",
+        "http://[::1]:9/",
+        "https://127.0.0.1/",
+        "https://localhost./",
+        "https://db.localhost/",
+        "https://127.1/",
+        "https://0/",
+        "https://0x7f000001/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://[::]/",
+    ],
+)
+@pytest.mark.parametrize("field", ["token_endpoint", "jwks_uri", "userinfo_endpoint"])
+async def test_a_server_elsewhere_cannot_make_us_knock_on_this_machine(url: str, field: str) -> None:
+    issuer = "https://evil.example"
+    assert (await discover(Remote(published(issuer)), issuer)).issuer == issuer
+    with pytest.raises(NoProvider, match="an address on this machine"):
+        await discover(Remote(published(issuer, **{field: url})), issuer)

@@ -28,6 +28,11 @@ from peers.certificates import certificate
         "https://",
         "https://[::1/token",
         "https://provider.example:port/",
+        "https://evil\x1b[2J.example/",
+        "https://evil.example/a b",
+        "https://evil.example\\@provider.example/",
+        "https://evil\u2028.example/",
+        "https://evil.example/\ud800",
         "",
     ],
 )
