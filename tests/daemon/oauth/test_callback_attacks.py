@@ -3,11 +3,13 @@
 import asyncio
 import os
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 import pytest
+from anyio.abc import SocketStream
 
 from aixtivd.host import loopback
 from aixtivd.oauth import callback
@@ -139,20 +141,31 @@ async def test_a_crowd_that_says_nothing_makes_room_for_who_brings_the_answer() 
         assert not any(reader.at_eof() for reader in readers[1:])
 
 
-async def test_an_endless_stream_of_silent_callers_does_not_keep_the_answer_out() -> None:
+async def test_an_endless_stream_of_silent_callers_does_not_keep_the_answer_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(callback, "CALLERS", 16)
     owner = Owner()
-    async with listening(owner) as listener, anyio.create_task_group() as tasks:
+    full = anyio.Event()
+    crowded: deque[SocketStream] = deque()
+    async with listening(owner) as listener, AsyncExitStack() as leaving, anyio.create_task_group() as tasks:
 
         async def crowd() -> None:
-            async with AsyncExitStack() as held:
-                while True:
-                    await held.enter_async_context(await anyio.connect_tcp("127.0.0.1", listener.port))
+            while True:
+                crowded.append(await anyio.connect_tcp("127.0.0.1", listener.port))
+                if len(crowded) > callback.CALLERS:
+                    full.set()
+                if len(crowded) > 8 * callback.CALLERS:  # there are only so many descriptors
+                    await anyio.aclose_forcefully(crowded.popleft())
 
-        for _ in range(4):
+        for _ in range(3):
             tasks.start_soon(crowd)
+        await full.wait()
         assert (await ask(listener, "/callback?code=abc&state=wrong"))[0] == 400
         assert (await ask(listener))[0] == 200
         tasks.cancel_scope.cancel()
+        for stream in crowded:
+            leaving.push_async_callback(anyio.aclose_forcefully, stream)
 
 
 async def test_callers_who_wait_for_their_page_are_not_turned_away_for_others(
