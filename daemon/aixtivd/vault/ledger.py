@@ -79,7 +79,7 @@ class Ledger:
         Every change absorbs the slot, so a row that is neither was signed out after it was absorbed.
         """
         changes = self._manifest.number
-        self.slot.admits = lambda row, number: row.id in entries or number > changes - 1
+        self.slot.admits = lambda row, number: row.id in entries or number >= changes
         self.slot.number = changes + 1
 
     def stop(self, _: sqlite3.Connection) -> None:

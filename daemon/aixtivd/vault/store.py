@@ -288,6 +288,8 @@ def failed(path: Path, error: sqlite3.Error | OSError) -> StoreFailed:
     """The sentence for what SQLite or the operating system says."""
     if isinstance(error, OSError):
         sentence, hint = f"the store {{path}} cannot be used: {folder.reason(error)}", "df -h {folder}"
+    elif isinstance(error, Unwritten):
+        sentence, hint = "the store {path} took a change and did not make it", "sqlite3 {file} .schema"
     else:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
         sentence, hint = _WORDS.get(

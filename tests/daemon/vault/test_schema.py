@@ -61,7 +61,7 @@ async def test_a_write_that_sqlite_passes_over_is_not_taken_for_done(folder: Pat
         await vault._opened.store.transact(lambda db: db.execute(alter))  # type: ignore[union-attr]  # it is open
         writes = {"intents": vault.journal.begin(row(1).id, 1, TOKEN), "probe": vault.journal.probe()}
         if table in writes:
-            with pytest.raises(StoreFailed):
+            with pytest.raises(StoreFailed, match="took a change and did not make it"):
                 await writes[table]
         else:
             assert await vault.journal.commit(row(1, 2), row(1)) is False
@@ -78,6 +78,6 @@ async def test_a_deletion_that_sqlite_passes_over_is_not_taken_for_done(folder: 
         await vault.journal.begin(row(1).id, 2, TOKEN)
         alter = f"CREATE TRIGGER b BEFORE DELETE ON {table} BEGIN SELECT RAISE(IGNORE); END"
         await vault._opened.store.transact(lambda db: db.execute(alter))  # type: ignore[union-attr]  # it is open
-        with pytest.raises(StoreFailed):
+        with pytest.raises(StoreFailed, match="took a change and did not make it"):
             await vault.journal.delete(row(1).id)
         assert await vault.rows() == [row(1, 2)]
