@@ -192,7 +192,7 @@ class App:
         source = self._vault.key_source
         if config.vault.key in {"auto", source} or self._vault.new:
             return "reloaded"
-        return f"reloaded; the vault keeps the key source it was made with: {source}"
+        return f"reloaded; but this vault was made with key = {source!r}, and stays locked at the next start"
 
     def stop(self) -> None:
         self._stopping.set()
