@@ -343,4 +343,7 @@ def test_a_daemon_started_for_a_socket_serves_it_and_leaves_it(machine: Machine,
 def test_a_reload_says_that_the_key_source_was_chosen_for_good(machine: Machine) -> None:
     machine.start()
     machine.configure('[vault]\nkey = "passphrase"')
-    assert machine.run("reload").out == "reloaded; but this vault was made with key = 'file', and stays locked at the next start\n"
+    assert (
+        machine.run("reload").out
+        == "reloaded; but this vault was made with key = 'file', and stays locked at the next start\n"
+    )
