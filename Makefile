@@ -23,7 +23,7 @@ demo: $(READY) peer
 	@PYTHONPATH=tests $(BIN)/python -m demo
 
 test: $(READY) peer
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
 slow: $(READY) peer
 	@$(BIN)/python -m pytest -n auto -m slow $(ARGS)

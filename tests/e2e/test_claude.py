@@ -1,5 +1,9 @@
 """The old names and variables, at a server with all of Claude's quirks: it refuses whoever does not respect them."""
 
+import fcntl
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -8,7 +12,13 @@ from peers.authority.process import Running, authorization_server
 from peers.machine import Machine
 from peers.person import visit
 
-pytestmark = pytest.mark.xdist_group("port 3000")  # the old redirect's: one test at a time can have it
+
+@pytest.fixture(autouse=True)
+def the_old_port() -> Iterator[None]:
+    """Port 3000, the old redirect's: one test at a time can have it, on all the cores and in every run."""
+    with (Path(tempfile.gettempdir()) / "aixtiv-tests-port-3000").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
 
 
 def old_environment(server: Running) -> dict[str, str]:

@@ -51,6 +51,7 @@ PUBLIC = {
     "Grant.id",
     "Meta.store",
     "Meta.wrapped",
+    "Entry.intent",
     "Occasion.store",
     "Passphrase.salt",
     "_Sealed.spending",
