@@ -51,6 +51,7 @@ class SignIn:
         self.port = 0
         self.expires_at = 0.0  # steady
         self.used = False  # a code has been taken to the token endpoint
+        self.ready = anyio.Event()  # its address is known, or it failed before
         self.done = anyio.Event()
         self.gone = anyio.Event()  # its listener is closed, too
         self.result: replies.Account | None = None
@@ -93,18 +94,20 @@ class SignIns:
         sign_in = self._open.get(account)
         return sign_in if sign_in and not sign_in.done.is_set() else None
 
-    async def begin(self, sign_in: SignIn, port: int) -> None:
-        """Opens the callback listener, where the redirect URI is a loopback one, and leaves it to a task of its own."""
-        before = self._open.get(sign_in.account)
+    async def vacated(self, account: str) -> None:
+        """Until a sign-in that has ended has given back its port: its last page may still be on its way."""
+        before = self._open.get(account)
+        if before is not None and before.done.is_set():
+            await before.gone.wait()
+
+    def begin(self, sign_in: SignIn, port: int) -> None:
+        """Opens the callback listener, where the redirect URI is a loopback one, in a task of its own.
+
+        Does not wait, so that no caller's hang-up can leave a sign-in behind that nobody attends to.
+        """
         self._open[sign_in.account] = sign_in
         sign_in.expires_at = self._clock.steady() + LIFE
-        if before is not None:
-            await before.gone.wait()  # it may still hold the port while its last page is written
-        listening = anyio.Event()
-        self._work.start(self._attend, sign_in, port, listening)
-        await listening.wait()
-        if sign_in.failure:
-            await sign_in.outcome()
+        self._work.start(self._attend, sign_in, port)
 
     async def redeem_pasted(self, account: str, response: Response) -> replies.Account:
         """Raises SignInFailed or NoAccount where the pasted text belongs to no open sign-in."""
@@ -127,17 +130,17 @@ class SignIns:
         sign_in.fail(SignInFailed(reason, hint=sign_in.again))
         return True
 
-    async def _attend(self, sign_in: SignIn, port: int, listening: anyio.Event) -> None:
+    async def _attend(self, sign_in: SignIn, port: int) -> None:
         try:
             if not listens(sign_in.client):
                 self._address(sign_in, sign_in.client.redirect_uri, 0)
-                listening.set()
+                sign_in.ready.set()
                 await self._until_done(sign_in)
                 return
             listener = CallbackListener(sign_in.client, port, lambda response: self._answer(sign_in, response))
             async with listener:
                 self._address(sign_in, listener.redirect_uri, listener.port)
-                listening.set()
+                sign_in.ready.set()
                 await self._until_done(sign_in)
         except Exception as error:  # noqa: BLE001  # a defect here must be told to whoever waits for this sign-in
             sign_in.fail(_told(error, sign_in))
@@ -145,7 +148,7 @@ class SignIns:
             if self._open.get(sign_in.account) is sign_in:
                 del self._open[sign_in.account]
             sign_in.gone.set()
-            listening.set()
+            sign_in.ready.set()
 
     def _address(self, sign_in: SignIn, redirect_uri: str, port: int) -> None:
         sign_in.redirect_uri, sign_in.port = redirect_uri, port

@@ -121,6 +121,9 @@ class Accounts:
         joined = sign_in is not None
         if sign_in is None:
             sign_in = await self._new_sign_in(name, asked)
+        await sign_in.ready.wait()
+        if sign_in.failure:
+            await sign_in.outcome()
         yield replies.SignInStarted(
             account=name,
             url=sign_in.url,
@@ -253,10 +256,11 @@ class Accounts:
         entry = self._book.find(name)
         if entry and not asked.replace and (other := another(entry.grant, client)):
             raise other  # before anybody is sent to a browser
+        await self._sign_ins.vacated(name)
         if (open_now := self._sign_ins.of(name)) is not None:
-            return open_now  # another caller was first while this one asked for metadata
+            return open_now  # another caller was first while this one waited
         sign_in = SignIn(name, client, asked)
-        await self._sign_ins.begin(sign_in, asked.port)
+        self._sign_ins.begin(sign_in, asked.port)
         return sign_in
 
     async def _client_for(self, name: str, asked: requests.Login) -> Client:

@@ -6,6 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import cast
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -63,6 +64,10 @@ async def sign_in(h: House, asked: requests.Login, who: str = "ada") -> replies.
         url = (await started(stream)).url
         await anyio.to_thread.run_sync(person.sign_in, url, who)
         return await finished(stream)
+
+
+async def visit(url: str) -> None:
+    await anyio.to_thread.run_sync(person.sign_in, url)
 
 
 async def redirected(first: replies.SignInStarted, who: str = "ada") -> str:
@@ -379,3 +384,39 @@ async def test_a_defect_in_a_sign_in_is_told_at_once_and_in_a_sentence(
         assert "hunter2" not in page
         with pytest.raises(AixtivError, match="a defect in aixtiv"):
             await finished(stream)
+
+
+async def test_whoever_hangs_up_while_the_last_sign_in_ends_leaves_nothing_behind(house: Opener) -> None:
+    async with at_a_provider(house) as (h, server):
+        async with login(h, ask(server)) as stream:
+            url = (await started(stream)).url
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(visit, url)
+                await finished(stream)
+                async with anyio.create_task_group() as hasty:
+                    for _ in range(3):
+
+                        async def hang_up() -> None:
+                            async with login(h, requests.Login(account="corp")) as begun:
+                                await started(begun)
+
+                        hasty.start_soon(hang_up)
+                    await anyio.lowlevel.checkpoint()
+                    hasty.cancel_scope.cancel()
+        assert (await sign_in(h, ask(server))).subject == "ada"
+
+
+async def test_who_joins_is_told_the_address_however_early(house: Opener) -> None:
+    async with at_a_provider(house) as (h, server):
+        urls: list[str] = []
+
+        async def join() -> None:
+            async with login(h, ask(server)) as stream:
+                urls.append((await started(stream)).url)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(join)
+                await anyio.lowlevel.checkpoint()
+        assert len(set(urls)) == 1
+        assert urls[0]
