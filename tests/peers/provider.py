@@ -10,7 +10,10 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
+
+from joserfc.jwk import RSAKey
 
 from peers.issuer import Issuer
 from peers.presence import OIDC, absent, why_no_oidc_provider
@@ -121,13 +124,28 @@ def oidc_provider(**told: str | int) -> Iterator[Provider]:
         yield provider
 
 
+@cache
+def _signing_key() -> dict[str, Any]:
+    """One for all servers of this run, as a JWK."""
+    key = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256", "kid": "tests"}, auto_kid=False)
+    return key.as_dict(private=True)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:  # else leaving `with` would wait for ever
+        process.kill()
+        raise
+
+
 @contextmanager
 def started(**told: str | int) -> Iterator[Provider]:
     """As `oidc_provider`, for callers who have asked `why_no_oidc_provider` themselves."""
     secret = secrets.token_urlsafe(24)
     node = shutil.which("node") or "node"
     process = subprocess.Popen(
-        [node, "server.mjs", json.dumps({**told, "secret": secret})],
+        [node, "server.mjs", json.dumps({**told, "secret": secret, "key": _signing_key()})],
         cwd=OIDC,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -139,4 +157,4 @@ def started(**told: str | int) -> Iterator[Provider]:
             yield Provider(process, secret)
         finally:
             process.stdin.close()  # type: ignore[union-attr]  # it is a pipe
-            process.wait(PATIENCE)
+            _end(process)
