@@ -1,6 +1,7 @@
 """What every test has: a short folder (socket paths are short), and a guard against blocking calls in the loop."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ from hypothesis import settings
 # The machine may be busy, so no example has a deadline of its own: pytest's timeout is the guard.
 settings.register_profile("aixtiv", deadline=None, print_blob=True)
 settings.load_profile("aixtiv")
+
+# A shell starts what runs in its background with Ctrl-C ignored, and that is passed on: commands in tests would ignore
+# it too. A handler of ours is not passed on, so they begin with the ordinary one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

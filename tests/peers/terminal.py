@@ -15,10 +15,7 @@ from typing import Final, Self
 PATIENCE: Final = 20.0  # seconds for anything that should appear at once
 
 # In the child, before the command: a session of its own with this terminal as the controlling one, as a shell gives it.
-_LOGIN: Final = (
-    "import os, signal, sys; os.login_tty(0); signal.signal(signal.SIGINT, signal.SIG_DFL); "  # CI may have it ignored
-    "os.execv(sys.argv[1], sys.argv[1:])"
-)
+_LOGIN: Final = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 class Terminal:
