@@ -112,6 +112,7 @@ class Refresher:
             if due > now:
                 break
             heapq.heappop(self._heap)
+            entry.due = None
             host = self._hosts.of(entry.grant)
             host.queue.append(entry)
             self._start_queued(host)
@@ -124,8 +125,8 @@ class Refresher:
         paused = host.paused_until > self._clock.steady()
         while host.queue and (host.free or paused) and not self._resting:
             entry = host.queue.popleft()
-            if entry not in self._book:
-                continue
+            if entry not in self._book or entry.due is not None:
+                continue  # it was planned anew since
             if paused:
                 self.plan(entry)
             elif entry.refreshable:

@@ -180,7 +180,10 @@ class Accounts:
             elif grant.id_token:
                 verdict = "valid" if await check_signature(self._web, grant.client, grant.id_token) else "invalid"
         if scope.cancelled_caught:
-            raise WaitedTooLong(f"{grant.provider} did not answer in the time this caller waits")
+            raise WaitedTooLong(
+                f"{grant.provider} did not answer in the time this caller waits",
+                hint=f"aixtiv verify {grant.name} --wait 60",
+            )
         age = int(self._clock.wall() - grant.id_token_at) if grant.id_token_at else 0
         return replies.Verified(
             account=self._described(entry), active=active, id_token=verdict, id_token_age=age, note="; ".join(notes)
@@ -264,7 +267,10 @@ class Accounts:
         return sign_in
 
     async def _client_for(self, name: str, asked: requests.Login) -> Client:
-        """Who we are at the provider. A second sign-in needs no options: what the first one bound fills the gaps."""
+        """Who we are at the provider. A second sign-in needs no options: without any, it is as the first one was.
+
+        With some, nothing of the first is used: its client secret must not go to a server that a caller names.
+        """
         entry = self._book.find(name)
         bound = entry.grant.client if entry else None
         provider = asked.provider or (bound.provider if bound else name.partition("/")[0])

@@ -160,3 +160,22 @@ async def test_two_who_sign_out_at_once_are_told_of_one_sign_out(house: Opener) 
             tasks.start_soon(leave)
         assert sorted(ends) == ["github", "there is no account github"]
         assert h.script.revoked == ["refresh-0", "access-0"]
+
+
+async def test_what_was_renewed_while_it_waited_for_its_turn_is_not_refreshed_once_more(house: Opener) -> None:
+    async with house() as h:
+        for number in range(9):  # one more than are in flight at once
+            await h.adopt(f"account{number}")
+        answers = [Held(granted(number)) for number in range(9)]
+        h.script.answers = list(answers)
+        h.clock.advance(3000)
+        await h.settle()
+        assert len(h.script.spent) == 8
+        (waiting,) = (entry for entry in h.accounts._book if not entry.flying)
+        new = renewed(waiting.grant, granted(100).tokens, h.clock.wall())
+        await h.accounts._changes._adopt(waiting, waiting.grant, new)
+        for answer in answers:
+            answer.release.set()
+        await h.settle()
+        assert len(h.script.spent) == 8
+        assert (await h.stored(waiting.grant.name)).refresh_token == Secret("refresh-100")
