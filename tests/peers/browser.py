@@ -10,11 +10,11 @@ from pathlib import Path
 
 from msgspec import Struct
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
 from peers.presence import command
@@ -73,7 +73,7 @@ class Browser:
         self._gone(button)
 
     def _gone(self, element: WebElement) -> None:
-        WebDriverWait(self.driver, PATIENCE).until(staleness_of(element))
+        WebDriverWait(self.driver, PATIENCE).until(lambda _: _is_stale(element))
 
     def traffic(self) -> "Traffic":
         """What passed since this was last called, from Chromium's own log."""
@@ -95,6 +95,19 @@ class Browser:
         path.parent.mkdir(parents=True, exist_ok=True)
         assert self.driver.save_screenshot(str(path))
         return path
+
+
+def _is_stale(element: WebElement) -> bool:
+    """Whether its page has been replaced. In the moment of that, Chromium's driver says so in other words (seen)."""
+    try:
+        element.is_enabled()
+    except StaleElementReferenceException:
+        return True
+    except WebDriverException as error:
+        if "does not belong to the document" in (error.msg or ""):
+            return True
+        raise
+    return False
 
 
 @contextmanager
