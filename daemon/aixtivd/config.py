@@ -68,6 +68,23 @@ class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     punishes_reuse: bool | None = None  # a refresh token used twice ends the whole grant
 
 
+class ClaudeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """Relaying: which account is meant where a caller names none, and what may pay."""
+
+    account: str = ""  # empty: `anthropic`, else the only account at that provider
+    fallback: Literal["api-key", "none"] = "api-key"
+    port: int = 0  # of the gateway on 127.0.0.1, always open; 0: only while `aixtiv exec` needs one
+
+
+class ApiConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """An API to relay to, by the name of its provider or of one account; or changes to the ready-made anthropic."""
+
+    origin: str = ""  # https://host, where calls go and nowhere else; may end in a path before `paths`
+    paths: tuple[str, ...] = ()  # that are relayed: prefixes; empty: as known, else all
+    refused: tuple[str, ...] = ()  # prefixes below them that are not
+    key_header: str = ""  # where an API key stands; empty: as known, else Authorization: Bearer
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
     default_account: str = ""
     log: Literal["debug", "info", "warning", "error"] = "info"
@@ -75,6 +92,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rena
     vault: VaultConfig = VaultConfig()
     refresh: RefreshConfig = RefreshConfig()
     provider: dict[str, ProviderConfig] = {}
+    claude: ClaudeConfig = ClaudeConfig()
+    api: dict[str, ApiConfig] = {}
 
 
 def load(path: Path) -> Config:

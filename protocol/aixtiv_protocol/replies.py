@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from aixtiv_protocol.requests import Bytes, Headers, Verb
 from aixtiv_protocol.secret import Secret
 
 Code = Literal[
@@ -35,7 +36,7 @@ State = Literal["fresh", "due", "expired", "failing", "quarantined", "static"]
 failed, aixtiv tries again · quarantined: kept but not tried again until a person acts · static: an API key."""
 
 
-Kind = Literal["oauth", "client-credentials", "federation", "api-key"]
+Kind = Literal["oauth", "client-credentials", "federation", "command", "api-key"]
 
 Happening = Literal[
     "signed-in",
@@ -47,7 +48,27 @@ Happening = Literal[
     "unlocked",
     "spilled",  # a new pair could not be committed and waits in the spill slot
     "woke",  # the machine slept, or its clock was moved
+    "paying",  # the credential that pays for relayed calls of an account is another than before
 ]
+
+What = Literal[
+    "sign-in",
+    "sign-out",
+    "api-key",  # stored or removed
+    "token",  # handed out
+    "refresh",
+    "oauth2_token_error",  # a refresh or exchange failed (the old command's name)
+    "relay",  # one API call
+    "denied",
+    "ticket",  # made
+    "ticket-end",  # revoked, or its holder has died
+    "lock",
+    "unlock",
+    "reload",
+    "start",
+    "stop",
+]
+"""What an audit record is about."""
 
 Verdict = Literal["", "valid", "invalid"]
 """Of an ID token's signature, checked against the issuer's keys today. Empty: there is none, or it was not checked."""
@@ -60,8 +81,10 @@ if TYPE_CHECKING:
     OpenKind = Kind
     OpenHappening = Happening
     OpenVerdict = Verdict
+    OpenWhat = What
+    OpenVerb = Verb
 else:
-    OpenCode = OpenState = OpenKind = OpenHappening = OpenVerdict = str
+    OpenCode = OpenState = OpenKind = OpenHappening = OpenVerdict = OpenWhat = OpenVerb = str
 
 
 class Told(Struct, frozen=True, kw_only=True, tag_field="re", omit_defaults=True):
@@ -119,6 +142,8 @@ class DaemonStatus(Told, frozen=True, tag="status"):
     store: str = ""  # path
     config: str = ""  # path
     socket: str = ""  # path
+    gateway: str = ""  # path of the gateway's Unix socket
+    gateway_port: int = 0  # fixed, on 127.0.0.1; 0: none
     damaged: int = 0  # sealed rows that fail their seal
     spilled: int = 0  # grants that wait in the spill slot for room on the disk
     skews: dict[str, float] = {}  # issuer host -> seconds its clock is ahead of ours
@@ -160,12 +185,112 @@ class Event(Told, frozen=True, tag="event"):
     expires_at: int = 0
 
 
+class Head(Told, frozen=True, tag="head"):
+    """The upstream answer's beginning."""
+
+    status: int
+    headers: Headers = ()
+    account: str = ""
+    kind: OpenKind = "oauth"  # of the credential that paid
+    note: str = ""  # why it was not the first choice, a sentence
+
+
+class Piece(Told, frozen=True, tag="piece"):
+    """More of the upstream answer's body, as it came: nothing is decoded."""
+
+    data: Bytes
+
+
+class TicketMade(Told, frozen=True, tag="ticket"):
+    ticket: Secret  # shown this once; aixtiv keeps only its hash
+    id: str
+    account: str
+    verbs: tuple[OpenVerb, ...]
+    expires_at: int = 0  # 0: no limit but its holder's life
+    base_url: str = ""  # of the gateway on 127.0.0.1; empty: there is no port
+    socket: str = ""  # path of the gateway's Unix socket
+
+
+class TicketShown(Told, frozen=True, tag="ticket-shown"):
+    id: str
+    account: str
+    verbs: tuple[OpenVerb, ...]
+    name: str = ""
+    made_at: int = 0
+    expires_at: int = 0
+    used_at: int = 0  # 0: never
+    holder: int = 0  # pid; 0: nobody
+    program: str = ""  # the holder's, or that of who asked
+    port: int = 0
+
+
+class TicketList(Told, frozen=True, tag="tickets"):
+    tickets: tuple[TicketShown, ...]
+
+
+class AuditRecord(Told, frozen=True, tag="audit-record"):
+    """One thing that happened. No field can hold a secret."""
+
+    number: int
+    at: float  # Unix time
+    what: OpenWhat
+    ok: bool = True
+    account: str = ""
+    pid: int = 0  # of the caller; 0: the daemon itself
+    program: str = ""  # the caller's
+    agent: str = ""
+    ticket: str = ""  # its id
+    detail: str = ""  # a sentence, or a method and a path without its query
+    status: int = 0  # of a relayed call
+    sent: int = 0  # bytes of body towards the API
+    received: int = 0  # bytes of body back
+    kind: str = ""  # of the credential that paid
+
+
+class AuditVerdict(Told, frozen=True, tag="audit-verdict"):
+    intact: bool
+    records: int
+    problem: str = ""  # a sentence
+
+
+class UsageRow(Told, frozen=True, tag="usage-row"):
+    account: str
+    program: str
+    agent: str = ""
+    calls: int = 0
+    sent: int = 0
+    received: int = 0
+    statuses: dict[str, int] = {}  # "200" -> how often; "0": no answer
+    last_at: int = 0
+
+
+class UsageReport(Told, frozen=True, tag="usage"):
+    rows: tuple[UsageRow, ...]
+    since: int = 0
+
+
+class Finding(Told, frozen=True, tag="finding"):
+    """One thing that was looked at."""
+
+    name: str  # stable: `clock`, `issuer`, `token`
+    ok: bool
+    sentence: str
+    hint: str = ""  # the command that mends it
+    account: str = ""
+
+
+class Examined(Told, frozen=True, tag="examined"):
+    findings: tuple[Finding, ...]
+
+
 class Done(Told, frozen=True, tag="done"):
     note: str = ""
 
 
 class End(Told, frozen=True, tag="end"):
     """The end of a stream."""
+
+    trailers: Headers = ()  # of a relayed answer
 
 
 class Failure(Told, frozen=True, tag="failure"):
@@ -189,6 +314,17 @@ Reply = (
     | LoggedOut
     | Verified
     | Event
+    | Head
+    | Piece
+    | TicketMade
+    | TicketShown
+    | TicketList
+    | AuditRecord
+    | AuditVerdict
+    | UsageRow
+    | UsageReport
+    | Finding
+    | Examined
     | Done
     | End
     | Failure

@@ -4,7 +4,7 @@ To add one: the Struct here and its line in `Request`, a `case` in the daemon's 
 client method. The type checker names what was forgotten.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -14,6 +14,19 @@ from aixtiv_protocol.secret import Secret
 Wait = Annotated[float, Meta(ge=0, le=3600)]  # seconds; a longer wait asks again
 Life = Annotated[int, Meta(ge=0, le=1_000_000_000)]  # seconds; thirty years
 Port = Annotated[int, Meta(ge=0, le=65_535)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+Moment = Annotated[int, Meta(ge=0, le=100_000_000_000)]  # seconds of Unix time
+
+PIECE: Final = 64 * 1024
+"""Bytes of a body in one message at most (wire.md); a larger body travels in several."""
+
+Bytes = Annotated[bytes, Meta(max_length=PIECE)]  # in JSON: base64
+
+Headers = tuple[tuple[str, str], ...]
+"""Names as they were written, in their order; a name may come twice."""
+
+Verb = Literal["relay", "token"]
+"""What a ticket is good for: calls through the relay and the gateway, or the token itself on the socket."""
 
 
 class Asked(Struct, frozen=True, kw_only=True, tag_field="op", forbid_unknown_fields=True, omit_defaults=True):
@@ -36,6 +49,7 @@ class Token(Asked, frozen=True, tag="token"):
     wait: Wait = 30.0  # seconds this caller will wait for a refresh
     scopes: tuple[str, ...] = ()  # must all have been granted
     form: Literal["full", "bare"] = "full"
+    ticket: Secret | None = None  # then its account and its rights count
 
 
 class Accounts(Asked, frozen=True, tag="accounts"):
@@ -61,8 +75,42 @@ class ClientSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     redirect_uri: str = ""  # exact, RFC 8252 otherwise; one that is not loopback means: paste only
 
 
+class Sourced(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True):
+    """Where the tokens of an account come from that nobody signs in to: it is asked again instead of refreshed."""
+
+
+class Federation(Sourced, frozen=True, tag="federation"):
+    """An identity token is exchanged for an access token (RFC 7523 §2.1, Claude's workload identity federation).
+
+    The identity token comes from exactly one of the last three: a file, a command's stdout, or the ID token of another
+    account here.
+    """
+
+    rule: str = ""  # federation_rule_id
+    organization: str = ""  # organization_id
+    service_account: str = ""
+    workspace: str = ""
+    identity_file: str = ""  # absolute path, read anew each time
+    identity_command: tuple[str, ...] = ()  # its first word is an absolute path
+    identity_account: str = ""
+
+
+class ClientCredentials(Sourced, frozen=True, tag="client-credentials"):
+    """The client's own token (RFC 6749 §4.4)."""
+
+
+class Command(Sourced, frozen=True, tag="command"):
+    """The token is what a command prints, which stays the only one that refreshes it: Anthropic's `ant`."""
+
+    command: tuple[str, ...]  # its first word is an absolute path
+    timeout: Annotated[float, Meta(ge=0, le=300)] = 10.0  # seconds
+
+
+Source = Federation | ClientCredentials | Command
+
+
 class Login(Asked, frozen=True, tag="login"):
-    """Starts or joins a sign-in. Answer: a stream of SignInStarted and then SignedIn.
+    """Starts or joins a sign-in. Answer: a stream of SignInStarted and then SignedIn; with a `source` only SignedIn.
 
     A caller that hangs up leaves the sign-in open (it lives ten minutes), so that `Callback` can finish it.
     """
@@ -73,6 +121,8 @@ class Login(Asked, frozen=True, tag="login"):
     scopes: tuple[str, ...] = ()  # empty: the provider's own default
     port: Port = 0  # of the loopback listener; 0: any
     replace: bool = False  # allow another subject than the one signed in before
+    source: Source | None = None  # nobody is sent to a browser: tokens are asked for there
+    endpoint: str = ""  # origin of the API that this account is relayed to, where it is not the provider's own
 
 
 class Callback(Asked, frozen=True, tag="callback"):
@@ -107,6 +157,79 @@ class ApiKey(Asked, frozen=True, tag="api-key"):
 
     account: str = ""
     key: Secret | None = None
+    endpoint: str = ""  # as in Login
+
+
+class Relay(Asked, frozen=True, tag="relay"):
+    """One API call with a credential attached. Answer: a stream of Head, any number of Piece, and End.
+
+    With `more`, the body goes on in `Piece` requests, the next of this conversation. A caller that hangs up cancels the
+    call. Nothing of the caller's own credentials in `headers` is sent on.
+    """
+
+    path: str  # with its query, as it stands in a request line: /v1/messages?beta=true
+    method: str = "GET"
+    account: str = ""  # empty: the one of the config's [claude]
+    headers: Headers = ()
+    body: Bytes = b""
+    more: bool = False
+    api_key: Secret | None = None  # of the caller's own, for this call only, where there is no token
+    endpoint: str = ""  # where the caller expects the API: refused if the account's is elsewhere
+    fallback: Literal["", "api-key", "none"] = ""  # whether an API key may stand in; empty: as the config says
+    wait: Wait = 30.0  # seconds this caller will wait for a credential
+    ticket: Secret | None = None  # then its account and its rights count
+
+
+class Piece(Asked, frozen=True, tag="piece"):
+    """More of the body of the `relay` before it. No answer of its own."""
+
+    data: Bytes = b""
+    more: bool = True  # False: this was the last
+
+
+class Ticket(Asked, frozen=True, tag="ticket"):
+    """Makes a local capability: one account, some verbs, a time limit. Answer: TicketMade.
+
+    `holder`: the process with which it dies: who asks, its parent (who typed the command), or nobody. What has no
+    holder outlives the daemon, too.
+    """
+
+    account: str = ""  # empty: as for a relay
+    verbs: tuple[Verb, ...] = ("relay",)
+    ttl: Life = 0  # seconds; 0: no limit but its holder's life
+    holder: Literal["caller", "parent", "none"] = "caller"
+    name: str = ""  # what a person calls it, in `aixtiv ticket list`
+    port: bool = False  # a loopback port of its own, which is closed with it
+
+
+class Tickets(Asked, frozen=True, tag="tickets"):
+    """Those there are. Answer: TicketList."""
+
+
+class RevokeTicket(Asked, frozen=True, tag="ticket-revoke"):
+    """Ends tickets: the one with this id or, failing that, those with this name. Answer: Done."""
+
+    ticket: str
+
+
+class Audit(Asked, frozen=True, tag="audit"):
+    """The newest records, oldest first. Answer: a stream of AuditRecord. With `verify`: AuditVerdict instead."""
+
+    limit: Count = 100  # 0: all
+    account: str = ""  # empty: all
+    verify: bool = False
+
+
+class Usage(Asked, frozen=True, tag="usage"):
+    """What was relayed, by account and caller. Answer: UsageReport."""
+
+    since: Moment = 0  # 0: since the audit log begins
+
+
+class Examine(Asked, frozen=True, tag="examine"):
+    """What the daemon can find out about itself and an account, for `aixtiv doctor`. Answer: Examined."""
+
+    account: str = ""  # empty: every account
 
 
 class Watch(Asked, frozen=True, tag="watch"):
@@ -142,6 +265,14 @@ Request = (
     | Logout
     | Verify
     | ApiKey
+    | Relay
+    | Piece
+    | Ticket
+    | Tickets
+    | RevokeTicket
+    | Audit
+    | Usage
+    | Examine
     | Watch
     | Lock
     | Unlock
