@@ -20,6 +20,8 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from aixtiv_protocol import PROTOCOL, VERSION, replies, requests
 from aixtivd import log
+from aixtivd.access.audit import Audit
+from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock, SystemClock
 from aixtivd.config import Config, load
@@ -34,6 +36,8 @@ from aixtivd.ipc.listener import Listener
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.web import Web
 from aixtivd.paths import Paths, paths
+from aixtivd.relay.gateway import Gateway
+from aixtivd.relay.relay import Relay
 from aixtivd.vault.vault import Vault
 
 LAUNCHD_LABEL: Final = "io.github.aixtiv.aixtivd"
@@ -57,7 +61,11 @@ class App:
         self._vault = Vault(where.state, config.vault, clock)
         self._web = Web(config.network)
         self._endpoint = Endpoint(self._web, clock, config.refresh.timeout)
-        self._accounts = Accounts(self._vault, self._endpoint, self._web, config, clock)
+        self._audit = Audit(where.state, self._vault, clock)
+        self._tickets = Tickets(self._vault, self._audit, clock)
+        self._accounts = Accounts(self._vault, self._endpoint, self._web, self._audit, config, clock)
+        self._relay = Relay(self._accounts, self._web, self._audit, config, clock)
+        self._gateway = Gateway(self._relay, self._tickets, self._audit, config)
         self._notifier = Notifier(os.environ, os.getpid())
         self._address: Address | None = None
         self._stopping = anyio.Event()
@@ -82,13 +90,18 @@ class App:
         """First what callers need, then the socket, then the word that it is ready."""
         handed = main_socket(os.environ, os.getpid())
         await self._vault.open()
+        await tasks.start(self._audit.run)
+        await tasks.start(self._tickets.run)
         await tasks.start(self._accounts.run)
         if not self._vault.locked:
             await self._accounts.start()
+            await self._tickets.start()
         found = partial(taken_over, handed) if handed else partial(claim, self._where.socket)
         self._address = address = await anyio.to_thread.run_sync(found)
         self._where = msgspec.structs.replace(self._where, socket=address.path)
-        listener = Listener(address.socket, Dispatch(self._accounts, self), tasks, Limits())
+        await tasks.start(self._gateway.run)
+        dispatch = Dispatch(self._accounts, self._relay, self._gateway, self._tickets, self._audit, self)
+        listener = Listener(address.socket, dispatch, tasks, Limits())
         tasks.start_soon(listener.run)
         if self._notifier.watchdog:
             tasks.start_soon(self._feed_watchdog)
@@ -109,10 +122,12 @@ class App:
                 await self._accounts.drain()
             except Exception as error:  # noqa: BLE001  # the vault is closed in order whatever else is broken
                 defect(error)
+            await self._gateway.finish()
             listener.finish()  # not before: a sign-in that succeeded meanwhile is told to who waits for it
             await listener.empty()
         if self._patience.cancelled_caught:
             log.warning("stopped-early")
+        await self._relay.aclose()
         await self._web.aclose()  # ends what is still under way: a refresh is shielded from everything else
 
     async def _close(self) -> None:
@@ -175,6 +190,8 @@ class App:
             store=str(vault.path),
             config=str(self._where.config),
             socket=str(self._where.socket),
+            gateway=str(self._gateway.path or ""),
+            gateway_port=self._gateway.port,
             damaged=vault.damaged,
             spilled=vault.spilled,
             skews=dict(self._web.skews),
@@ -187,6 +204,8 @@ class App:
         self._endpoint.timeout = config.refresh.timeout
         self._web.configure(config.network)
         self._accounts.reconfigure(config)
+        self._relay.reconfigure(config)
+        await self._gateway.reconfigure(config)
         log.to_stderr(self._options.level or config.log)
         log.info("reloaded")
         source = self._vault.key_source

@@ -14,6 +14,7 @@ import anyio.lowlevel
 from aixtiv_protocol import requests
 from aixtiv_protocol.replies import Account
 from aixtiv_protocol.secret import Secret
+from aixtivd.access.audit import Audit
 from aixtivd.accounts.grant import Grant, from_row, signed_in
 from aixtivd.accounts.service import Accounts
 from aixtivd.config import Config, Network, VaultConfig
@@ -87,7 +88,8 @@ class House:
         self.vault = Vault(folder / "state", config.vault, clock)
         self.web = Web(Network())
         endpoint = Endpoint(self.web, clock) if real else cast("Endpoint", self.script)
-        self.accounts = Accounts(self.vault, endpoint, self.web, config, clock)
+        self.audit = Audit(folder / "state", self.vault, clock)
+        self.accounts = Accounts(self.vault, endpoint, self.web, self.audit, config, clock)
 
     async def adopt(self, name: str, *, lifetime: int = 3600, host: str = "one", **quirks: object) -> Grant:
         """Signs an account in, without the browser."""

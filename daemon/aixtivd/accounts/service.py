@@ -1,17 +1,20 @@
 """What can be done with an account: one method for each request about one."""
 
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, Literal
 
 import anyio
 import msgspec
 from anyio.abc import TaskStatus
 
 from aixtiv_protocol import replies, requests
+from aixtiv_protocol.secret import Secret
 from aixtivd import log
+from aixtivd.access.audit import Audit
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry, checked_name
 from aixtivd.accounts.changes import Changes, another
+from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.events import Events
 from aixtivd.accounts.grant import Grant
 from aixtivd.accounts.hosts import Hosts
@@ -49,8 +52,9 @@ KEY_LENGTH: Final = 16384
 class Accounts:
     """Every method raises AixtivError, and while the vault is locked Locked."""
 
-    def __init__(self, vault: Vault, endpoint: Endpoint, web: Web, config: Config, clock: Clock) -> None:
+    def __init__(self, vault: Vault, endpoint: Endpoint, web: Web, audit: Audit, config: Config, clock: Clock) -> None:
         self._vault = vault
+        self._audit = audit
         self._endpoint = endpoint
         self._web = web
         self._config = config
@@ -201,6 +205,25 @@ class Accounts:
                 hint=f"aixtiv api-key set {name}",
             )
         return await self._work.run(self._changes.keep_key, name, asked.key)
+
+    def relayed(self, name: str) -> str:
+        """The account that a relay means which names none."""
+        raise NotImplementedError
+
+    async def credential(
+        self,
+        name: str,
+        *,
+        key: Secret | None = None,
+        fallback: Literal["", "api-key", "none"] = "",
+        wait: float = 30.0,
+        refused: Credential | None = None,
+    ) -> Credential:
+        """What is attached to a relayed call, by the order and the conditions of D12."""
+        raise NotImplementedError
+
+    async def examine(self, asked: requests.Examine) -> replies.Examined:
+        raise NotImplementedError
 
     def watch(self) -> AsyncIterator[replies.Event]:
         return self._events.watch()

@@ -15,24 +15,44 @@ from aixtiv_protocol.requests import (
 from aixtiv_protocol.requests import (
     ApiKey,
     Callback,
+    Examine,
     Hello,
     Lock,
     Login,
     Logout,
+    Piece,
     Refresh,
     Reload,
     Request,
+    RevokeTicket,
     Status,
     Stop,
     Token,
     Unlock,
+    Usage,
     Verify,
     Watch,
 )
+from aixtiv_protocol.requests import (
+    Audit as AskAudit,
+)
+from aixtiv_protocol.requests import (
+    Relay as AskRelay,
+)
+from aixtiv_protocol.requests import (
+    Ticket as AskTicket,
+)
+from aixtiv_protocol.requests import (
+    Tickets as AskTickets,
+)
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
+from aixtivd.access.audit import Audit
+from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
 from aixtivd.errors import AixtivError
+from aixtivd.relay.gateway import Gateway
+from aixtivd.relay.relay import Relay
 
 Stream = AsyncGenerator[Reply, None]
 """Any number of items; a Failure is always the last. The session adds the End."""
@@ -63,8 +83,14 @@ class Control(Protocol):
 
 
 class Dispatch:
-    def __init__(self, accounts: Accounts, control: Control) -> None:
+    def __init__(
+        self, accounts: Accounts, relay: Relay, gateway: Gateway, tickets: Tickets, audit: Audit, control: Control
+    ) -> None:
         self._accounts = accounts
+        self._relay = relay
+        self._gateway = gateway
+        self._tickets = tickets
+        self._audit = audit
         self._control = control
 
     def at_once(self, request: Request) -> Reply | Secret | None:
@@ -133,6 +159,8 @@ class Dispatch:
             case Stop():
                 control.stop()
                 return Done(note="stopping")
+            case AskRelay() | Piece() | AskTicket() | AskTickets() | RevokeTicket() | AskAudit() | Usage() | Examine():
+                raise NotImplementedError
             case _:
                 assert_never(request)
 
