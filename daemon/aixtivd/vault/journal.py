@@ -9,7 +9,7 @@ from aixtivd.vault.ledger import Ledger, Stale
 from aixtivd.vault.rows import Intent, Row
 from aixtivd.vault.store import Store
 
-__all__ = ["Journal", "Opened", "Stale"]
+__all__ = ["Journal", "Notes", "Opened", "Stale"]
 
 
 class Opened(Struct, frozen=True):
@@ -76,3 +76,24 @@ class Journal:
         """Moves spilled rows into the store; every write does so too. The number moved."""
         opened = self._opened()
         return await opened.store.transact(opened.ledger.absorb)
+
+
+class Notes:
+    """Small sealed records by name, for other parts of the daemon: neither name nor content can be read on disk.
+
+    The store's list of records names them, too, so that one that was rolled back or taken away is noticed. Each
+    method raises Locked while the vault is locked, and StoreFailed where the store cannot do it.
+    """
+
+    def __init__(self, opened: Callable[[], Opened]) -> None:
+        self._opened = opened
+
+    async def read(self, name: str) -> bytes | None:
+        """What was written last; None: nothing ever was. Raises DamagedNote: it is not what was written last."""
+        opened = self._opened()
+        return await opened.store.transact(lambda db: opened.ledger.note(db, name))
+
+    async def write(self, name: str, payload: bytes) -> None:
+        """It is on disk when this returns."""
+        opened = self._opened()
+        await opened.store.transact(lambda db: opened.ledger.put_note(db, name, payload))

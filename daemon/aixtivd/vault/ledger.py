@@ -13,7 +13,7 @@ from aixtivd import log
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, StoreFailed
 from aixtivd.host.faults import point
-from aixtivd.vault import folder
+from aixtivd.vault import folder, notes
 from aixtivd.vault.manifest import NONE, Draft, Entry, Manifest
 from aixtivd.vault.rows import Intent, Row
 from aixtivd.vault.sealing import ID, BrokenSeal, Sealer
@@ -287,6 +287,16 @@ class Ledger:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()  # the WAL holds what it said before
         except sqlite3.Error as error:
             log.warning("deleted-rows-still-in-wal", error=_named(error))
+
+    def note(self, db: sqlite3.Connection, name: str) -> bytes | None:
+        return notes.read(db, self._sealer, self._manifest.draft(db), name)
+
+    def put_note(self, db: sqlite3.Connection, name: str, payload: bytes) -> None:
+        with self._change(db) as draft:
+            notes.write(db, self._sealer, draft, name, payload)
+
+    def derive(self, purpose: str) -> bytes:
+        return self._sealer.derive(purpose)
 
     def absorb(self, db: sqlite3.Connection) -> int:
         """Moves the slot's rows into the store. The number of them."""

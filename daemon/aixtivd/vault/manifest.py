@@ -25,10 +25,11 @@ NONE: Final = -1
 
 
 class Entry(Struct, frozen=True, array_like=True):
-    """What is known of an id."""
+    """What is known of an id. A list that was sealed before there were notes has two members."""
 
     generation: int = NONE  # of its record; NONE: there is none
     intent: bytes = b""  # the last bytes of its open intent's seal; empty: none is open
+    note: int = NONE  # generation of the note with that id; an id is a record's or a note's
 
     def names_intent(self, sealed: object) -> bool:
         return isinstance(sealed, bytes) and bool(self.intent) and sealed[-_TAG:] == self.intent

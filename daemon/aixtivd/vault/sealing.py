@@ -21,11 +21,12 @@ class BrokenSeal(Exception):
 class Sealer:
     """Seals under the data key. The associated data says table, id, format and generation: a seal fits one place."""
 
-    __slots__ = ("_aead", "_spent")
+    __slots__ = ("_aead", "_extracted", "_spent")
 
     def __init__(self, data_key: bytes) -> None:
         self._aead = AESGCM(data_key)
         self._spent = hmac.digest(data_key, b"aixtiv spent tokens" + _FORMAT, "sha256")
+        self._extracted = hmac.digest(bytes(32), data_key, "sha256")
 
     def seal(self, table: str, id_: bytes, generation: int, payload: bytes) -> bytes:
         nonce = os.urandom(_NONCE)
@@ -40,6 +41,10 @@ class Sealer:
     def fingerprint(self, text: str) -> bytes:
         """Tells one token from another without holding it; worth nothing without the data key."""
         return hmac.digest(self._spent, text.encode(), "sha256")
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 bytes for something else than sealing: HKDF-SHA256 of the data key, as `derive` below does it."""
+        return hmac.digest(self._extracted, b"aixtiv key for: " + purpose.encode() + b"\x01", "sha256")
 
 
 def wrap(key: bytes, data_key: bytes, store: bytes, source: str) -> bytes:

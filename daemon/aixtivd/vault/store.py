@@ -35,6 +35,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE manifest (part INTEGER PRIMARY KEY, number INTEGER NOT NULL, sealed BLOB NOT NULL)",
         "CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), filler BLOB NOT NULL)",
     ),
+    ("CREATE TABLE notes (id BLOB PRIMARY KEY, generation INTEGER NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID",),
 )
 
 # EXCLUSIVE: we are the only one anyway, and the WAL's index then lives in memory, so that a full disk cannot hurt it.

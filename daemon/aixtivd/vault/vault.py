@@ -17,7 +17,7 @@ from aixtivd.config import VaultConfig
 from aixtivd.errors import KeyFailed, Locked, StoreFailed
 from aixtivd.vault import folder as folders
 from aixtivd.vault import keys, manifest, sealing, spill, store
-from aixtivd.vault.journal import Journal, Opened
+from aixtivd.vault.journal import Journal, Notes, Opened
 from aixtivd.vault.keys.occasion import Occasion
 from aixtivd.vault.keys.passphrase import SENSIBLE, Cost
 from aixtivd.vault.ledger import Ledger
@@ -50,6 +50,7 @@ class Vault:
         self.path = folder / "store.db"
         self.lock_reason = "it was not opened yet"
         self.journal = Journal(self._open_parts)
+        self.notes = Notes(self._open_parts)
         self._folder = folder
         self._slot = folder / "spill"
         self._config = config
@@ -249,6 +250,10 @@ class Vault:
         """All that unseal; damaged ones are counted, logged and left on disk. Raises Locked, StoreFailed."""
         opened = self._open_parts()
         return await opened.store.transact(opened.ledger.rows)
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 bytes that belongs to this store and that purpose. Raises Locked."""
+        return self._open_parts().ledger.derive(purpose)
 
     def _open_parts(self) -> Opened:
         if self._opened is None:
