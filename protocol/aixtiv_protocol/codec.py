@@ -15,7 +15,7 @@ from aixtiv_protocol.requests import Request
 from aixtiv_protocol.secret import Secret, decode_hook, encode_hook
 
 FRAME_CAP: Final = 256 * 1024
-"""Bytes of one message, either way. ssh-agent's figure (AGENT_MAX_LEN); bodies will travel in pieces below it."""
+"""Bytes of one message, either way. ssh-agent's figure (AGENT_MAX_LEN); bodies travel in pieces below it."""
 
 HEAD: Final = 4  # bytes of length before a frame, big-endian
 
@@ -119,7 +119,9 @@ def decode_request(body: bytes, mode: Mode) -> Request:
 
 # The parts of msgspec's validation errors that are made of our own names; the rest may quote the caller.
 _PATH = re.compile(r"[a-z_]+(?:\.[a-z_]+|\[\d+\])*")
-_EXPECTED = re.compile(r"E(xpected `[a-z |]+`(?: [<>]= [\d.]+)?)(?:, got .*)?", re.DOTALL)
+_EXPECTED = re.compile(
+    r"E(xpected `[a-z |]+`(?: of length \d+)?(?:(?: of length)? [<>]= [\d.]+)?)(?:, got .*)?", re.DOTALL
+)
 _MISSING = re.compile(r"Object missing required field `([a-z_]+)`")
 
 

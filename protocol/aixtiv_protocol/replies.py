@@ -194,11 +194,23 @@ class Head(Told, frozen=True, tag="head"):
     kind: OpenKind = "oauth"  # of the credential that paid
     note: str = ""  # why it was not the first choice, a sentence
 
+    def __repr__(self) -> str:
+        return f"Head({self.status}, {len(self.headers)} headers, account={self.account!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:  # msgspec's own would show every field
+        return [("status", self.status), ("headers", len(self.headers)), ("account", self.account)]
+
 
 class Piece(Told, frozen=True, tag="piece"):
     """More of the upstream answer's body, as it came: nothing is decoded."""
 
     data: Bytes
+
+    def __repr__(self) -> str:
+        return f"Piece({len(self.data)} bytes)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("bytes", len(self.data))]
 
 
 class TicketMade(Told, frozen=True, tag="ticket"):

@@ -179,12 +179,24 @@ class Relay(Asked, frozen=True, tag="relay"):
     wait: Wait = 30.0  # seconds this caller will wait for a credential
     ticket: Secret | None = None  # then its account and its rights count
 
+    def __repr__(self) -> str:
+        return f"Relay({self.method}, {len(self.headers)} headers, {len(self.body)} bytes)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:  # msgspec's own would show every field
+        return [("method", self.method), ("headers", len(self.headers)), ("bytes", len(self.body))]
+
 
 class Piece(Asked, frozen=True, tag="piece"):
     """More of the body of the `relay` before it. No answer of its own."""
 
     data: Bytes = b""
     more: bool = True  # False: this was the last
+
+    def __repr__(self) -> str:
+        return f"Piece({len(self.data)} bytes, more={self.more})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("bytes", len(self.data)), ("more", self.more)]
 
 
 class Ticket(Asked, frozen=True, tag="ticket"):

@@ -137,7 +137,8 @@ async def serving(folder: Path, limits: Limits | None = None) -> AsyncIterator[S
         listening.bind(str(path))
         listening.listen(BACKLOG)
         async with anyio.create_task_group() as tasks:
-            dispatch = Dispatch(cast("Accounts", accounts), controls)
+            nothing = cast("Any", None)
+            dispatch = Dispatch(cast("Accounts", accounts), nothing, nothing, nothing, nothing, controls)
             listener = Listener(listening, dispatch, tasks, limits or Limits())
             tasks.start_soon(listener.run)
             yield Side(path, accounts, controls, listener)

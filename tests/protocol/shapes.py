@@ -38,6 +38,8 @@ def nested(message: type[Struct]) -> set[type[Struct]]:
                 return set().union(*(walk(one) for one in types))
             case inspect.VarTupleType(item_type=item):
                 return walk(item)
+            case inspect.TupleType(item_types=items):
+                return set().union(*(walk(one) for one in items))
             case _:
                 return set()
 
@@ -49,6 +51,8 @@ def in_words(kind: inspect.Type) -> str:  # noqa: C901, PLR0911 - a line for eac
     match kind:
         case inspect.StrType():
             return "string"
+        case inspect.BytesType(max_length=most):
+            return f"bytes, at most {most}"
         case inspect.BoolType():
             return "true or false"
         case inspect.IntType(ge=ge, le=le):
@@ -60,13 +64,17 @@ def in_words(kind: inspect.Type) -> str:  # noqa: C901, PLR0911 - a line for eac
         case inspect.LiteralType(values=values):
             return "one of " + " ".join(msgspec.json.encode(value).decode() for value in values)
         case inspect.StructType(cls=cls):
-            return {requests.ClientSettings: "settings", replies.Account: "account"}[cls]
+            return "settings" if cls is requests.ClientSettings else tag(cls)
+        case inspect.TupleType(item_types=items):
+            return f"[{', '.join(in_words(one) for one in items)}]"
         case inspect.VarTupleType(item_type=item):
             return f"list of {in_words(item)}"
         case inspect.DictType(key_type=key, value_type=value):
             return f"object of {in_words(key)} to {in_words(value)}"
         case inspect.UnionType(types=(one, inspect.NoneType())):
             return f"{in_words(one)} or null"
+        case inspect.UnionType(types=types):  # of Structs, told apart by their tags
+            return " or ".join(in_words(one) for one in types if one != inspect.NoneType()) + " or null"
         case _:
             raise AssertionError(kind)
 
@@ -82,6 +90,8 @@ def _values(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR091
     match kind:
         case inspect.StrType():
             return st.text(max_size=40)
+        case inspect.BytesType(max_length=most):
+            return st.binary(max_size=40) | st.just(b"\xff" * (most or 0))
         case inspect.BoolType():
             return st.booleans()
         case inspect.NoneType():
@@ -96,6 +106,8 @@ def _values(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR091
             return st.sampled_from(values)
         case inspect.StructType(cls=cls):
             return _messages(cls)
+        case inspect.TupleType(item_types=items):
+            return st.tuples(*(_values(one) for one in items))
         case inspect.VarTupleType(item_type=item):
             return st.lists(_values(item), max_size=3).map(tuple)
         case inspect.DictType(key_type=key, value_type=value):

@@ -18,6 +18,7 @@ from aixtiv_protocol.codec import (
     encode_reply,
     encode_request,
 )
+from aixtiv_protocol.requests import PIECE
 from aixtiv_protocol.secret import Secret, encode_hook
 from protocol.shapes import REPLIES, REQUESTS, nested, tag
 
@@ -59,7 +60,7 @@ REFUSED: list[tuple[Any, str]] = [
     ([], "that message: expected `object`"),
     (None, "that message: expected `object`"),
     ("status", "that message: expected `object`"),
-    ({"op": "relay"}, "this daemon does not know that request"),
+    ({"op": "teleport"}, "this daemon does not know that request"),
     ({"op": ""}, "this daemon does not know that request"),
     ({"op": None}, "op: expected `str`"),
     ({"op": 1}, "op: expected `str`"),
@@ -91,6 +92,26 @@ REFUSED: list[tuple[Any, str]] = [
     ({"op": "token", "wait": 2**63}, "wait: expected `float` <= 3600.0"),
     ({"op": "refresh", "wait": "soon"}, "wait: expected `float`"),
     ({"op": "verify", "wait": None}, "wait: expected `float`"),
+    ({"op": "relay"}, "the field path is missing"),
+    ({"op": "relay", "path": "/", "headers": {"x-api-key": "hunter2"}}, "headers: expected `array`"),
+    ({"op": "relay", "path": "/", "headers": [["hunter2"]]}, "headers[0]: expected `array` of length 2"),
+    ({"op": "relay", "path": "/", "headers": [["a", "b", "hunter2"]]}, "headers[0]: expected `array` of length 2"),
+    ({"op": "relay", "path": "/", "headers": [["a", "b"], ["a", 1]]}, "headers[1][1]: expected `str`"),
+    ({"op": "relay", "path": "/", "fallback": "hunter2"}, "fallback: not a value that is understood"),
+    ({"op": "relay", "path": "/", "ticket": ["hunter2"]}, "ticket: expected `str`"),
+    ({"op": "ticket", "verbs": ["relay", "hunter2"]}, "verbs[1]: not a value that is understood"),
+    ({"op": "ticket-revoke"}, "the field ticket is missing"),
+    ({"op": "audit", "limit": 1_000_001}, "limit: expected `int` <= 1000000"),
+    ({"op": "usage", "since": -1}, "since: expected `int` >= 0"),
+    ({"op": "login", "source": "hunter2"}, "source: expected `object | null`"),
+    ({"op": "login", "source": {}}, "the field kind is missing"),
+    ({"op": "login", "source": {"kind": "hunter2"}}, "source.kind: not a value that is understood"),
+    ({"op": "login", "source": {"kind": "command"}}, "the field command is missing"),
+    ({"op": "login", "source": {"kind": "command", "command": "hunter2"}}, "source.command: expected `array`"),
+    (
+        {"op": "login", "source": {"kind": "federation", "command": ["/hunter2"]}},
+        "this daemon does not know one of the fields of that request",
+    ),
 ]
 
 
@@ -101,6 +122,35 @@ def test_a_message_we_do_not_know_is_refused_in_a_sentence_of_our_own(said: Any,
     error = refusal(body, mode)
     assert (error.code, str(error), error.fatal) == ("bad_request", sentence, False)
     assert "hunter2" not in repr(error)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_bytes_are_binary_in_a_frame_and_base64_in_a_line(mode: Mode) -> None:
+    data = bytes(range(256))
+    said = {"op": "piece", "data": data}
+    body = pack(said) if mode == "frames" else msgspec.json.encode(said)
+    assert decode_request(body, mode) == requests.Piece(data=data)
+
+
+@pytest.mark.parametrize(
+    ("mode", "body", "sentence"),
+    [
+        ("frames", pack({"op": "piece", "data": b"x" * (PIECE + 1)}), "data: expected `bytes` of length <= 65536"),
+        ("lines", b'{"op":"piece","data":"%s"}' % (b"AAAA" * 22000), "data: expected `bytes` of length <= 65536"),
+        ("frames", pack({"op": "piece", "data": "hunter2"}), "data: expected `bytes`"),
+        ("lines", b'{"op":"piece","data":"hunter2!"}', "data: not a value that is understood"),
+        ("lines", b'{"op":"piece","data":7}', "data: expected `bytes`"),
+    ],
+)
+def test_a_piece_that_is_none_is_refused_in_a_sentence_of_our_own(mode: Mode, body: bytes, sentence: str) -> None:
+    error = refusal(body, mode)
+    assert (error.code, str(error), error.fatal) == ("bad_request", sentence, False)
+
+
+def test_a_whole_piece_fits_a_message_in_both_modes() -> None:
+    piece = requests.Piece(data=b"\xff" * PIECE)
+    assert len(encode_request(piece)) < FRAME_CAP
+    assert len(msgspec.json.encode(piece)) < FRAME_CAP
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
@@ -231,10 +281,17 @@ def test_a_lone_string_is_a_bare_token_and_is_secret() -> None:
     assert said.reveal() == "gho_16C7e42F"
 
 
+NEEDED: dict[str, dict[str, Any]] = {
+    "callback": {"pasted": Secret("x")},
+    "relay": {"path": "/"},
+    "ticket-revoke": {"ticket": "x"},
+}
+
+
 def test_fields_with_their_default_are_left_out() -> None:
     assert encode_request(requests.Token()) == b"\0\0\0\x0a" + b"\x81\xa2op\xa5token"
     for message in REQUESTS:
-        needed = {"pasted": Secret("x")} if tag(message) == "callback" else {}
+        needed = NEEDED.get(tag(message), {})
         said = msgspec.msgpack.decode(pack(message(**needed), enc_hook=encode_hook))
         assert set(said) == {"op", *needed}
 

@@ -35,6 +35,7 @@ HARMLESS = {
     "key",  # vault config: the source's name
     "key_file",
     "key_source",
+    "key_header",  # of an API: the header's name
     "key_reason",
     "code",  # of a failure
     "code_challenge_methods_supported",
@@ -56,6 +57,7 @@ PUBLIC = {
     "Passphrase.salt",
     "_Sealed.spending",
 }
+HEADERS = (("authorization", TEXT),)  # strings that may be secret wherever they are
 SOUNDS_SECRET = re.compile(r"token|secret|passw|passphrase|pasted|verifier|assertion|(^|_)(key|code|nonce|bearer)")
 
 
@@ -96,12 +98,13 @@ def filled(hint: Any) -> Any:  # noqa: PLR0911 - a line for each type there is
 
 def made(cls: type[Struct]) -> Struct:
     hints = get_type_hints(cls, include_extras=True)
-    return cls(
-        **{
-            name: b"public" if f"{cls.__name__}.{name}" in PUBLIC else filled(hints[name])
-            for name in cls.__struct_fields__
-        }
-    )
+    return cls(**{name: _field(cls, name, hints[name]) for name in cls.__struct_fields__})
+
+
+def _field(cls: type[Struct], name: str, hint: Any) -> Any:
+    if f"{cls.__name__}.{name}" in PUBLIC:
+        return b"public"
+    return HEADERS if name == "headers" else filled(hint)
 
 
 def revealed(value: Any) -> str:
@@ -177,7 +180,7 @@ def _is_text(hint: Any) -> bool:
     return hint is str or any(_is_text(one) for one in get_args(hint))
 
 
-def test_no_reply_has_a_field_for_a_secret_but_the_access_token() -> None:
+def test_no_reply_has_a_field_for_a_secret_but_the_access_token_and_the_ticket() -> None:
     secret = {
         (part, field.name)
         for message in REPLIES
@@ -185,7 +188,7 @@ def test_no_reply_has_a_field_for_a_secret_but_the_access_token() -> None:
         for field in fields(part)
         if "secret" in in_words(field.type)
     }
-    assert secret == {(replies.AccessToken, "access_token")}
+    assert secret == {(replies.AccessToken, "access_token"), (replies.TicketMade, "ticket")}
 
 
 def test_no_struct_can_be_changed_after_it_was_made() -> None:

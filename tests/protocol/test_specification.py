@@ -97,6 +97,14 @@ def test_the_field_of_every_request_and_the_settings_are_described() -> None:
     assert [row[:3] for row in rows(settings, "field")] == described(requests.ClientSettings)
 
 
+@pytest.mark.parametrize("kind", get_args(requests.Source), ids=lambda kind: str(kind.__name__))
+def test_every_source_of_an_account_is_described(kind: type[Struct]) -> None:
+    text = _part("Requests", requests.Login).partition("`source` is an object")[2]
+    _, found, after = text.partition(f"`{tag(kind)}` ")
+    assert found
+    assert [row[:3] for row in rows(after, "field")][: len(fields(kind))] == described(kind)
+
+
 def test_every_code_is_in_the_table_with_the_commands_exit_status() -> None:
     table = [(code, int(status)) for code, status, _ in rows(section("## Failures"), "code")]
     ours = [(code, raised(replies.Failure(code=code, message="")).exit_status) for code in get_args(replies.Code)]
@@ -106,6 +114,8 @@ def test_every_code_is_in_the_table_with_the_commands_exit_status() -> None:
 def test_every_state_and_every_event_is_in_its_table() -> None:
     assert [row[0] for row in rows(section("### States of an account"), "state")] == list(get_args(replies.State))
     assert [row[0] for row in rows(section("### `event`"), "event")] == list(get_args(replies.Happening))
+    records = _part("Replies", replies.AuditRecord)
+    assert [row[0] for row in rows(records, "what")] == list(get_args(replies.What))
     for kind in get_args(replies.Kind):
         assert f"`{kind}`" in _part("Replies", replies.Account)
 
@@ -120,9 +130,15 @@ def test_the_limits_are_the_daemons() -> None:
         f"{limits.farewell:g} s",
         f"{limits.queued}",
         f"{limits.unread}",
+        f"{limits.body}",
         f"{limits.connections}",
     ]
     assert f"at most {limits.queued} are" in section("## Answers and their order")
+    relayed = section("## Relayed calls")
+    assert f"at most {requests.PIECE} bytes" in relayed
+    assert f"at most {limits.body} bytes" in relayed
+    assert f"silent for {limits.idle:g} s" in relayed
+    assert f"up to {limits.message:g} s to notice" in relayed
     assert f"at most {FRAME_CAP} bytes" in section("## Two ways in")
 
 

@@ -1,4 +1,8 @@
-"""What one caller, and all of them together, can cost: seconds, counts and bytes."""
+"""What one caller, and all of them together, can cost: seconds, counts and bytes.
+
+A relaying caller costs at most `body` and one piece on the way out, `unread` and one piece on the way back, and one read
+of its socket (asyncio's 256 KiB): a megabyte, however large the bodies are.
+"""
 
 from msgspec import Struct
 
@@ -11,5 +15,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     starved: float = 0.5  # seconds of pause when there are no file descriptors left
     queued: int = 64  # requests of one caller read and not yet answered; more are left in its socket
     unread: int = 256 * 1024  # bytes of answers waiting for one caller, above which no more are made
+    body: int = 256 * 1024  # bytes of a relayed body that the API has not taken, above which no more are read
     connections: int = 2048  # open conversations of this uid (there is no other uid)
     turned_away: int = 64  # conversations above that, each only told that it is one too many

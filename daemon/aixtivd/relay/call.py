@@ -33,6 +33,12 @@ class Call(Struct, frozen=True, kw_only=True):
     fallback: Literal["", "api-key", "none"] = ""
     wait: float = 30.0  # seconds for a credential
 
+    def __repr__(self) -> str:
+        return f"Call({self.method}, {len(self.headers)} headers)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:  # msgspec's own would show every field
+        return [("method", self.method), ("headers", len(self.headers))]
+
 
 class Answer(Struct, frozen=True, kw_only=True):
     """The upstream's, as it came. `pieces` is read once; leaving the call ends the upstream's sending."""
@@ -44,3 +50,9 @@ class Answer(Struct, frozen=True, kw_only=True):
     account: str
     kind: Kind  # of the credential that paid
     note: str = ""  # why it was not the first choice, a sentence
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, {len(self.headers)} headers, account={self.account!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("status", self.status), ("headers", len(self.headers)), ("account", self.account)]
