@@ -108,14 +108,14 @@ class Web:
                     headers=_OURS | dict(headers),
                     data=body,
                     allow_redirects=False,
-                    proxy=self._proxy_for(parts.hostname or ""),
+                    proxy=proxy_for(self._network, parts.hostname or ""),
                     trace_request_ctx=progress,
                 ) as response:
                     return await self._read(response, progress)
         except TimeoutError:
             raise progress.failure(f"did not answer within {timeout:g} seconds") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise progress.failure(_in_words(error)) from None
+            raise progress.failure(in_words(error)) from None
 
     async def aclose(self) -> None:
         sessions = [*self._retired, self._session]
@@ -148,7 +148,7 @@ class Web:
 
         async with self._opening:
             if self._session is None:
-                context = await anyio.to_thread.run_sync(_tls, self._network.ca_file)
+                context = await anyio.to_thread.run_sync(tls_context, self._network.ca_file)
                 tracing = aiohttp.TraceConfig()
                 tracing.on_request_headers_sent.append(_mark_sent)
                 self._session = aiohttp.ClientSession(
@@ -159,14 +159,6 @@ class Web:
                     trace_configs=[tracing],
                 )
             return self._session
-
-    def _proxy_for(self, host: str) -> str | None:
-        if not self._network.proxy or is_loopback(host):
-            return None
-        for name in self._network.no_proxy:
-            if name == "*" or host == name.lower() or (name.startswith(".") and host.endswith(name.lower())):
-                return None
-        return self._network.proxy
 
 
 class _Progress:
@@ -193,7 +185,17 @@ async def _mark_sent(_session: object, context: SimpleNamespace, _params: object
     progress.sent_at = time.time()
 
 
-def _tls(ca_file: str) -> "ssl.SSLContext":
+def proxy_for(network: Network, host: str) -> str | None:
+    """None: directly. Loopback is never reached through a proxy."""
+    if not network.proxy or is_loopback(host):
+        return None
+    for name in network.no_proxy:
+        if name == "*" or host == name.lower() or (name.startswith(".") and host.endswith(name.lower())):
+            return None
+    return network.proxy
+
+
+def tls_context(ca_file: str) -> "ssl.SSLContext":
     """Reads the system's certificates: 10 to 30 ms of disk and CPU, hence in a thread."""
     import ssl  # noqa: PLC0415 - heavy: loads when first needed
 
@@ -208,7 +210,7 @@ def _tls(ca_file: str) -> "ssl.SSLContext":
     return context
 
 
-def _in_words(error: Exception) -> str:  # noqa: PLR0911 - a table
+def in_words(error: Exception) -> str:  # noqa: PLR0911 - a table
     """What aiohttp says, as the end of a sentence that begins with the host's name. Never its own text."""
     import aiohttp  # noqa: PLC0415 - heavy: loads when first needed
 

@@ -9,7 +9,7 @@ import pytest
 
 from aixtivd.config import Network
 from aixtivd.errors import Misconfigured
-from aixtivd.oauth.web import BODY_CAP, Answer, Web, WebFailure, _tls, check_url
+from aixtivd.oauth.web import BODY_CAP, Answer, Web, WebFailure, check_url, tls_context
 from peers.canned import Canned, raw, shelf
 from peers.certificates import certificate
 
@@ -156,7 +156,7 @@ async def test_a_certificate_that_nobody_vouches_for_was_not_sent_to_and_the_ca_
 
 
 def test_tls_begins_at_1_2_and_certificates_and_names_are_checked() -> None:
-    context = _tls("")
+    context = tls_context("")
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
