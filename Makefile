@@ -13,7 +13,8 @@ VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready$(subst /,-,$(PYTHON))
-PEER := tests/peers/oidc
+OIDC := tests/peers/oidc
+SDK := tests/peers/sdk
 UV := $(VENV)/uv
 
 .PHONY: demo test slow check fmt lock peer clean
@@ -44,9 +45,11 @@ lock: $(READY)
 	$(UV)/bin/pip install -qq uv
 	env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(UV)/bin/uv pip compile --universal --generate-hashes --python-version 3.11 \
 	  --group pyproject.toml:dev --no-annotate --no-header --quiet $(ARGS) pyproject.toml -o requirements.lock
+	for sdk in newest below1; do env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(UV)/bin/uv pip compile --universal \
+	  --generate-hashes --python-version 3.11 --no-annotate --no-header --quiet $(ARGS) $(SDK)/$$sdk.in -o $(SDK)/$$sdk.lock || exit; done
 
 clean:
-	rm -rf $(VENV) $(PEER)/node_modules dist
+	rm -rf $(VENV) $(OIDC)/node_modules $(SDK)/node_modules dist
 
 # ---- the environment -------------------------------------------------------------------------------------------------
 
@@ -76,10 +79,20 @@ $(READY): pyproject.toml requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# ---- npm's oidc-provider, the authorization server opposite the end-to-end tests ----------------------------------------
+# ---- what stands opposite the end-to-end tests: npm's oidc-provider, and the official SDKs of Claude's API ----------------
 
-peer:
-	@command -v node >/dev/null && command -v npm >/dev/null || exit 0; \
-	test $(PEER)/node_modules/.package-lock.json -nt $(PEER)/package-lock.json && exit 0; \
-	(cd $(PEER) && npm ci --ignore-scripts --no-audit --no-fund --silent) && touch $(PEER)/node_modules/.package-lock.json && exit 0; \
-	echo "make: npm's oidc-provider could not be installed" >&2; test -z "$$CI"
+define NPM
+@command -v node >/dev/null && command -v npm >/dev/null || exit 0; \
+test $(1)/node_modules/.package-lock.json -nt $(1)/package-lock.json && exit 0; \
+(cd $(1) && npm ci --ignore-scripts --no-audit --no-fund --silent) && touch $(1)/node_modules/.package-lock.json && exit 0; \
+echo "make: $(2) could not be installed" >&2; test -z "$$CI"
+endef
+
+peer: $(VENV)/sdk-newest/.ready $(VENV)/sdk-below1/.ready
+	$(call NPM,$(OIDC),npm's oidc-provider)
+	$(call NPM,$(SDK),npm's @anthropic-ai/sdk)
+
+$(VENV)/sdk-%/.ready: $(SDK)/%.lock | $(READY)
+	@rm -rf $(@D); $(BIN)/python -m venv --without-pip $(@D) && $(BIN)/python -m pip --python $(@D)/bin/python install -qq \
+	  --disable-pip-version-check --require-hashes -r $< && touch $@ && exit 0; \
+	echo "make: PyPI's anthropic ($*) could not be installed" >&2; test -z "$$CI"
