@@ -29,7 +29,7 @@ from aixtivd.errors import AixtivError, BadConfig
 from aixtivd.host.activation import main_socket
 from aixtivd.host.hardening import harden
 from aixtivd.host.systemd import Notifier
-from aixtivd.ipc.address import Address, claim, taken_over
+from aixtivd.host.address import Address, claim, taken_over
 from aixtivd.ipc.dispatch import OPS, Dispatch, defect, places
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.listener import Listener

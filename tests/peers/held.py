@@ -14,7 +14,7 @@ from anyio._core._eventloop import set_current_async_library
 from aixtiv_protocol import VERSION, codec, replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd.accounts.service import Accounts
-from aixtivd.ipc.address import BACKLOG
+from aixtivd.host.address import BACKLOG
 from aixtivd.ipc.dispatch import OPS, Dispatch
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.listener import Listener

@@ -1,6 +1,7 @@
-"""Whose process is at the other end of a TCP connection over loopback, as the kernel's own tables say (proc(5))."""
+"""TCP over loopback: a listening port, and whose process is at the other end, as the kernel's tables say (proc(5))."""
 
 import os
+import socket
 import sys
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -11,6 +12,22 @@ Address = tuple[str, int]
 
 TABLES: Final = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
 """Not /proc/net: a unit with `ProcSubset=pid` does not have that one."""
+
+
+def bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    """Listens there. Raises OSError where the port is taken, or the machine has no such address."""
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a fixed port, soon after it was last used
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((host, port))
+        listening.listen(socket.SOMAXCONN)  # a crowd that knocks must not keep out who is awaited
+        listening.settimeout(0)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 def is_ours(here: Address, there: Address) -> bool:

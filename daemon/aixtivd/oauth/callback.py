@@ -14,6 +14,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from aixtivd import log
 from aixtivd.errors import SignInFailed
 from aixtivd.host import loopback
+from aixtivd.host.loopback import bound as _bound
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.page import HEADERS, Page, render
 from aixtivd.oauth.response import Response, parse_pasted, parse_query
@@ -270,18 +271,3 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
-
-
-def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a fixed port, soon after the last sign-in
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind((host, port))
-        bound.listen(socket.SOMAXCONN)  # a crowd that knocks must not keep the answer out
-        bound.settimeout(0)
-    except OSError:
-        bound.close()
-        raise
-    return bound

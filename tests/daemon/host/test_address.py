@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aixtivd.errors import SocketFailed
-from aixtivd.ipc.address import Address, claim, taken_over
+from aixtivd.host.address import Address, claim, taken_over
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 NOBODY = 65534
@@ -178,8 +178,8 @@ CLAIMS = """
 import sys, time
 from pathlib import Path
 from aixtivd.errors import SocketFailed
-from aixtivd.ipc import address
-from aixtivd.ipc.address import claim
+from aixtivd.host import address
+from aixtivd.host.address import claim
 
 def slowly(path, probe=address._somebody_listens):
     found = probe(path)
