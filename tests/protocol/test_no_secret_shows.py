@@ -56,6 +56,7 @@ PUBLIC = {
     "Occasion.store",
     "Passphrase.salt",
     "_Sealed.spending",
+    "Stored.digest",  # of a ticket: a hash of 256 random bits
 }
 HEADERS = (("authorization", TEXT),)  # strings that may be secret wherever they are
 SOUNDS_SECRET = re.compile(r"token|secret|passw|passphrase|pasted|verifier|assertion|(^|_)(key|code|nonce|bearer)")
