@@ -3,6 +3,7 @@
 The voice is age's: `aixtiv: error: …` and `aixtiv: hint: …`, lower case, no full stop; a hint is a command to type.
 """
 
+import contextlib
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ from aixtiv.words import clean
 from aixtiv_protocol.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rich.table import Table
     from rich.text import Text
@@ -38,6 +39,11 @@ def hint(command: str) -> None:
     """Nothing where there is nothing to type."""
     if command:
         _say("hint:", _YELLOW, clean(command))
+
+
+def warning(text: str) -> None:
+    """What went otherwise than was meant, and went all the same."""
+    _say("warning:", _YELLOW, _fitted(clean(text), "aixtiv: warning: "))
 
 
 def note(text: str) -> None:
@@ -84,15 +90,45 @@ def told(text: str) -> None:
     _write(sys.stdout, _fitted(clean(text), "", sys.stdout))
 
 
+def entry(mark: str, lead: str, text: str) -> None:
+    """A result behind a mark and a name: on a terminal what does not fit hangs below where it began."""
+    text = clean(text)
+    if sys.stdout.isatty():
+        indent = " " * (len(lead) + 3)
+        width = max(shutil.get_terminal_size().columns, len(indent) + 20)
+        text = textwrap.fill(
+            indent + text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        ).lstrip()
+    _write(sys.stdout, f"{mark} {lead} {text}")
+
+
 def as_json(data: object) -> None:
     """One JSON value on one line: the whole of what a program reads."""
     _write(sys.stdout, msgspec.json.encode(data).decode())
 
 
-def _write(stream: TextIO, text: str) -> None:
-    try:
-        stream.write(text + "\n")
+def part(text: str) -> None:
+    """A part of a result, as it comes: what a terminal shows cannot repaint it, a program gets it as it is."""
+    _write(sys.stdout, clean(text) if sys.stdout.isatty() else text, end="")
+
+
+def raw(data: bytes) -> None:
+    """Bytes of a result, untouched."""
+    with _said_in_a_sentence():
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def _write(stream: TextIO, text: str, end: str = "\n") -> None:
+    with _said_in_a_sentence():
+        stream.write(text + end)
         stream.flush()
+
+
+@contextlib.contextmanager
+def _said_in_a_sentence() -> "Iterator[None]":
+    try:
+        yield
     except BrokenPipeError:
         raise Unread from None
     except OSError as error:  # a full disk under a redirection
