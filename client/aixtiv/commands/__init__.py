@@ -20,12 +20,16 @@ COMMANDS: Final = {
         "token": "token:token",
         "refresh": "refresh:refresh",
         "verify": "verify:verify",
+        "claude": "claude:claude",
+        "exec": "exec:exec_",
+        "claude-key": "claude_key:claude_key",
     },
     "Look": {
         "status": "status:status",
         "accounts": "accounts:accounts",
         "whoami": "whoami:whoami",
         "watch": "watch:watch",
+        "doctor": "doctor:doctor",
     },
     "Daemon": {
         "lock": "lock:lock",
@@ -41,6 +45,7 @@ OLD: Final = {
     "auth:oauth2-login": "old:login",
     "auth:oauth2-callback": "old:callback",
     "auth:verify": "old:verify",
+    "claude:code:generate": "old:generate",
 }
 
 
@@ -77,5 +82,6 @@ def aixtiv() -> None:
     Sign in once with `aixtiv login NAME`; from then on `aixtiv token NAME` prints a token that works. NAME is whatever
     you call the account: github, anthropic/work. Left out, AIXTIV_ACCOUNT says it, then the daemon's default.
 
-    Exit status: 0 fine, 1 refused, 2 no daemon, 3 sign-in needed, 4 provider unreachable, 6 locked, 64 usage.
+    Exit status: 0 fine, 1 refused, 2 no daemon, 3 sign-in needed, 4 provider or API unreachable, 5 answered by the
+    offline template, 6 locked, 64 usage; `exec` gives its command's.
     """

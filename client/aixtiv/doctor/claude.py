@@ -1,0 +1,165 @@
+"""Claude's endpoint, asked for real: the causes of the old command's 404 are told apart by asking."""
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from msgspec import structs
+
+from aixtiv.doctor import old
+from aixtiv.doctor.finding import Finding, Repair, fine, skipped, wrong
+from aixtiv.doctor.situation import MODELS, Answered, Question, Situation
+
+ORIGIN: Final = "https://api.anthropic.com"
+MESSAGES: Final = "/v1/messages"
+VERSION: Final = "2023-06-01"
+_EMPTY: Final = b"{}"  # a message without its fields: never answered by a model, and so free
+_JSON: Final = (("content-type", "application/json"), ("anthropic-version", VERSION))
+
+
+def check_path(situation: Situation) -> Iterator[Finding]:
+    said = old.endpoints(situation)
+    if not said:
+        yield fine("claude-path", f"nothing says another path than Claude's own, {MESSAGES}")
+    for one in said:
+        yield _path(situation, one)
+
+
+def _path(situation: Situation, said: old.Said) -> Finding:
+    """Asked without a credential: 401 means that there is such a place, 404 that there is none."""
+    origin, path = _split(said.value)
+    if not origin:
+        return wrong("claude-path", f"{said.where} is no address", said.hint, repair=said.mended(ORIGIN + MESSAGES))
+    tried = _messages(situation, origin, path)
+    if _there(tried):
+        return fine("claude-path", f"{said.where}: {origin}{path} answers ({tried.status})")
+    right = next((base for base in _bases(origin, path) if _there(_messages(situation, base, MESSAGES))), "")
+    how = f"{tried.status}" if tried.status else tried.message
+    if not right:
+        sentence = f"{said.where}: {origin}{path} does not answer as Claude does ({how}), nor does {MESSAGES} there"
+        return wrong("claude-path", sentence, said.hint)
+    sentence = f"{said.where}: {origin}{path} is the wrong path ({how}); {right}{MESSAGES} is right, and answers"
+    hint = said.hint if said.file else f"export {said.where}={right}{MESSAGES}"
+    return wrong("claude-path", sentence, hint, repair=said.mended(right + MESSAGES))
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Origin, and the path as it is called: without a query, and Claude's own where there is none."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "", ""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "", ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    path = parts.path.rstrip("/")
+    return f"{parts.scheme}://{host}{port}", path or MESSAGES
+
+
+def _bases(origin: str, path: str) -> list[str]:
+    """Where the messages may be instead: below what stands before `/v1`, at the origin itself, at Claude's own."""
+    prefix = path.partition("/v1")[0] if "/v1" in path else ""
+    return list(dict.fromkeys((origin + prefix, origin, ORIGIN)))
+
+
+def _messages(situation: Situation, origin: str, path: str) -> Answered:
+    return situation.bare(origin, Question(path, "POST", _JSON, _EMPTY))
+
+
+def _there(answered: Answered) -> bool:
+    """In Claude's form: a web page or another API may say 401 to anything."""
+    return answered.status in (400, 401, 403) and bool(answered.kind)
+
+
+def check_header(situation: Situation) -> Iterator[Finding]:
+    said = old.headers(situation)
+    if not said:
+        yield fine("claude-header", f"nothing sends a header `{old.HEADER}`, which does not exist")
+        return
+    question = Question(MODELS.path, headers=(*MODELS.headers, (old.HEADER, "asked-by-aixtiv-doctor")))
+    answered = situation.bare(origin(situation), question)
+    heard = f" (asked: {answered.status} {answered.message})" if answered.status else ""
+    for one in said:
+        sentence = (
+            f"{one.where} names `{old.HEADER}`, which Claude does not know{heard}; "
+            "a key goes in x-api-key, a token in Authorization"
+        )
+        yield wrong("claude-header", sentence, one.hint, repair=_renamed(one))
+
+
+def _renamed(said: old.Said) -> Repair | None:
+    """A value that names it becomes the right name; a key that is it goes, since aixtiv sets the header itself."""
+    is_value = said.keys and said.keys[-1].lower() != old.HEADER
+    return said.mended("x-api-key" if is_value else None)
+
+
+def origin(situation: Situation) -> str:
+    """Where Claude is, as far as this shell says."""
+    for said in old.endpoints(situation):
+        base, path = _split(said.value)
+        if base:
+            return base + (path.partition("/v1")[0] if "/v1" in path else "")
+    return ORIGIN
+
+
+def check_version(situation: Situation) -> Iterator[Finding]:
+    said = old.versions(situation)
+    if not said:
+        yield fine("claude-version", f"nothing says another anthropic-version than aixtiv's own, {VERSION}")
+    for one in said:
+        yield _version(situation, one)
+
+
+def _version(situation: Situation, said: old.Said) -> Finding:
+    answered = _with_version(situation, said.value)
+    what = f"{said.where} is {said.value}" if said.value else f"{said.where} is empty"
+    if answered.status == 400 and "version" in answered.message:
+        proven = _with_version(situation, VERSION)
+        good = f"; {VERSION} is right, and answers ({proven.status})" if proven.status not in (0, 400) else ""
+        sentence = f"{what}, which Claude does not take as anthropic-version ({answered.message}){good}"
+        hint = said.hint
+        return wrong("claude-version", sentence, hint, repair=said.mended(VERSION) if good else None)
+    if not answered.status:
+        return skipped("claude-version", f"{what}; Claude could not be asked: {answered.message}")
+    return fine("claude-version", f"{what}, and Claude takes it ({answered.status})")
+
+
+def _with_version(situation: Situation, version: str) -> Answered:
+    """With a credential: without one Claude says 401, whatever the version."""
+    headers = (("anthropic-version", version),) if version else ()
+    return situation.relay(Question(MODELS.path, headers=headers))
+
+
+def check_api(situation: Situation) -> Iterator[Finding]:
+    """The whole way: through the daemon, with the credential that pays."""
+    if situation.account and not _is_claudes(situation):
+        yield skipped("claude-api", f"{situation.account} is no account of Claude's")
+        return
+    endpoint = origin(situation) if old.endpoints(situation) else ""
+    answered = situation.relay(structs.replace(MODELS, endpoint=endpoint))
+    whose = f"account {answered.account}, {answered.paid}" if answered.account else "no account"
+    if answered.status in (200, 429):
+        sentence = f"Claude answers ({answered.status}; {whose})"
+        yield fine(
+            "claude-api", f"{sentence}: {answered.note}" if answered.note else sentence, account=answered.account
+        )
+    elif answered.code == "no_account":
+        yield skipped("claude-api", "no account for Claude is here yet", "aixtiv api-key set")
+    elif situation.welcome is None:
+        yield skipped("claude-api", "only the daemon can ask with a credential, and it cannot be asked")
+    else:
+        yield _refused(answered, whose)
+
+
+def _is_claudes(situation: Situation) -> bool:
+    return any(a.name == situation.account and a.provider == "anthropic" for a in situation.accounts)
+
+
+def _refused(answered: Answered, whose: str) -> Finding:
+    if not answered.status:
+        return wrong("claude-api", answered.message, answered.hint, account=answered.account)
+    said = f"{answered.kind}: {answered.message}" if answered.kind else answered.message or "no word why"
+    hints = {401: f"aixtiv login {answered.account or 'anthropic'}", 404: "unset CLAUDE_API_ENDPOINT"}
+    sentence = f"Claude answers {answered.status} ({said}; {whose})"
+    return wrong("claude-api", sentence, hints.get(answered.status, "aixtiv status"), account=answered.account)

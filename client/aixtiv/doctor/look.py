@@ -1,0 +1,163 @@
+"""Making a Situation: the shell and the paths as they are, the daemon and the API asked."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import platformdirs
+
+from aixtiv import place
+from aixtiv.client import Client
+from aixtiv.doctor.situation import Answered, Question, Situation
+from aixtiv.failures import AixtivError
+
+T = TypeVar("T")
+
+PATIENCE: Final = 15.0  # seconds for one answer of the API
+_MOST: Final = 64 * 1024  # bytes of an error's body
+
+
+def situation(client: Client, account: str) -> Situation:
+    """What the daemon says of itself, too. Nothing here raises: what could not be asked is part of what was found."""
+    welcome, trouble = _tried(client.hello)
+    status, _ = _tried(client.status) if welcome else (None, None)
+    examined, unexamined = _tried(lambda: client.examine(account)) if welcome else (None, None)
+    config = (
+        Path(status.config)
+        if status and status.config
+        else Path(platformdirs.user_config_dir("aixtiv")) / "config.toml"
+    )
+    return Situation(
+        environ=dict(os.environ),
+        home=Path.home(),
+        here=Path.cwd(),
+        platform=sys.platform,
+        command=own(),
+        socket=place.socket(),
+        state=Path(status.store).parent if status and status.store else Path(platformdirs.user_state_dir("aixtiv")),
+        config=config,
+        tables=_tables(config),
+        relay=_remembered(lambda question: _relayed(client, account, question)) if welcome else _unasked,
+        bare=bare,
+        account=account,
+        welcome=welcome,
+        trouble=trouble,
+        status=status,
+        examined=examined.findings if examined else (),
+        unexamined=unexamined,
+    )
+
+
+def own() -> Path:
+    """This very command's file."""
+    called = Path(sys.argv[0])
+    if called.name == "aixtiv" and called.is_file():
+        return called.absolute()
+    return Path(sys.executable).parent / "aixtiv"
+
+
+def _tried(ask: Callable[[], T]) -> tuple[T | None, AixtivError | None]:
+    try:
+        return ask(), None
+    except AixtivError as failure:
+        return None, failure
+
+
+def _tables(config: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415  # heavy: only the doctor reads the config itself
+
+    try:
+        return tomllib.loads(config.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}  # the check `config` says so
+
+
+def _unasked(_: Question) -> Answered:
+    return Answered(message="the daemon cannot be asked")
+
+
+def _remembered(ask: Callable[[Question], Answered]) -> Callable[[Question], Answered]:
+    """Several checks ask the same; the API hears it once."""
+    heard: dict[Question, Answered] = {}
+
+    def remembered(question: Question) -> Answered:
+        if question not in heard:
+            heard[question] = ask(question)
+        return heard[question]
+
+    return remembered
+
+
+def _relayed(client: Client, account: str, question: Question) -> Answered:
+    try:
+        with client.relay(
+            question.path,
+            method=question.method,
+            account=account,
+            headers=(*question.headers, ("accept-encoding", "identity")),
+            body=question.body or None,
+            endpoint=question.endpoint,
+            wait=PATIENCE,
+        ) as answer:
+            kind, message = said(_first(answer)) if answer.status >= 400 else ("", "")
+            return Answered(answer.status, kind, message, account=answer.account, paid=answer.kind, note=answer.note)
+    except AixtivError as failure:
+        return Answered(message=failure.sentence, hint=failure.hint, code=failure.code)
+
+
+def _first(pieces: Iterable[bytes]) -> bytes:
+    body = bytearray()
+    for piece in pieces:
+        body += piece
+        if len(body) > _MOST:
+            break
+    return bytes(body)
+
+
+def bare(origin: str, question: Question) -> Answered:
+    """Straight to the API and without a credential: the shell's proxies count, as they do for any tool in it."""
+    import urllib.error  # noqa: PLC0415  # heavy: only where something is asked without the daemon
+    import urllib.request  # noqa: PLC0415  # as above
+
+    request = urllib.request.Request(  # noqa: S310  # http and https are all that `claude-path` lets through
+        origin + question.path, question.body or None, dict(question.headers), method=question.method
+    )
+    opener = urllib.request.build_opener(_no_redirect())
+    try:
+        with opener.open(request, timeout=PATIENCE) as answer:
+            return Answered(answer.status)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return Answered(refusal.code, *said(refusal.read(_MOST)))
+    except urllib.error.URLError as error:
+        return Answered(message=_why(error.reason))
+    except (OSError, ValueError) as error:  # an answer that is no HTTP, a time-out while reading
+        return Answered(message=_why(error))
+
+
+def _why(error: object) -> str:
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return words.lower().rstrip(".") or "no answer"
+
+
+def _no_redirect() -> Any:
+    import urllib.request  # noqa: PLC0415  # heavy: see bare
+
+    class NoRedirect(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: object) -> None:
+            """What stands elsewhere is not what was asked for."""
+
+    return NoRedirect()
+
+
+def said(body: bytes) -> tuple[str, str]:
+    """Type and message of an error in Claude's form; empty for any other."""
+    import json  # noqa: PLC0415  # heavy: see bare
+
+    try:
+        error = json.loads(body)["error"]
+        return str(error["type"]), str(error["message"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return "", ""
