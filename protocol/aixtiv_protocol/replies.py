@@ -59,6 +59,7 @@ What = Literal[
     "refresh",
     "oauth2_token_error",  # a refresh or exchange failed (the old command's name)
     "relay",  # one API call
+    "paying",  # another credential than before pays for an account's calls
     "denied",
     "ticket",  # made
     "ticket-end",  # revoked, or its holder has died
