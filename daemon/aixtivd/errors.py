@@ -54,6 +54,16 @@ class Denied(AixtivError):
     code = "denied"
 
 
+class TicketNeeded(Denied):
+    """a ticket is needed here"""
+
+    hint = "aixtiv ticket new"
+
+
+class WrongVerb(Denied):
+    """this ticket is good for something else"""
+
+
 class Locked(AixtivError):
     """the vault is locked"""
 

@@ -21,7 +21,7 @@ from aixtivd.access.caller import DAEMON, Caller
 from aixtivd.access.presence import Gone, Presence
 from aixtivd.access.ticket import PREFIX, Held, Stored, Ticket, digest, found, mint
 from aixtivd.clock import Clock
-from aixtivd.errors import BadRequest, Busy, Denied, Locked, NoAccount, StoreFailed
+from aixtivd.errors import BadRequest, Busy, Denied, Locked, NoAccount, StoreFailed, WrongVerb
 from aixtivd.vault.notes import DamagedNote
 from aixtivd.vault.vault import Vault
 
@@ -224,7 +224,7 @@ class Tickets:
         if verb not in known.held.verbs:
             may = " and ".join(known.held.verbs)
             hint = f"aixtiv ticket new {known.held.account} --verb {verb}"
-            raise Denied(f"this ticket is good for {may}, not for {verb}", hint=hint)
+            raise WrongVerb(f"this ticket is good for {may}, not for {verb}", hint=hint)
         known.used_at = wall
         return known.held
 
