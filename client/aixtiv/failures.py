@@ -1,6 +1,7 @@
 """What can go wrong for a caller: a class per thing to do about it, with the exit status of the command (D16).
 
-0 fine · 1 refused · 2 no daemon · 3 sign-in needed · 4 provider unreachable · 6 locked · 64 usage.
+0 fine · 1 refused · 2 no daemon · 3 sign-in needed · 4 provider or API unreachable · 5 offline template ·
+6 locked · 64 usage. `exec` gives its command's, 126 where it cannot be run, 127 where there is none (env(1)).
 """
 
 from typing import ClassVar, Final
@@ -116,6 +117,27 @@ class Unreachable(AixtivError):
 
     code = "unreachable"
     exit_status = 4
+
+
+class Offline(AixtivError):
+    """Claude cannot be reached: what came is the offline template"""
+
+    code = "offline"
+    exit_status = 5
+
+
+class NotRunnable(AixtivError):
+    """the command cannot be run"""
+
+    code = "not_runnable"
+    exit_status = 126
+
+
+class NoCommand(AixtivError):
+    """there is no such command"""
+
+    code = "no_command"
+    exit_status = 127
 
 
 class Locked(AixtivError):

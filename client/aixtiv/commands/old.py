@@ -2,15 +2,11 @@
 
 import click
 
-from aixtiv.commands import options
+from aixtiv.commands import claude_code, options
 from aixtiv.commands.callback import finish
 from aixtiv.commands.login import login as new_login
 from aixtiv.commands.verify import verify as new_verify
 from aixtiv.failures import Usage
-
-_LATER = {
-    "claude:code:generate": "is not there yet; it comes with the relay",
-}
 
 
 @click.command("auth:oauth2-login")
@@ -55,12 +51,18 @@ def verify(ctx: click.Context, account: str, as_json: bool, no_start: bool) -> N
     ctx.invoke(new_verify, account=account, as_json=as_json, no_start=no_start)
 
 
+@click.command("claude:code:generate")
+@claude_code.parameters
+@click.pass_context
+def generate(ctx: click.Context, /, **typed: object) -> None:
+    """The old name of `aixtiv claude code generate`."""
+    ctx.invoke(claude_code.generate, **typed)
+
+
 @click.command(
     "gone", context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False
 )
 @click.pass_context
 def gone(ctx: click.Context) -> None:
     """Any other `a:b` name."""
-    name = ctx.info_name or ""
-    what = _LATER.get(name, "is a name of the old command that this version does not have")
-    raise Usage(f"`{name}` {what}", hint="aixtiv --help")
+    raise Usage(f"`{ctx.info_name}` is a name of the old command that this version does not have", hint="aixtiv --help")

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import click
 
-from aixtiv import show
+from aixtiv import environment, show
 from aixtiv.client import Client
 from aixtiv.failures import Usage
 
@@ -18,7 +18,7 @@ SECRET_LIMIT: Final = 16 * 1024  # characters; whatever is longer is not a secre
 
 account = click.argument("account", required=False, default="", envvar="AIXTIV_ACCOUNT", metavar="[ACCOUNT]")
 json = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object on stdout.")
-_no_start = click.option("--no-start", is_flag=True, help="Do not start the daemon (or set AIXTIV_NO_START).")
+no_start = click.option("--no-start", is_flag=True, help="Do not start the daemon (or set AIXTIV_NO_START).")
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5, and 8.3 will do
@@ -58,15 +58,22 @@ PORT: Final = Number("port", 65_535, whole=True)
 
 
 def common(function: F) -> F:
-    return json(_no_start(function))
+    return json(no_start(function))
+
+
+def agents_id(function: F) -> F:
+    """`--agent`, else AIXTIV_AGENT_ID."""
+    return click.option("--agent", default="", metavar="ID", help="The calling agent's id (or set AIXTIV_AGENT_ID).")(
+        function
+    )
 
 
 class Asking(Client):
     """A client that starts the daemon, or says what would."""
 
-    def __init__(self, *, no_start: bool = False) -> None:
+    def __init__(self, *, no_start: bool = False, agent: str = "") -> None:
         forbidden = no_start or os.environ.get("AIXTIV_NO_START", "") not in ("", "0")
-        super().__init__(start=not forbidden, say=show.note)
+        super().__init__(start=not forbidden, say=show.note, agent=agent.strip() or environment.agent(os.environ))
 
 
 def secret(prompt: str, *, again: str = "") -> str:

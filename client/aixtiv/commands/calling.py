@@ -1,0 +1,138 @@
+"""What the `claude` commands have in common: whose credential, which endpoint, which model, and how a call begins."""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import click
+
+from aixtiv import claude, environment, settings, show
+from aixtiv.claude import Broken, refusal
+from aixtiv.commands import options
+from aixtiv.commands.options import F
+from aixtiv.failures import AixtivError, Usage
+from aixtiv_protocol.requests import Headers
+
+if TYPE_CHECKING:
+    from aixtiv.client import Client, Relayed
+
+BODY_LIMIT: Final = 1 << 20  # bytes of a refusal that are read
+PROMPT_LIMIT: Final = 32 << 20  # bytes; the API takes no more
+
+TOKENS: Final = options.Number("tokens", 1_000_000, whole=True)
+
+
+def account(function: F) -> F:
+    named = click.option(
+        "--account", "-a", default="", envvar="AIXTIV_ACCOUNT", metavar="ACCOUNT", help="Whose credential pays."
+    )
+    return named(options.agents_id(options.no_start(function)))
+
+
+def prompt(function: F) -> F:
+    """Options of the commands that ask for text."""
+    function = click.option(
+        "--max-tokens", type=TOKENS, default=claude.MAX_TOKENS, help=f"Of the answer ({claude.MAX_TOKENS})."
+    )(function)
+    return click.option("--model", "-m", default="", metavar="MODEL", help=f"Which one ({claude.MODEL}).")(function)
+
+
+class Caller:
+    """Claude's API as this shell means it: what the environment and the old files say goes along with each call."""
+
+    def __init__(self, client: "Client", account: str = "") -> None:
+        self._client = client
+        self._account = account
+        self._filed = settings.api(os.environ)
+        _tell_of_strays()
+
+    def call(  # as many parts as a call has
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Headers = (),
+        body: "bytes | BinaryIO | Iterable[bytes] | None" = None,
+        first_byte: float | None = None,
+    ) -> "Relayed":
+        """The answer, as soon as it begins. Raises Unreachable where that takes longer than `first_byte` seconds."""
+        relayed = self._client.relay(
+            path,
+            method=method,
+            account=self._account,
+            headers=claude.headers(headers, version=self._filed.version),
+            body=body,
+            api_key=environment.api_key(os.environ) or None,
+            endpoint=environment.api_endpoint(os.environ) or self._filed.endpoint,
+            fallback=self._filed.fallback,
+            first_byte=first_byte,
+        )
+        if relayed.note:
+            show.warning(relayed.note)
+        return relayed
+
+
+def _tell_of_strays() -> None:
+    try:
+        here = Path.cwd()
+    except OSError:  # a folder that is gone
+        return
+    for name in settings.strays(os.environ, here):
+        where = show.short(str(settings.folders(os.environ)[-2]))
+        show.note(
+            f"{name} in this folder is not read, since it could come from anybody; if it is yours, move it to {where}"
+        )
+
+
+def checked(relayed: "Relayed") -> None:
+    """Raises what an answer that is not 2xx means, or one that cannot be read."""
+    if not 200 <= relayed.status < 300:
+        raise refused(relayed, beginning(relayed))
+    encoding = header(relayed.headers, "content-encoding")
+    if encoding not in ("", "identity"):
+        raise Broken(f"Claude's answer is compressed ({encoding}), which was not asked for")
+
+
+def refused(relayed: "Relayed", body: bytes) -> AixtivError:
+    return refusal(relayed.status, body, relayed.account, header(relayed.headers, "retry-after"))
+
+
+def beginning(relayed: "Relayed") -> bytes:
+    """The first of a body: all of a refusal that has any sense."""
+    body = bytearray()
+    for piece in relayed:
+        body += piece
+        if len(body) > BODY_LIMIT:
+            break
+    return bytes(body)
+
+
+def header(headers: Headers, name: str) -> str:
+    return next((value for key, value in headers if key.lower() == name), "").strip()
+
+
+def model(typed: str) -> str:
+    return typed or claude.model(os.environ)
+
+
+def words(typed: Iterable[str], missing: str) -> str:
+    """What is asked: the arguments, then what comes on stdin where that is no terminal."""
+    said = [" ".join(typed).strip(), _piped()]
+    text = "\n\n".join(part for part in said if part)
+    if not text:
+        raise Usage(missing)
+    return text
+
+
+def _piped() -> str:
+    if sys.stdin.isatty():
+        return ""
+    data = sys.stdin.buffer.read(PROMPT_LIMIT + 1)
+    if len(data) > PROMPT_LIMIT:
+        raise Usage("stdin is longer than Claude takes (32 MB)")
+    try:
+        return data.decode().strip()
+    except UnicodeDecodeError:
+        raise Usage("stdin is not text (UTF-8)") from None
