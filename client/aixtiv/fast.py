@@ -22,14 +22,15 @@ _CAP = 256 * 1024  # codec.FRAME_CAP
 def serve_token(words: list[str]) -> bytes:
     """Prints the token and ends the process; or gives back the daemon's refusal; or b"" where nothing was settled."""
     asked = understood(words, os.environ.get("AIXTIV_ACCOUNT", ""))
-    if asked is None:
+    agent = os.environ.get("AIXTIV_AGENT_ID", "").strip()  # environment.agent
+    if asked is None or not _is_sendable(agent):
         return b""
     try:
         path = place.socket()
         if place.distrust(path):
             return b""
         wait = DEFAULT_WAIT if asked[2] is None else asked[2]
-        answer = _ask(path, frame(*asked), wait + GRACE)
+        answer = _ask(path, frame(*asked, agent), wait + GRACE)
     except TimeoutError:
         return SILENCE
     except OSError:
@@ -72,20 +73,22 @@ def _is_number(word: str, *, whole: bool) -> bool:
     return word.isascii() and whole_part.isdigit() and len(word) < 10
 
 
-def _is_sendable(account: str) -> bool:
+def _is_sendable(name: str) -> bool:
     try:
-        return len(account.encode()) < 256
+        return len(name.encode()) < 256
     except UnicodeEncodeError:  # an argument that is not UTF-8
         return False
 
 
-def frame(account: str, min_ttl: int, wait: float | None) -> bytes:
-    """The bytes of `codec.encode_request(Token(account=…, min_ttl=…, wait=…, form="bare"))`.
+def frame(account: str, min_ttl: int, wait: float | None, agent: str = "") -> bytes:
+    """The bytes of `codec.encode_request(Token(account=…, min_ttl=…, wait=…, form="bare", agent=…))`.
 
     A `wait` that was typed is written even where it is the default: so does msgspec, which leaves a float out only if
     it is the very object of the default.
     """
     fields = [b"\xa2op\xa5token"]
+    if agent:
+        fields.append(b"\xa5agent" + _string(agent.encode()))
     if account:
         fields.append(b"\xa7account" + _string(account.encode()))
     if min_ttl:

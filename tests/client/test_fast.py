@@ -38,6 +38,7 @@ def run(*words: str, at: Path, **environ: str) -> subprocess.CompletedProcess[st
 
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300)
+agents = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)  # 240 bytes
 whole_numbers = st.integers(0, 999_999_999)
 seconds = st.one_of(
     st.integers(0, 3600).map(str),
@@ -45,14 +46,16 @@ seconds = st.one_of(
 )
 
 
-@given(names, whole_numbers, seconds)
-def test_the_hand_made_frame_is_what_the_codec_would_have_written(name: str, min_ttl: int, wait: str) -> None:
+@given(names, whole_numbers, seconds, agents)
+def test_the_hand_made_frame_is_what_the_codec_would_have_written(
+    name: str, min_ttl: int, wait: str, agent: str
+) -> None:
     asked = fast.understood([*([name] if name else []), "--min-ttl", str(min_ttl), f"--wait={wait}"])
     if asked is None:
         assert name.startswith("-") or len(name.encode()) > 255 or len(wait) > 9 or "=" in name
     else:
-        request = Token(account=name, min_ttl=min_ttl, wait=float(wait), form="bare")
-        assert fast.frame(*asked) == codec.encode_request(request)
+        request = Token(account=name, min_ttl=min_ttl, wait=float(wait), form="bare", agent=agent)
+        assert fast.frame(*asked, agent) == codec.encode_request(request)
 
 
 def test_the_shortest_frame_is_the_codecs() -> None:
@@ -134,6 +137,13 @@ def test_it_asks_for_the_account_that_the_environment_names(folder: Path) -> Non
     with ScriptedDaemon(folder, tokens) as daemon:
         run("token", at=folder, AIXTIV_ACCOUNT="work")
     assert daemon.asked == [Token(account="work", form="bare")]
+
+
+def test_the_calling_agents_id_goes_along(folder: Path) -> None:
+    with ScriptedDaemon(folder, tokens) as daemon:
+        run("token", at=folder, AIXTIV_AGENT_ID=" agent-7 ")
+        run("token", at=folder, AIXTIV_AGENT_ID="x" * 300)  # too long for the fast lane
+    assert daemon.asked == [Token(agent="agent-7", form="bare"), Token(agent="x" * 300)]
 
 
 def test_it_loads_nothing_that_costs(folder: Path) -> None:
