@@ -5,7 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import anyio
 import anyio.lowlevel
@@ -13,11 +13,12 @@ from anyio._core._eventloop import set_current_async_library
 
 from aixtiv_protocol import VERSION, codec, replies, requests
 from aixtiv_protocol.secret import Secret
-from aixtivd.accounts.service import Accounts
+from aixtivd.errors import KeyFailed, NoAccount, SignInFailed
 from aixtivd.host.address import BACKLOG
 from aixtivd.ipc.dispatch import OPS, Dispatch
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.listener import Listener
+from peers.relayed import Door, Drawer, Notes, Upstream
 
 PATIENCE = 10.0  # seconds for anything that should happen at once, on a machine that may be busy
 
@@ -37,6 +38,7 @@ class Held:
         self.told = asyncio.Queue[replies.Event]()  # what `watch` hands on
         self.watchers = 0
         self.failure: Exception | None = None  # that `watch` ends with
+        self.calls: list[str] = []  # of lock and unlock, among those of the other parts
 
     def cached(self, asked: requests.Token) -> replies.AccessToken | None:
         return access_token(asked.account) if asked.account == "fresh" else None
@@ -56,7 +58,8 @@ class Held:
 
     def accounts(self) -> replies.AccountList:
         big = replies.Account(name="big", provider="x" * 30_000, kind="oauth", state="fresh")
-        return replies.AccountList(accounts=(big,))
+        claude = replies.Account(name="claude", provider="x", kind="oauth", state="fresh")
+        return replies.AccountList(accounts=(big, claude))
 
     async def watch(self) -> AsyncIterator[replies.Event]:
         self.watchers += 1
@@ -73,6 +76,37 @@ class Held:
 
     async def lock(self) -> None:
         await anyio.lowlevel.checkpoint()
+        self.calls.append("accounts.lock")
+
+    async def unlock(self, asked: requests.Unlock) -> None:
+        if asked.passphrase == Secret("slow"):
+            self._note(self.asked, "unlock")
+            await self.go.wait()
+        elif asked.passphrase != Secret("right"):
+            raise KeyFailed("that is not the passphrase")
+        self.calls.append("accounts.unlock")
+
+    async def login(self, asked: requests.Login) -> AsyncIterator[replies.Reply]:
+        await anyio.lowlevel.checkpoint()
+        yield replies.SignInStarted(account=asked.account, url="https://x/", redirect_uri="http://127.0.0.1:1/")
+        raise SignInFailed("the person said no")
+
+    async def logout(self, asked: requests.Logout) -> replies.LoggedOut:
+        await anyio.lowlevel.checkpoint()
+        if asked.account != "fresh":
+            raise NoAccount(f"there is no account {asked.account}")
+        return replies.LoggedOut(account=asked.account)
+
+    async def api_key(self, asked: requests.ApiKey) -> replies.Account:
+        await anyio.lowlevel.checkpoint()
+        return replies.Account(name=asked.account, provider="x", kind="api-key", state="static")
+
+    def relayed(self, name: str) -> str:
+        return name or "claude"
+
+    async def examine(self, asked: requests.Examine) -> replies.Examined:
+        await anyio.lowlevel.checkpoint()
+        return replies.Examined(findings=(replies.Finding(name="token", ok=True, sentence="x", account=asked.account),))
 
     def let_go(self) -> None:
         self.go.set()
@@ -116,11 +150,17 @@ class Controls:
 class Side:
     """The daemon's side of the socket, as a test sees it."""
 
-    def __init__(self, path: Path, accounts: Held, controls: Controls, listener: Listener) -> None:
+    listener: Listener
+
+    def __init__(self, path: Path, accounts: Held, controls: Controls) -> None:
         self.path = path
         self.accounts = accounts
         self.controls = controls
-        self.listener = listener
+        self.upstream = Upstream()
+        self.notes = Notes()
+        self.drawer = Drawer(self.notes)
+        self.door = Door()
+        accounts.calls = self.notes.calls
 
     async def caller(self) -> "Caller":
         reader, writer = await asyncio.open_unix_connection(str(self.path))
@@ -137,11 +177,19 @@ async def serving(folder: Path, limits: Limits | None = None) -> AsyncIterator[S
         listening.bind(str(path))
         listening.listen(BACKLOG)
         async with anyio.create_task_group() as tasks:
-            nothing = cast("Any", None)
-            dispatch = Dispatch(cast("Accounts", accounts), nothing, nothing, nothing, nothing, controls)
+            side = Side(path, accounts, controls)
+            parts: dict[str, Any] = {
+                "accounts": accounts,
+                "relay": side.upstream,
+                "gateway": side.door,
+                "tickets": side.drawer,
+                "audit": side.notes,
+            }
+            dispatch = Dispatch(**parts, control=controls)
             listener = Listener(listening, dispatch, tasks, limits or Limits())
             tasks.start_soon(listener.run)
-            yield Side(path, accounts, controls, listener)
+            side.listener = listener
+            yield side
             listener.close()
             accounts.let_go()
             listener.finish()

@@ -6,51 +6,23 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Protocol, assert_never, cast, get_args
 
-from aixtiv_protocol import VERSION
+from msgspec.structs import replace
+
+from aixtiv_protocol import VERSION, replies, requests
 from aixtiv_protocol.codec import ProtocolError
-from aixtiv_protocol.replies import DaemonStatus, Done, Failure, Reply, Welcome
-from aixtiv_protocol.requests import (
-    Accounts as AskAccounts,
-)
-from aixtiv_protocol.requests import (
-    ApiKey,
-    Callback,
-    Examine,
-    Hello,
-    Lock,
-    Login,
-    Logout,
-    Piece,
-    Refresh,
-    Reload,
-    Request,
-    RevokeTicket,
-    Status,
-    Stop,
-    Token,
-    Unlock,
-    Usage,
-    Verify,
-    Watch,
-)
-from aixtiv_protocol.requests import (
-    Audit as AskAudit,
-)
-from aixtiv_protocol.requests import (
-    Relay as AskRelay,
-)
-from aixtiv_protocol.requests import (
-    Ticket as AskTicket,
-)
-from aixtiv_protocol.requests import (
-    Tickets as AskTickets,
-)
+from aixtiv_protocol.replies import Done, Failure, Reply
+from aixtiv_protocol.requests import Request, Token
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access.audit import Audit
+from aixtivd.access.caller import Caller
 from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
-from aixtivd.errors import AixtivError
+from aixtivd.errors import AixtivError, BadRequest
+from aixtivd.ipc.calls import Calls
+from aixtivd.ipc.opening import Opening
+from aixtivd.ipc.record import Record
+from aixtivd.relay.call import Body
 from aixtivd.relay.gateway import Gateway
 from aixtivd.relay.relay import Relay
 
@@ -71,9 +43,9 @@ class Control(Protocol):
     def restart(self) -> str:
         """The command that restarts this daemon."""
 
-    def hello(self, asked: Hello) -> Welcome: ...
+    def hello(self, asked: requests.Hello) -> replies.Welcome: ...
 
-    def status(self) -> DaemonStatus: ...
+    def status(self) -> replies.DaemonStatus: ...
 
     async def reload(self) -> str:
         """What was done, a sentence. Raises BadConfig; then nothing has changed."""
@@ -87,34 +59,50 @@ class Dispatch:
         self, accounts: Accounts, relay: Relay, gateway: Gateway, tickets: Tickets, audit: Audit, control: Control
     ) -> None:
         self._accounts = accounts
-        self._relay = relay
-        self._gateway = gateway
+        self._calls = Calls(accounts, relay, gateway, tickets)
         self._tickets = tickets
         self._audit = audit
+        self._opening = Opening(accounts, tickets, audit)
+        self._record = Record(audit)
         self._control = control
 
-    def at_once(self, request: Request) -> Reply | Secret | None:
+    def at_once(self, request: Request, caller: Caller) -> Reply | Secret | None:
         """The hot path (D4): a token that is in memory, without a task. None: `answer` has to be asked."""
-        if type(request) is not Token:
+        if type(request) is not Token or request.ticket is not None:
             return None
         try:
             token = self._accounts.cached(request)
         except AixtivError as error:
-            return error.failure()
+            return self._refused(request, caller, error)
         except Exception as error:  # noqa: BLE001  # a defect must not end the caller's connection
             return defect(error)
         if token is None:
             return None
+        self._record.token(caller, token.account)
         return token.access_token if request.form == "bare" else token
 
-    async def answer(self, request: Request) -> Answer:
-        """Every other way to an answer. Never raises but when it is cancelled."""
+    async def answer(self, request: Request, caller: Caller, body: Body | None = None) -> Answer:
+        """Every other way to an answer; `body`: of a relay. Never raises but when it is cancelled."""
         try:
-            return await self._ask(request)
+            if type(request) is Token and request.ticket is not None:
+                account, caller = self._calls.shown(request.ticket, "token", request.account, caller)
+                request = replace(request, account=account, ticket=None)
+            answer = await self._ask(request, caller, body)
         except AixtivError as error:
-            return error.failure()
+            return self._refused(request, caller, error)
         except Exception as error:  # noqa: BLE001  # a defect is one caller's Failure, not the daemon's end
             return defect(error)
+        if isinstance(answer, AsyncGenerator):
+            return answer
+        self._record.answered(request, caller, answer)
+        if isinstance(answer, replies.AccessToken) and type(request) is Token and request.form == "bare":
+            return answer.access_token
+        return answer
+
+    def _refused(self, request: Request, caller: Caller, error: AixtivError) -> Failure:
+        failure = error.failure()
+        self._record.refused(request, caller, failure)
+        return failure
 
     def misunderstood(self, error: ProtocolError) -> Failure:
         """For a request of a newer command, how to get a newer daemon."""
@@ -122,59 +110,84 @@ class Dispatch:
         sentence = str(error).replace("this daemon", f"aixtivd {VERSION}", 1)
         return Failure(code=error.code, message=sentence, hint=self._control.restart if newer else "")
 
-    async def _ask(self, request: Request) -> Answer:  # noqa: C901, PLR0911, PLR0912  # one case a request: a table
-        accounts, control = self._accounts, self._control
+    async def _ask(  # noqa: C901, PLR0911, PLR0912  # one case a request: a table
+        self, request: Request, caller: Caller, body: Body | None
+    ) -> Reply | Stream:
+        accounts, calls, control = self._accounts, self._calls, self._control
         match request:
             case Token():
-                token = await accounts.token(request)
-                return token.access_token if request.form == "bare" else token
-            case Hello():
+                return await accounts.token(request)
+            case requests.Hello():
                 return control.hello(request)
-            case AskAccounts():
+            case requests.Accounts():
                 return accounts.accounts()
-            case Status():
+            case requests.Status():
                 return control.status()
-            case Login():
-                return _stream(accounts.login(request))
-            case Callback():
+            case requests.Login():
+                return self._stream(self._begun(accounts.login(request), caller), request, caller)
+            case requests.Callback():
                 return await accounts.callback(request)
-            case Refresh():
+            case requests.Refresh():
                 return await accounts.refresh(request)
-            case Logout():
+            case requests.Logout():
                 return await accounts.logout(request)
-            case Verify():
+            case requests.Verify():
                 return await accounts.verify(request)
-            case ApiKey():
+            case requests.ApiKey():
                 return await accounts.api_key(request)
-            case Watch():
-                return _stream(accounts.watch())
-            case Lock():
-                await accounts.lock()
+            case requests.Relay():
+                assert body is not None
+                return self._stream(calls.relayed(calls.prepared(request, caller, body)), request, caller)
+            case requests.Piece():
+                raise BadRequest("a piece of a body is no request of its own")  # the session takes them
+            case requests.Ticket():
+                return await calls.ticket(request, caller)
+            case requests.Tickets():
+                return replies.TicketList(tickets=self._tickets.shown())
+            case requests.RevokeTicket():
+                return await calls.revoke(request)
+            case requests.Audit(verify=True):
+                return await self._audit.verify()
+            case requests.Audit():
+                return self._stream(self._audit.records(request), request, caller)
+            case requests.Usage():
+                return await self._audit.usage(request)
+            case requests.Examine():
+                return await accounts.examine(request)
+            case requests.Watch():
+                return self._stream(accounts.watch(), request, caller)
+            case requests.Lock():
+                await self._opening.lock()
                 return Done(note="locked")
-            case Unlock():
-                await accounts.unlock(request)
+            case requests.Unlock():
+                await self._opening.unlock(request)
                 return Done(note="unlocked")
-            case Reload():
+            case requests.Reload():
                 return Done(note=await control.reload())
-            case Stop():
+            case requests.Stop():
                 control.stop()
                 return Done(note="stopping")
-            case AskRelay() | Piece() | AskTicket() | AskTickets() | RevokeTicket() | AskAudit() | Usage() | Examine():
-                raise NotImplementedError
             case _:
                 assert_never(request)
 
-
-async def _stream(items: AsyncIterator[Reply]) -> Stream:
-    """The items, and any failure as the last of them."""
-    try:
-        async with aclosing(cast("Stream", items)):  # every stream of the service is an async generator
+    async def _begun(self, items: AsyncIterator[Reply], caller: Caller) -> AsyncIterator[Reply]:
+        async with aclosing(cast("Stream", items)):
             async for item in items:
+                if isinstance(item, replies.SignInStarted):
+                    self._record.begun(caller, item)
                 yield item
-    except AixtivError as error:
-        yield error.failure()
-    except Exception as error:  # noqa: BLE001  # as in `answer`
-        yield defect(error)
+
+    async def _stream(self, items: AsyncIterator[Reply], request: Request, caller: Caller) -> Stream:
+        """The items, and any failure as the last of them."""
+        try:
+            async with aclosing(cast("Stream", items)):  # every stream of a service is an async generator
+                async for item in items:
+                    yield item
+        except AixtivError as error:
+            # A call that was begun is in the audit log already, by the relay.
+            yield error.failure() if type(request) is requests.Relay else self._refused(request, caller, error)
+        except Exception as error:  # noqa: BLE001  # as in `answer`
+            yield defect(error)
 
 
 def defect(error: Exception) -> Failure:

@@ -1,7 +1,8 @@
 """What one caller, and all of them together, can cost: seconds, counts and bytes.
 
-A relaying caller costs at most `body` and one piece on the way out, `unread` and one piece on the way back, and one read
-of its socket (asyncio's 256 KiB): a megabyte, however large the bodies are.
+A relaying caller costs at most `body` and a piece on the way out, `unread` and a piece on the way back, and one read of
+its socket (asyncio's 256 KiB) with what it was cut into: a megabyte, however large the bodies are. What the relay keeps
+of a body, to send it again after a 401, is counted there.
 """
 
 from msgspec import Struct

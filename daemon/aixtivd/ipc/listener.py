@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 
 from aixtiv_protocol.replies import Failure
 from aixtivd import log
+from aixtivd.access.caller import Caller, caller_of
 from aixtivd.access.peer import allowed, peer_of
 from aixtivd.ipc.dispatch import Dispatch
 from aixtivd.ipc.limits import Limits
@@ -79,23 +80,27 @@ class Listener:
     def _admitted(self, connection: socket.socket) -> Session | None:
         """The session that will talk to this caller; None where nobody will: then the connection is closed."""
         callers = len(self._sessions)
-        if not self._same_user(connection) or callers >= self._limits.connections + self._limits.turned_away:
+        caller = self._caller(connection)
+        if caller is None or callers >= self._limits.connections + self._limits.turned_away:
             connection.close()
             return None
         refusal = TOO_MANY if callers >= self._limits.connections else None
-        session = Session(self._dispatch, self._tasks, self._limits, self._gone, refusal)
+        session = Session(self._dispatch, self._tasks, self._limits, self._gone, caller, refusal)
         self._sessions.add(session)
         return session
 
-    def _same_user(self, connection: socket.socket) -> bool:
+    def _caller(self, connection: socket.socket) -> Caller | None:
+        """None for whom nothing is done: another user, or one of whom the kernel will not say who it is."""
         try:
             peer = peer_of(connection)
         except OSError:
-            return False
-        if not allowed(peer) and time.monotonic() - self._refused_at > _QUIET:
+            return None
+        if allowed(peer):
+            return caller_of(peer)
+        if time.monotonic() - self._refused_at > _QUIET:
             self._refused_at = time.monotonic()
             log.warning("other-user-refused", uid=peer.uid, pid=peer.pid)
-        return allowed(peer)
+        return None
 
     async def _converse(self, loop: asyncio.AbstractEventLoop, connection: socket.socket, session: Session) -> None:
         """Hands the connection to the session. It is over in one or two turns of the loop."""

@@ -9,21 +9,34 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from math import inf
-from typing import cast
+from typing import Final, cast
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aixtiv_protocol.codec import Inbox, ProtocolError, decode_request
 from aixtiv_protocol.replies import End, Failure, Reply
-from aixtiv_protocol.requests import Request
+from aixtiv_protocol.requests import Piece, Relay, Request
+from aixtivd.access.caller import Caller
 from aixtivd.access.peer import hung_up
+from aixtivd.ipc.body import Body
 from aixtivd.ipc.deadline import Deadline
 from aixtivd.ipc.dispatch import Dispatch, Stream, defect
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.outbox import Outbox
 
 STOPPING = Failure(code="busy", message="the daemon is stopping", retry=True)
+STRAY = Failure(code="bad_request", message="a piece of a body came where no body is open")
+HALF: Final = "the body was not whole when the caller's side was closed"
+
+
+class Waiting(Struct, frozen=True):
+    """What was read and not yet answered. A Failure: it was not understood."""
+
+    asked: Request | Failure
+    body: Body | None = None  # of a `relay`
 
 
 class Session(asyncio.Protocol):
@@ -35,17 +48,21 @@ class Session(asyncio.Protocol):
         tasks: TaskGroup,
         limits: Limits,
         gone: Callable[["Session"], None],
+        caller: Caller,
         refusal: Failure | None = None,
     ) -> None:
         self._dispatch = dispatch
         self._tasks = tasks
         self._limits = limits
         self._gone = gone
+        self._caller = caller
         self._refusal = refusal
         self._inbox = Inbox()
-        self._queue: deque[Request | Failure] = deque()
+        self._queue: deque[Waiting] = deque()
         self._scope: anyio.CancelScope | None = None  # of the task that answers, while it runs
         self._pouring: anyio.CancelScope | None = None  # of the stream it is answering with
+        self._poured: Body | None = None  # of the `relay` that this stream answers
+        self._filling: Body | None = None  # the one whose pieces come now, wherever its `relay` stands
         self._last: Failure | None = None  # said when everything before it is; nothing more is read
         self._reading = True
         self._half_closed = False  # the caller will say nothing more, but listens
@@ -84,6 +101,7 @@ class Session(asyncio.Protocol):
                 self.data_received(b"\n")  # `printf '{"op":"status"}' | nc -N -U`: a last line needs no newline
             else:
                 self._end_with(Failure(code="bad_request", message="the last message ended half-way"))
+        self._break_off(HALF)
         self._rest()
         self._looked_at = self._time()
         self._deadline.check()  # from now on a hang-up has to be looked for
@@ -108,10 +126,12 @@ class Session(asyncio.Protocol):
     # The listener calls
 
     def finish(self) -> None:
-        """Takes no new request; what is outstanding is answered, streams are ended, then the connection is closed."""
+        """Takes no new request; what is outstanding is answered, streams are ended, then the connection is closed.
+
+        A relayed answer comes to its own end, unless its body is still on its way.
+        """
         self._finishing = True
-        if self._pouring is not None:
-            self._pouring.cancel()
+        self._end_stream()
         self._rest()
 
     # Requests
@@ -125,7 +145,7 @@ class Session(asyncio.Protocol):
                     self._end_with(self._refusal)
                     return
                 self._take(body)
-                if self._outbox.full or len(self._queue) >= self._limits.queued:
+                if self._full():
                     self._read(wanted=False)
                     return
         except ProtocolError as error:
@@ -139,27 +159,90 @@ class Session(asyncio.Protocol):
             self._begun_at = self._heard_at
             self._deadline.check()
 
-    def _take(self, body: bytes) -> None:
+    def _take(self, message: bytes) -> None:
         try:
-            asked: Request | Failure = decode_request(body, self._inbox.mode or "lines")
+            asked: Request | Failure = decode_request(message, self._inbox.mode or "lines")
         except ProtocolError as error:
             if error.fatal:
                 raise
             asked = self._dispatch.misunderstood(error)
+        if self._filling is not None or type(asked) is Piece:
+            self._take_into_body(asked)
+        else:
+            self._take_request(asked)
+
+    def _take_request(self, asked: Request | Failure) -> None:
         if self._scope is None:
-            answer = asked if isinstance(asked, Failure) else self._dispatch.at_once(asked)
+            answer = asked if isinstance(asked, Failure) else self._dispatch.at_once(asked, self._as_agent(asked))
             if answer is not None:
                 self._outbox.send(answer)
                 return
             self._scope = anyio.CancelScope()
             self._tasks.start_soon(self._work, self._scope, name="session")
-        self._queue.append(asked)
+        self._queue.append(Waiting(asked, self._begun(asked) if type(asked) is Relay else None))
+
+    def _as_agent(self, asked: Request) -> Caller:
+        if asked.agent != self._caller.agent:
+            self._caller = replace(self._caller, agent=asked.agent)
+        return self._caller
+
+    def _full(self) -> bool:
+        """Pieces are no requests: where an answer comes early, its body is read on although nobody reads the answer."""
+        if self._filling is not None:
+            return self._filling.full
+        return self._outbox.full or len(self._queue) >= self._limits.queued
+
+    # Bodies
+
+    def _begun(self, asked: Relay) -> Body:
+        body = Body(asked, self._limits.body, self._read_on)
+        if asked.more:
+            self._filling = body
+            self._deadline.check()
+        return body
+
+    def _take_into_body(self, asked: Request | Failure) -> None:
+        body = self._filling
+        if body is None:
+            self._take_request(STRAY)
+        elif isinstance(asked, Failure):
+            body.fail(asked.message)  # a broken piece; those after it are dropped
+        elif type(asked) is Piece:
+            body.feed(asked.data, more=asked.more)
+            self._filling = body if asked.more else None
+        else:
+            self._break_off("another request came before the body was whole")
+            self._take_request(asked)
+        if body is not None and body.failure is not None:
+            self._failed(body)
+
+    def _break_off(self, sentence: str) -> None:
+        """No piece comes any more."""
+        body, self._filling = self._filling, None
+        if body is not None:
+            body.fail(sentence)
+            self._failed(body)
+
+    def _failed(self, body: Body) -> None:
+        if body is self._poured:
+            self._end_stream()  # what a cut body is answered with must not be taken for an answer
+
+    def _end_stream(self) -> None:
+        if self._pouring is not None and self._in_vain(self._poured):
+            self._pouring.cancel()
+
+    def _in_vain(self, body: Body | None) -> bool:
+        """Whether a stream is ended that has not come to its own end."""
+        relays = body is not None and not body.open
+        broken = body is not None and body.failure is not None
+        return broken or self._last is not None or (self._finishing and not relays)
 
     def _read(self, *, wanted: bool) -> None:
         if wanted == self._reading or self._half_closed or not self._outbox.open:
             return
         self._reading = wanted
         if wanted:
+            self._heard_at = self._time()  # the silence was ours
             self._transport.resume_reading()
         else:
             self._begun_at = 0.0  # it cannot become whole while we do not read
@@ -169,8 +252,7 @@ class Session(asyncio.Protocol):
 
     def _read_on(self) -> None:
         """There is room again: first for what the inbox holds, then for what the socket does."""
-        full = self._outbox.full or len(self._queue) >= self._limits.queued
-        if not full and self._last is None and not self._finishing:
+        if not self._full() and self._last is None and not self._finishing:
             self._take_all()
 
     # Answers
@@ -191,27 +273,37 @@ class Session(asyncio.Protocol):
             self._rest()
             self._deadline.check()
 
-    async def _answer(self, asked: Request | Failure) -> None:
-        answer = asked if isinstance(asked, Failure) else await self._dispatch.answer(asked)
+    async def _answer(self, waiting: Waiting) -> None:
+        asked, body = waiting.asked, waiting.body
+        if body is not None and body.failure is not None:
+            asked = body.failure
+        answer = (
+            asked if isinstance(asked, Failure) else await self._dispatch.answer(asked, self._as_agent(asked), body)
+        )
         if isinstance(answer, AsyncGenerator):
             async with aclosing(answer):
-                await self._pour(answer)
+                await self._pour(answer, body)
         else:
             self._outbox.send(answer)
+        if body is not None:
+            body.drop()  # what still comes of it, nobody wants
 
-    async def _pour(self, stream: Stream) -> None:
+    async def _pour(self, stream: Stream, body: Body | None) -> None:
         """A stream ends with End, or with a Failure."""
         item: Reply | None = None
+        self._poured = body
         with anyio.CancelScope() as self._pouring:
-            if self._finishing:
+            if self._in_vain(body):
                 self._pouring.cancel()
             async for item in stream:
                 self._outbox.send(item)
                 await self._outbox.room.wait()
         ended = not self._pouring.cancelled_caught
-        self._pouring = None
-        if ended and not isinstance(item, Failure):
+        self._pouring = self._poured = None
+        if ended and not isinstance(item, Failure | End):
             self._outbox.send(End())
+        elif not ended and body is not None and body.failure is not None:
+            self._outbox.send(body.failure)
         elif not ended and self._last is None:
             self._outbox.send(STOPPING)
 
@@ -220,8 +312,8 @@ class Session(asyncio.Protocol):
     def _end_with(self, failure: Failure) -> None:
         """What is outstanding is answered first; a stream, which may never end by itself, is ended for it."""
         self._last = failure
-        if self._pouring is not None:
-            self._pouring.cancel()
+        self._break_off(failure.message)
+        self._end_stream()
         self._rest()
         if not self._left_at:
             self._read(wanted=False)
@@ -255,7 +347,8 @@ class Session(asyncio.Protocol):
             return self._begun_at + self._limits.message
         if self._scope is not None:
             deaf = self._half_closed or not self._reading
-            return self._looked_at + self._limits.message if deaf else inf
+            silent = self._heard_at + self._limits.idle if self._filling is not None else inf
+            return self._looked_at + self._limits.message if deaf else silent
         return self._heard_at + self._limits.idle
 
     def _overdue(self) -> None:
@@ -271,6 +364,8 @@ class Session(asyncio.Protocol):
             self._transport.close()
         elif self._nobody_listens():
             self._transport.abort()
+        elif self._reading:
+            self._break_off(f"the body did not go on within {self._limits.idle:g} seconds")
         self._looked_at = self._time()
         self._deadline.check()
 

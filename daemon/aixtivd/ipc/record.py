@@ -1,0 +1,78 @@
+"""What callers ask for, as it goes into the audit log: who asked, and how it ended.
+
+Two parts tell the log about accounts, and neither repeats the other. Here is told what somebody asks for, with who it
+is: tokens and tickets handed out, sign-ins begun, sign-outs, keys, the vault opened and closed, and every refusal of
+these. `accounts.events` tells what happens later or by itself: a sign-in that succeeds in the browser, a refresh, a
+token endpoint's error. A relayed call is told by the relay, which alone knows how it ended.
+"""
+
+from typing import Final
+
+from aixtiv_protocol import replies, requests
+from aixtiv_protocol.replies import Failure, Reply, What
+from aixtiv_protocol.requests import Request
+from aixtivd.access.audit import Audit
+from aixtivd.access.caller import Caller
+
+_WHAT: Final[dict[type, What]] = {
+    requests.Token: "token",
+    requests.Login: "sign-in",
+    requests.Callback: "sign-in",
+    requests.Logout: "sign-out",
+    requests.ApiKey: "api-key",
+    requests.Ticket: "ticket",
+    requests.RevokeTicket: "ticket-end",
+    requests.Lock: "lock",
+    requests.Unlock: "unlock",
+    requests.Reload: "reload",
+    requests.Stop: "stop",
+}
+"""Of whatever else is asked, only that it was denied."""
+
+
+class Record:
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+
+    def token(self, caller: Caller, account: str) -> None:
+        """The hot path's own."""
+        self._audit.note("token", caller, account=account)
+
+    def answered(self, asked: Request, caller: Caller, answer: Reply) -> None:
+        what = _WHAT.get(type(asked))
+        if what is not None and type(answer) is not replies.SignedIn:  # which `accounts.events` tells
+            self._audit.note(what, caller, account=_account(answer), detail=_detail(asked, answer))
+
+    def begun(self, caller: Caller, started: replies.SignInStarted) -> None:
+        """Who sends a person to the browser."""
+        sentence = "joined the sign-in that was open" if started.joined else "began a sign-in"
+        self._audit.note("sign-in", caller, account=started.account, detail=sentence)
+
+    def refused(self, asked: Request, caller: Caller, failure: Failure) -> None:
+        what = "denied" if failure.code == "denied" else _WHAT.get(type(asked))
+        if what is None:
+            return
+        if failure.code == "no_account":  # what was typed in a name's place may be anything, a password too
+            self._audit.note(what, caller, ok=False, detail="there is nothing of that name")
+        else:
+            account = getattr(asked, "account", "")
+            self._audit.note(what, caller, ok=False, account=account, detail=failure.message)
+
+
+def _account(answer: Reply) -> str:
+    if isinstance(answer, replies.Account):
+        return answer.name
+    account = getattr(answer, "account", "")
+    return account if isinstance(account, str) else ""
+
+
+def _detail(asked: Request, answer: Reply) -> str:
+    match asked:
+        case requests.ApiKey():
+            return "stored" if asked.key else "removed"
+        case requests.RevokeTicket():
+            return f"{asked.ticket} was revoked"
+        case _ if isinstance(answer, replies.TicketMade):
+            return f"{answer.id}, good for {' and '.join(answer.verbs)}"
+        case _:
+            return ""
