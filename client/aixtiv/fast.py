@@ -87,8 +87,6 @@ def frame(account: str, min_ttl: int, wait: float | None, agent: str = "") -> by
     it is the very object of the default.
     """
     fields = [b"\xa2op\xa5token"]
-    if agent:
-        fields.append(b"\xa5agent" + _string(agent.encode()))
     if account:
         fields.append(b"\xa7account" + _string(account.encode()))
     if min_ttl:
@@ -96,6 +94,8 @@ def frame(account: str, min_ttl: int, wait: float | None, agent: str = "") -> by
     if wait is not None:
         fields.append(b"\xa4wait" + _float(wait))
     fields.append(b"\xa4form\xa4bare")
+    if agent:  # behind the request's own fields, as msgspec has what a base class brings
+        fields.append(b"\xa5agent" + _string(agent.encode()))
     body = bytes((0x80 + len(fields),)) + b"".join(fields)
     return len(body).to_bytes(4, "big") + body
 
