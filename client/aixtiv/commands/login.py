@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from aixtiv import browser, environment, people, show, signin
+from aixtiv import browser, environment, people, settings, show, signin
 from aixtiv.client import Client, Stream
 from aixtiv.commands import options
 from aixtiv.failures import NoAccount, NotUnderstood, Usage
@@ -60,7 +60,8 @@ def login(
     aixtiv login company --issuer URL --client-id ID
 
     What is given here is kept with the grant, so that nothing needs to be given again. GITHUB_OAUTH_CLIENT_ID and the
-    other variables of that kind count where an option is left out.
+    other variables of that kind count where an option is left out, and so do the older command's oauth2-config.json and
+    claude.desktop.config.json.
     """  # noqa: D301  # \b is click's mark for "do not wrap this"
     given = ClientSettings(
         issuer=issuer,
@@ -71,7 +72,9 @@ def login(
         token_endpoint=token_endpoint,
         redirect_uri=redirect_uri,
     )
-    found = environment.client_settings(os.environ, provider or account.partition("/")[0])
+    found = settings.found_for(os.environ, provider or account.partition("/")[0], account)
+    for sentence in found.missing:
+        show.note(sentence)
     with (
         options.Asking(no_start=no_start) as client,
         client.login(
