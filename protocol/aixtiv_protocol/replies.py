@@ -145,6 +145,7 @@ class DaemonStatus(Told, frozen=True, tag="status"):
     socket: str = ""  # path
     gateway: str = ""  # path of the gateway's Unix socket
     gateway_port: int = 0  # fixed, on 127.0.0.1; 0: none
+    gateway_problem: str = ""  # why not all of the gateway is open, a sentence
     damaged: int = 0  # sealed rows that fail their seal
     spilled: int = 0  # grants that wait in the spill slot for room on the disk
     skews: dict[str, float] = {}  # issuer host -> seconds its clock is ahead of ours
