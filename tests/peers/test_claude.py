@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from peers.claude_api import weather
 from peers.claude_api.encodings import CODINGS, coding
 from peers.claude_api.process import claude_process, sent
 from peers.claude_api.weather import Weather
+from peers.presence import command
 
 TOKEN = {"authorization": "Bearer sk-ant-oat01-x", "anthropic-beta": "a-flag,oauth-2025-04-20"}
 KEY = {"x-api-key": "sk-ant-api03-x"}
@@ -169,10 +169,11 @@ def test_what_is_encoded_can_be_read_again_by_others(name: str, tmp_path: Path) 
     (tmp_path / "encoded").write_bytes(b"".join(made.piece(piece) for piece in content) + made.end())
     read = "process.stdout.write(require('zlib').%s(require('fs').readFileSync('encoded')))"
     script = {"gzip": read % "gunzipSync", "br": read % "brotliDecompressSync"}
-    command = ["zstd", "-dc", "encoded"] if name == "zstd" else ["node", "-e", script[name]]
-    if not shutil.which(command[0]):
-        pytest.skip(f"{command[0]} is not installed")
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout == b"".join(content)
+    arguments = ["-dc", "encoded"] if name == "zstd" else ["-e", script[name]]
+    other = command("zstd", package="zstd") if name == "zstd" else command("node", package="nodejs")
+    assert subprocess.run([other, *arguments], cwd=tmp_path, capture_output=True, check=True).stdout == b"".join(
+        content
+    )
 
 
 @pytest.mark.parametrize(
@@ -305,7 +306,7 @@ def test_as_a_process_it_is_told_and_tells_through_its_control_path() -> None:
             "    try: print(urllib.request.urlopen(request).status)\n"
             "    except urllib.error.HTTPError as error: print(error.code)\n"
         )
-        command = [sys.executable, "-c", script, f"{claude.url}/v1/models"]
-        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        python = [sys.executable, "-c", script, f"{claude.url}/v1/models"]
+        ran = subprocess.run(python, capture_output=True, text=True, check=True)
         assert ran.stdout.split() == ["529", "200", "401"]
         assert [sent(heard, "authorization") for heard in claude.requests] == ["Bearer at-1"] * 2 + ["Bearer at-2"]
