@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
@@ -46,7 +45,7 @@ class Caller:
         self._client = client
         self._account = account
         self._filed = settings.api(os.environ)
-        _tell_of_strays()
+        options.tell_of_strays()
 
     def call(  # as many parts as a call has
         self,
@@ -72,18 +71,6 @@ class Caller:
         if relayed.note:
             show.warning(relayed.note)
         return relayed
-
-
-def _tell_of_strays() -> None:
-    try:
-        here = Path.cwd()
-    except OSError:  # a folder that is gone
-        return
-    for name in settings.strays(os.environ, here):
-        where = show.short(str(settings.folders(os.environ)[-2]))
-        show.note(
-            f"{name} in this folder is not read, since it could come from anybody; if it is yours, move it to {where}"
-        )
 
 
 def checked(relayed: "Relayed") -> None:

@@ -73,6 +73,7 @@ def login(
         redirect_uri=redirect_uri,
     )
     found = settings.found_for(os.environ, provider or account.partition("/")[0], account)
+    options.tell_of_strays()
     for sentence in found.missing:
         show.note(sentence)
     with (

@@ -4,11 +4,12 @@ import os
 import sys
 from collections.abc import Callable
 from getpass import getpass
+from pathlib import Path
 from typing import Final, TypeVar
 
 import click
 
-from aixtiv import environment, show
+from aixtiv import environment, settings, show
 from aixtiv.client import Client
 from aixtiv.failures import Usage
 
@@ -74,6 +75,17 @@ class Asking(Client):
     def __init__(self, *, no_start: bool = False, agent: str = "") -> None:
         forbidden = no_start or os.environ.get("AIXTIV_NO_START", "") not in ("", "0")
         super().__init__(start=not forbidden, say=show.note, agent=agent.strip() or environment.agent(os.environ))
+
+
+def tell_of_strays() -> None:
+    """Of the old command's files in the current folder, where they are not read."""
+    try:
+        here = Path.cwd()
+    except OSError:  # a folder that is gone
+        return
+    for name in settings.strays(os.environ, here):
+        folder = show.short(str(settings.folders(os.environ)[-2]))
+        show.note(f"{name} in this folder is not read: it could be anybody's; if it is yours, move it to {folder}")
 
 
 def secret(prompt: str, *, again: str = "") -> str:
