@@ -28,6 +28,9 @@ _RESERVED: Final = frozenset(
 )
 
 
+_FRAMING: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade"})
+
+
 class Network(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
     """How providers are reached: a daemon under a service manager has no shell's environment to read this from."""
 
@@ -140,8 +143,9 @@ def _in_words(sentence: str, tables: dict[str, Any]) -> str:
     what, _, path = sentence.partition(" - at `$")
     path = path.rstrip("`").lstrip(".").replace("[...]", "[]")  # "[]": of a dict, some value
     where = path
-    if path.startswith("provider[]"):
-        where = path.replace("[]", f".{_wrong_provider(tables)}", 1).replace("[]", "")
+    for table, kind in (("provider", ProviderConfig), ("api", ApiConfig)):
+        if path.startswith(f"{table}[]"):
+            where = path.replace("[]", f".{_wrong(tables[table], kind)}", 1).replace("[]", "")
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
         key = f"{where}.{unknown[1]}" if where else unknown[1]
         return f"unknown key {key}"
@@ -152,11 +156,11 @@ def _in_words(sentence: str, tables: dict[str, Any]) -> str:
     )
 
 
-def _wrong_provider(tables: dict[str, Any]) -> str:
+def _wrong(tables: dict[str, Any], kind: type[Struct]) -> str:
     """The first `[provider.NAME]` that is none: msgspec's path leaves a dict's keys out."""
-    for name, table in tables["provider"].items():
+    for name, table in tables.items():
         try:
-            msgspec.convert(table, ProviderConfig)
+            msgspec.convert(table, kind)
         except msgspec.ValidationError:
             return str(name)
     return "NAME"
@@ -185,16 +189,26 @@ def _check(config: Config, path: Path) -> None:
         raise BadConfig(f"{path}: network.proxy: a user and password cannot stand here: this file holds no secret")
     if config.vault.key_file and not Path(config.vault.key_file).expanduser().is_absolute():
         raise BadConfig(f"{path}: vault.key-file: expected an absolute path")
-    for name, provider in config.provider.items():
-        _check_provider(f"{path}: provider.{name}", provider)
+    if not 0 <= config.claude.port <= 65535:
+        raise BadConfig(f"{path}: claude.port: expected 1 to 65535, or 0 for none")
+    _check_tables(config, path)
     for key, file in (("network.ca-file", config.network.ca_file), *_secret_files(config)):
         if file and not Path(file).expanduser().is_file():
             raise BadConfig(f"{path}: {key}: no such file {file}")
     _check_certificates(config, path)
 
 
+def _check_tables(config: Config, path: Path) -> None:
+    for name, provider in config.provider.items():
+        _check_provider(f"{path}: provider.{name}", provider)
+    for name, api in config.api.items():
+        _check_api(f"{path}: api.{name}", api)
+
+
 def _check_names(config: Config, path: Path) -> None:
-    for key, name in (("default-account", config.default_account), *(("provider", name) for name in config.provider)):
+    named = [("default-account", config.default_account), ("claude.account", config.claude.account)]
+    named += [(table, name) for table in ("provider", "api") for name in getattr(config, table)]
+    for key, name in named:
         if name and not _NAME.fullmatch(name):
             raise BadConfig(f"{path}: {key}: {name!r} is no name: expected letters, digits and . _ @ + - /")
 
@@ -221,6 +235,30 @@ def _check_provider(where: str, provider: ProviderConfig) -> None:
         url: str = getattr(provider, field)
         if url and not url.startswith(("https://", "http://127.0.0.1", "http://[::1]", "http://localhost")):
             raise BadConfig(f"{where}.{field.replace('_', '-')}: expected an https:// URL")
+
+
+def _check_api(where: str, api: ApiConfig) -> None:
+    """A credential goes to this origin: nothing in it may be read in two ways."""
+    if api.origin and not _is_origin(api.origin):
+        raise BadConfig(f"{where}.origin: expected https://host, with a path at most")
+    for key, paths in (("paths", api.paths), ("refused", api.refused)):
+        if not all(re.fullmatch(r"/(?:[\w.~-]+/)*", prefix, re.ASCII) for prefix in paths):
+            raise BadConfig(f"{where}.{key}: expected paths that begin and end with /, like /v1/")
+    if api.key_header and not re.fullmatch(r"[A-Za-z0-9-]+", api.key_header):
+        raise BadConfig(f"{where}.key-header: expected a header's name")
+    if api.key_header.lower() in _FRAMING:
+        raise BadConfig(f"{where}.key-header: {api.key_header} is aixtiv's own to say")
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        known = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"})
+    plain = re.fullmatch(r"https?://[\w.:\[\]-]+(?:/[\w.~-]+)*/?", text, re.ASCII)
+    return bool(known and safe and plain and parts.hostname)
 
 
 def _secret_files(config: Config) -> list[tuple[str, str]]:

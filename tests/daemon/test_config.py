@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aixtivd.config import Config, Network, ProviderConfig, RefreshConfig, VaultConfig, load
+from aixtivd.config import ApiConfig, ClaudeConfig, Config, Network, ProviderConfig, RefreshConfig, VaultConfig, load
 from aixtivd.errors import BadConfig
 from peers.certificates import certificate
 
@@ -48,6 +48,17 @@ prompt = "consent"
 
 [provider.github]
 client-id = "def"
+
+[claude]
+account = "anthropic/work"
+fallback = "none"
+port = 8790
+
+[api.house]
+origin = "https://api.house.example/base"
+paths = ["/v2/"]
+refused = ["/v2/admin/"]
+key-header = "X-House-Key"
 """
 
 
@@ -76,6 +87,8 @@ def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
         (config.vault, VaultConfig()),
         (config.refresh, RefreshConfig()),
         (config.provider["house"], ProviderConfig()),
+        (config.claude, ClaudeConfig()),
+        (config.api["house"], ApiConfig()),
     ]:
         same = [name for name in table.__struct_fields__ if getattr(table, name) == getattr(ordinary, name)]
         assert same == [], "a key that this test does not set"
@@ -163,7 +176,9 @@ def test_a_tilde_is_the_home_folder(file: Path, folder: Path, monkeypatch: pytes
     assert load(file).network.ca_file == "~/cert.pem"
 
 
-@pytest.mark.parametrize("table", [Config, Network, VaultConfig, RefreshConfig, ProviderConfig])
+@pytest.mark.parametrize(
+    "table", [Config, Network, VaultConfig, RefreshConfig, ProviderConfig, ClaudeConfig, ApiConfig]
+)
 def test_no_table_takes_a_key_it_does_not_know_or_can_be_changed(table: type[msgspec.Struct]) -> None:
     assert table.__struct_config__.forbid_unknown_fields
     assert table.__struct_config__.frozen
@@ -180,6 +195,32 @@ def test_no_table_takes_a_key_it_does_not_know_or_can_be_changed(table: type[msg
         ('[vault]\nkey-file = "here"', "vault.key-file: expected an absolute path"),
         ('[provider.x]\nauthorize-parameters = {state = "mine"}', "state is aixtiv's own to say"),
         ('[provider.x]\nredirect-uri = "foo"', "redirect-uri: expected a URL"),
+        ('[claude]\naccount = "a b"', "claude.account: 'a b' is no name"),
+        ("[claude]\nport = 65536", "claude.port: expected 1 to 65535"),
+        ('[claude]\nfallback = "token"', 'claude.fallback: expected one of "api-key", "none"'),
+        ('[api."a b"]', "api: 'a b' is no name"),
+        ('[api.ok]\n[api.x]\npaths = "/v1/"', "api.x.paths: expected a list, got a string"),
+        ("[api.x]\nhost = 1", "unknown key api.x.host"),
+        *(
+            (f'[api.x]\norigin = "{origin}"', "api.x.origin: expected https://host, with a path at most")
+            for origin in (
+                "http://api.example",
+                "http://localhost.example",
+                "api.example",
+                "https://",
+                "https://user:hunter2@api.example",
+                "https://api.example/?a=b",
+                "https://api.example/#a",
+                "https://api.example/a/../b/%2e",
+                "https://api.example:port",
+                "https://[::1",
+                "https://api.example\\\\@evil.example",
+            )
+        ),
+        ('[api.x]\npaths = ["v1/"]', "api.x.paths: expected paths that begin and end with /"),
+        ('[api.x]\nrefused = ["/v1"]', "api.x.refused: expected paths that begin and end with /"),
+        ('[api.x]\nkey-header = "a b"', "api.x.key-header: expected a header's name"),
+        ('[api.x]\nkey-header = "Host"', "api.x.key-header: Host is aixtiv's own to say"),
         ("default-account = 1", "default-account: expected a string, got a whole number"),
         ("[network]\nproxy = []", "network.proxy: expected a string, got a list"),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct, inspect
 
-from aixtivd.config import Config, Network, ProviderConfig, RefreshConfig, VaultConfig, load
+from aixtivd.config import ApiConfig, ClaudeConfig, Config, Network, ProviderConfig, RefreshConfig, VaultConfig, load
 from protocol.shapes import default_in_words, fields, in_words
 from protocol.specification import rows
 
@@ -39,6 +39,8 @@ def described(table: type[Struct]) -> list[list[str]]:
         ("[vault]", VaultConfig),
         ("[refresh]", RefreshConfig),
         ("[provider.NAME]", ProviderConfig),
+        ("[claude]", ClaudeConfig),
+        ("[api.NAME]", ApiConfig),
     ],
 )
 def test_every_key_is_documented_and_every_documented_key_exists(heading: str, table: type[Struct]) -> None:
@@ -46,8 +48,12 @@ def test_every_key_is_documented_and_every_documented_key_exists(heading: str, t
 
 
 def test_every_table_of_the_config_is_documented() -> None:
-    tables = [field.encode_name for field in fields(Config) if isinstance(field.type, inspect.StructType)]
-    assert re.findall(r"^## \[(\w+)(?:\.NAME)?\]$", TEXT, re.MULTILINE) == [*tables, "provider"]
+    tables = [
+        field.encode_name + (".NAME" if isinstance(field.type, inspect.DictType) else "")
+        for field in fields(Config)
+        if isinstance(field.type, inspect.StructType | inspect.DictType)
+    ]
+    assert re.findall(r"^## \[(\w+(?:\.NAME)?)\]$", TEXT, re.MULTILINE) == tables
 
 
 def test_every_key_source_is_explained() -> None:
@@ -58,9 +64,11 @@ def test_every_key_source_is_explained() -> None:
 
 
 def test_the_example_is_a_config(folder: Path) -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    example, another = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     path = folder / "config.toml"
     path.write_text(example)
     config = load(path)
     assert config.provider["work"].client_id == "aixtiv-cli"
     assert config.network.no_proxy == ("id.example.org", ".internal")
+    path.write_text(another)
+    assert load(path).api["github"].origin == "https://api.github.com"

@@ -4,27 +4,101 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aixtivd.access.audit import Audit
+from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock
 from aixtivd.config import Config
+from aixtivd.errors import AixtivError, Unreachable
 from aixtivd.oauth.web import Web
+from aixtivd.relay.apis import api_for
+from aixtivd.relay.bodies import Budget, Kept
 from aixtivd.relay.call import Answer, Call
+from aixtivd.relay.heads import check_head, length_of, upstream_headers
+from aixtivd.relay.passage import Passage
+from aixtivd.relay.targets import check_path, target
+from aixtivd.relay.upstream import Upstream
 
 
 class Relay:
-    def __init__(self, accounts: Accounts, web: Web, audit: Audit, config: Config, clock: Clock) -> None:
+    def __init__(self, accounts: Accounts, web: Web, audit: Audit, config: Config, clock: Clock) -> None:  # noqa: ARG002
         self._accounts = accounts
-        self._web = web
         self._audit = audit
         self._config = config
-        self._clock = clock
+        self._budget = Budget()
+        self._upstream = Upstream(config.network)
 
     def reconfigure(self, config: Config) -> None:
         self._config = config
+        self._upstream.configure(config.network)
 
     @asynccontextmanager
     async def call(self, call: Call) -> AsyncIterator[Answer]:
-        raise NotImplementedError
-        yield
+        """The answer, from its head on. Leaving ends the call, wherever it is; an answer that breaks off raises.
 
-    async def aclose(self) -> None: ...
+        Raises AixtivError.
+        """
+        passage = Passage(call)
+        try:
+            await self._pass(passage)
+            yield passage.answer()
+            passage.left = True
+        finally:
+            passage.end()
+            passage.note(self._audit)
+
+    async def aclose(self) -> None:
+        """Ends the calls under way."""
+        await self._upstream.aclose()
+
+    async def _pass(self, passage: Passage) -> None:
+        """Until there is an answer that the caller gets: the first, but for a 401 that another credential may mend."""
+        call = passage.call
+        check_head(call)
+        passage.body = body = Kept(call.body, length_of(call), self._budget)
+        passage.account = self._accounts.relayed(call.account)
+        await self._send(passage, body, await self._credential(passage))
+        if passage.refused:  # raises where there is no other: a sentence tells a person more than the 401
+            await self._send_again(passage, body, await self._credential(passage, passage.credential))
+        if passage.refused and body.resendable:
+            try:
+                credential = await self._credential(passage, passage.credential)
+            except AixtivError:
+                pass  # the second 401 goes to the caller as it came
+            else:
+                if credential.form == "api-key":
+                    await self._send_again(passage, body, credential)
+        body.settle()
+
+    async def _credential(self, passage: Passage, refused: Credential | None = None) -> Credential:
+        call = passage.call
+        return await self._accounts.credential(
+            passage.account, key=call.api_key, fallback=call.fallback, wait=call.wait, refused=refused
+        )
+
+    async def _send(self, passage: Passage, body: Kept, credential: Credential) -> None:
+        call = passage.call
+        api = api_for(self._config, passage.account, credential.provider)
+        check_path(api, call.path)
+        free = credential.form == "api-key" and credential.generation == 0
+        origin = target(api, passage.account, pinned=credential.endpoint, wanted=call.endpoint, free=free)
+        headers = upstream_headers(api, call, credential, body.length)
+        passage.credential = credential
+        whole = await body.ready()
+        data = body if whole is None else whole or None
+        try:
+            passage.sent = await self._upstream.send(call.method, origin + call.path, headers, data)
+        except Unreachable:
+            if body.failure is not None:  # it is the caller who broke off
+                raise body.failure from None
+            raise
+
+    async def _send_again(self, passage: Passage, body: Kept, credential: Credential) -> None:
+        """With another credential, and nothing left of the answer there was; where that cannot be, the answer stays."""
+        if not body.resendable or passage.sent is None:
+            return
+        body.stop()
+        await passage.sent.put_away()
+        if body.failure is not None:
+            raise body.failure
+        body.again()
+        await self._send(passage, body, credential)

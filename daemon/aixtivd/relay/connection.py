@@ -1,0 +1,213 @@
+"""aiohttp's client as the relay needs it: nothing added, nothing decoded, nothing followed, nothing sent twice.
+
+Loaded in a thread when first needed (`upstream`), since aiohttp takes 0.4 s.
+"""
+
+import asyncio
+import select
+import ssl
+from collections.abc import AsyncIterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
+
+import aiohttp
+from yarl import URL
+
+from aixtivd.errors import Unreachable
+from aixtivd.oauth.web import in_words
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+
+CONNECT: Final = 30.0
+"""Seconds for name, connection, proxy and TLS together: aiohttp's own figure for a connection."""
+
+SILENCE: Final = 600.0
+"""Seconds without a byte. A message that is not streamed may take the ten minutes that the SDKs give it."""
+
+IDLE: Final = 15.0
+"""Seconds that a connection is kept for the next call: less than servers keep theirs (60 s and more)."""
+
+_HEAD_LINE: Final = 64 * 1024
+_HEAD_LINES: Final = 512
+"""Of an answer's head, far above what real ones have; aiohttp's own 8 KiB have been too small for some."""
+
+_NOT_OURS: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+"""What aiohttp adds where a caller has sent none."""
+
+
+class UpstreamFailure(Unreachable):
+    """the API cannot be reached"""
+
+    hint = "aixtiv doctor"
+
+    def __init__(self, sentence: str, *, maybe_sent: bool) -> None:
+        super().__init__(sentence)
+        self.maybe_sent = maybe_sent  # False: surely no byte of the call left this machine
+
+
+class Stale(Exception):
+    """the API has closed this connection, and nothing was sent on it"""
+
+
+class Attempt:
+    """One time of sending: how far it got, and the only place that ends it early."""
+
+    def __init__(self, host: str, used: "WeakSet[object]") -> None:
+        self.sending = False  # from here on the API may have got something
+        self.host = host
+        self._used = used  # protocols of connections that have carried a call
+        self._transport: asyncio.Transport | None = None
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """As aiohttp's middleware: what is raised here is beyond its own way of repeating a request."""
+        assert isinstance(request, Request)
+        request.attempt = self
+        try:
+            return await handler(request)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            self.abort()
+            raise self.failure(error) from None
+        except BaseException:
+            self.abort()
+            raise
+
+    def take(self, connection: "Connection") -> None:
+        """Just before the head is written. Raises Stale where the other side has gone meanwhile."""
+        self._transport = connection.transport
+        protocol = connection.protocol
+        if protocol in self._used and (connection.transport is None or _readable(connection.transport)):
+            raise Stale
+        self._used.add(protocol)
+        self.sending = True
+
+    def abort(self) -> None:
+        """At once: `close` would first send what is still buffered to a server that may never read it."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def failure(self, error: Exception) -> UpstreamFailure:
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            what = f"does not answer: no connection within {CONNECT:g} seconds"
+        elif isinstance(error, TimeoutError):
+            what = f"does not answer: nothing has come for {SILENCE:g} seconds"
+        else:
+            what = in_words(error)
+        if self.sending:
+            what += ", and the call may have run"
+        return UpstreamFailure(f"{self.host} {what}", maybe_sent=self.sending)
+
+
+class Request(aiohttp.ClientRequest):
+    attempt: Attempt | None = None
+
+    async def send(self, conn: "Connection") -> aiohttp.ClientResponse:
+        if self.attempt is not None:  # None: a proxy's CONNECT
+            self.attempt.take(conn)
+        return await super().send(conn)
+
+
+class Sent:
+    """An answer whose head is there. `pieces` may be read once; `close` ends it, wherever it is."""
+
+    def __init__(self, response: aiohttp.ClientResponse, attempt: Attempt) -> None:
+        self.status = response.status
+        self.reason = response.reason or ""
+        self.raw_headers = response.raw_headers
+        self.received = 0
+        self.whole = False  # known when it is closed: all of it was read
+        self._closed = False
+        self._response = response
+        self._attempt = attempt
+        self._read = response.content.readany
+
+    def __aiter__(self) -> "Sent":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece = await self._read()
+        except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
+            self._attempt.abort()
+            silent = isinstance(error, TimeoutError)
+            what = f"sent nothing for {SILENCE:g} seconds" if silent else "cut the connection"
+            sentence = f"{self._attempt.host} {what} in the middle of its answer"
+            raise UpstreamFailure(sentence, maybe_sent=True) from None
+        if not piece:
+            raise StopAsyncIteration
+        self.received += len(piece)
+        return piece
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        content = self._response.content
+        self.whole = content.at_eof() and content.exception() is None
+        if not self.whole:
+            self._attempt.abort()
+        self._response.close()
+
+    async def put_away(self) -> None:
+        """Ends it so that its body's source can be read on: without cancelling who is just reading there."""
+        self._closed = True
+        self._attempt.abort()
+        with suppress(aiohttp.ClientError, OSError):  # of the one who was writing
+            await self._response.wait_for_close()
+
+
+class Line:
+    """Connections to APIs over one way there (`[network]`)."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._used: WeakSet[object] = WeakSet()
+        self._session = aiohttp.ClientSession(
+            # No limit: one API that hangs must not use up the connections of the others.
+            connector=aiohttp.TCPConnector(ssl=context, limit=0, keepalive_timeout=IDLE),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT, sock_read=SILENCE),
+            auto_decompress=False,
+            skip_auto_headers=_NOT_OURS,
+            request_class=Request,
+            max_line_size=_HEAD_LINE,
+            max_field_size=_HEAD_LINE,
+            max_headers=_HEAD_LINES,
+        )
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes | AsyncIterable[bytes] | None,
+        proxy: str | None,
+    ) -> Sent | None:
+        """Sends once, and returns with the answer's head. None: on a connection that was closed; nothing was sent.
+
+        Raises UpstreamFailure.
+        """
+        where = URL(url, encoded=True)
+        attempt = Attempt(where.host or "", self._used)
+        try:
+            response = await self._session.request(
+                method, where, headers=headers, data=body, allow_redirects=False, proxy=proxy, middlewares=(attempt,)
+            )
+        except Stale:
+            return None
+        return Sent(response, attempt)
+
+    async def aclose(self) -> None:
+        await self._session.close()
+
+
+def _readable(transport: asyncio.Transport) -> bool:
+    """Something has come where nothing was asked: the connection's end, as a rule, which the loop has not read yet.
+
+    httpcore and urllib3 look in the same way before they use a connection again.
+    """
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return transport.is_closing() or bool(poll.poll(0))

@@ -1,0 +1,150 @@
+"""What of a caller's headers goes on, what is put there instead of its credentials, and what comes back. Pure."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from aixtiv_protocol.requests import Headers
+from aixtivd.accounts.credential import Credential
+from aixtivd.errors import BadRequest
+from aixtivd.relay.api import OWN, Api
+from aixtivd.relay.call import Call
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Not TRACE, which would send our credential back to the caller, and not CONNECT."""
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        "connection",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""RFC 9110 §7.6.1 and RFC 2616 §13.5.1; the names that a Connection header lists come on top."""
+
+_STAYS: Final = HOP_BY_HOP | {
+    "host",  # ours names the API
+    OWN,
+    "x-api-key",  # also where the API is none of Claude's: a ticket may stand in it
+    "anthropic-api-key",  # the old command's
+    "cookie",
+    "origin",  # can draw a 401
+    "referer",
+    "expect",  # who took the body from the caller has told it to go on
+    "content-length",  # put there anew, checked
+}
+_STAY_PREFIXES: Final = ("sec-fetch-", "x-aixtiv-")
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")  # no control characters, no lone surrogates
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
+
+
+def check_head(call: Call) -> None:
+    """Raises BadRequest for a head that two servers could read in two ways, or that is none."""
+    if call.method not in METHODS:
+        raise BadRequest(f"only {', '.join(sorted(METHODS))} are relayed")
+    for name, value in call.headers:
+        if not _TOKEN.fullmatch(name):
+            raise BadRequest("a header's name has characters that no name can have")
+        if not _VALUE.fullmatch(value):
+            raise BadRequest(f"the header {name[:60]} has characters that no header can have")
+    if not _VALUE.fullmatch(call.caller.agent):
+        raise BadRequest("the agent's id has characters that no header can have")
+
+
+def length_of(call: Call) -> int | None:
+    """Bytes of its body; None: nobody has said. Raises BadRequest where it was said twice, and differently."""
+    said = {value.strip() for name, value in call.headers if name.lower() == "content-length"}
+    chunked = any(name.lower() == "transfer-encoding" for name, _ in call.headers)
+    if not said:
+        return call.body.length
+    if len(said) > 1 or chunked or not _DIGITS.fullmatch(text := said.pop()):
+        raise BadRequest("the body's length is ambiguous: one Content-Length, or Transfer-Encoding, is taken")
+    if call.body.length not in {None, int(text)}:
+        raise BadRequest(f"the body has {call.body.length} bytes, and its head says {text}")
+    return int(text)
+
+
+def upstream_headers(api: Api, call: Call, credential: Credential, length: int | None) -> list[tuple[str, str]]:
+    """The caller's, in their order and writing, with its credentials taken out and exactly one put in."""
+    stays = _STAYS | _named(call.headers) | {api.key_header}
+    if with_key := credential.form == "api-key":
+        stays |= _a_tokens(api, call.headers)
+    headers = [
+        (name, value)
+        for name, value in call.headers
+        if (low := name.lower()) not in stays and not low.startswith(_STAY_PREFIXES)
+    ]
+    if api.token_flag:
+        headers = without_flag(headers, api) if with_key else with_flag(headers, api)
+    if call.caller.agent and not any(name.lower() == "x-agent-id" for name, _ in headers):
+        headers.append(("X-Agent-ID", call.caller.agent))
+    if length or (length == 0 and any(name.lower() == "content-length" for name, _ in call.headers)):
+        headers.append(("Content-Length", str(length)))
+    headers.append(_shown(api, credential))
+    return headers
+
+
+def downstream_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The upstream's, to be handed on: all but hop-by-hop ones. Bytes that are no UTF-8 cannot be carried."""
+    headers = tuple((name.decode(errors="replace"), value.decode(errors="replace")) for name, value in raw)
+    goes = HOP_BY_HOP | _named(headers)
+    if any(name.lower() == "transfer-encoding" for name, _ in headers):
+        goes |= {"content-length"}  # does not count beside it (RFC 9112 §6.3)
+    return tuple((name, value) for name, value in headers if name.lower() not in goes)
+
+
+def with_flag(headers: list[tuple[str, str]], api: Api) -> list[tuple[str, str]]:
+    """The flag in the list of flags, once: behind a bare comma in the last header there is, else in one of its own."""
+    last = -1
+    for at, (name, value) in enumerate(headers):
+        if name.lower() == api.flag_header:
+            if api.token_flag in _flags(value):
+                return headers
+            last = at
+    if last < 0:
+        return [*headers, (api.flag_header, api.token_flag)]
+    name, value = headers[last]
+    joined = f"{value},{api.token_flag}" if value.strip() else api.token_flag
+    return [*headers[:last], (name, joined), *headers[last + 1 :]]
+
+
+def without_flag(headers: list[tuple[str, str]], api: Api) -> list[tuple[str, str]]:
+    """That flag taken out and nothing else; a header that held only it goes."""
+    kept = []
+    for name, value in headers:
+        if name.lower() != api.flag_header or api.token_flag not in _flags(value):
+            kept.append((name, value))
+        elif rest := ",".join(part for part in value.split(",") if part.strip() != api.token_flag).strip():
+            kept.append((name, rest))
+    return kept
+
+
+def _a_tokens(api: Api, headers: Headers) -> frozenset[str]:
+    """What the caller sent for a token of its own, told by the flag: a key does not know these."""
+    flagged = any(api.token_flag in _flags(value) for name, value in headers if name.lower() == api.flag_header)
+    return frozenset(api.with_token) if flagged else frozenset()
+
+
+def _flags(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",")]
+
+
+def _named(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Names that Connection headers list (RFC 9110 §7.6.1)."""
+    lists = [value for name, value in headers if name.lower() == "connection"]
+    return frozenset(part.strip().lower() for value in lists for part in value.split(","))
+
+
+def _shown(api: Api, credential: Credential) -> tuple[str, str]:
+    secret = credential.secret.reveal()
+    if credential.form == "api-key" and api.key_header != OWN:
+        return api.key_header, secret
+    return "Authorization", f"Bearer {secret}"

@@ -1,0 +1,81 @@
+"""Where a call goes: which paths of an API are relayed, and to which origin. Pure.
+
+A path is checked in every way in which some server might read it, and sent on as the caller wrote it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from aixtivd.accounts.origin import origin_of
+from aixtivd.errors import BadRequest, Denied
+from aixtivd.relay.api import Api
+
+LONGEST: Final = 8000
+"""Characters of a path with its query at most: what common servers take of a request line (RFC 9110 §4.1)."""
+
+_PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~:@-]*)+/?")
+"""Read by everybody in the same way: no encoding, no empty or dotted segment."""
+
+_VISIBLE: Final = re.compile(r"/[!-~]*")
+_ESCAPES: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+_DEEPEST: Final = 3  # times a path may be percent-encoded: who encodes more often hides something
+
+
+def check_path(api: Api, path: str) -> None:
+    """`path`: with its query. Raises BadRequest for what is none, Denied for one that is not relayed."""
+    if len(path) > LONGEST:
+        raise BadRequest(f"the path is longer than {LONGEST} characters")
+    if not _VISIBLE.fullmatch(path) or "#" in path:
+        raise BadRequest("the path has to begin with / and consist of visible ASCII characters without #")
+    written = path.partition("?")[0]
+    for reading in (written,) if _PLAIN.fullmatch(written) else _readings(written):
+        folder = reading.rstrip("/") + "/"
+        if not folder.startswith(api.paths):
+            raise Denied(f"only paths below {' and '.join(api.paths)} are relayed to {api.name}")
+        if folder.casefold().startswith(tuple(prefix.casefold() for prefix in api.refused)):
+            raise Denied(f"paths below {' and '.join(api.refused)} are not relayed to {api.name}")
+
+
+def _readings(written: str) -> Iterator[str]:
+    """As it is, and decoded once, twice …; each with and without what some servers cut off or fold together."""
+    for _ in range(_DEEPEST + 1):
+        if written.count("%") != len(_ESCAPES.findall(written)):
+            raise BadRequest("the path has a % that begins no percent-encoding")
+        plain = unicodedata.normalize("NFKC", written)
+        if "\\" in plain or any(not letter.isprintable() for letter in plain):
+            raise BadRequest("the path hides a backslash or a control character")
+        segments = [segment.partition(";")[0].strip() for segment in plain.split("/")]
+        if any(segment in {".", ".."} for segment in segments):
+            raise BadRequest("the path has a segment of dots: write it without")
+        yield "/" + "/".join(segment for segment in segments if segment)
+        if "%" not in plain:
+            return
+        try:
+            written = unquote_to_bytes(plain).decode()
+        except UnicodeDecodeError:
+            raise BadRequest("the path is percent-encoded, and not from UTF-8") from None
+    raise BadRequest("the path is percent-encoded again and again")
+
+
+def target(api: Api, account: str, *, pinned: str, wanted: str, free: bool) -> str:
+    """The origin that a call's path is put behind, without a slash at its end.
+
+    `pinned`: the account's own, as bound into it. `wanted`: where the caller expects the API. `free`: nothing of an
+    account goes along, only the caller's own key. Raises Denied where a credential would go elsewhere.
+    """
+    if wanted and free:
+        return origin_of(wanted)
+    known = pinned or api.origin
+    if not known:
+        sentence = f"it is not known where calls for {account} go: set origin below [api.{api.name}] in the config"
+        raise BadRequest(sentence, hint=f"aixtiv login {account} --endpoint https://HOST")
+    origin = origin_of(known)
+    if wanted and (elsewhere := origin_of(wanted)) != origin:
+        raise Denied(
+            f"{account} is for {origin} and nowhere else: its credential is not sent to {elsewhere}",
+            hint=f"aixtiv login {account} --endpoint {elsewhere}",
+        )
+    return origin

@@ -1,0 +1,70 @@
+"""The way to the APIs: one pool of connections, kept for the next call, over what `[network]` says."""
+
+import importlib
+from collections.abc import AsyncIterable
+from types import ModuleType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+
+from aixtivd.config import Network
+from aixtivd.oauth.web import proxy_for, tls_context
+
+if TYPE_CHECKING:
+    import ssl
+
+    from aixtivd.relay.connection import Line, Sent
+
+
+class Upstream:
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._opening = anyio.Lock()
+        self._line: Line | None = None
+        self._retired: list[Line] = []
+
+    def configure(self, network: Network) -> None:
+        """Other settings for what is sent from now on. What is under way ends on the line it began on."""
+        if network == self._network:
+            return
+        self._network = network
+        if self._line is not None:
+            self._retired.append(self._line)  # its idle connections end by themselves, so it may wait for `aclose`
+            self._line = None
+
+    async def send(
+        self, method: str, url: str, headers: list[tuple[str, str]], body: bytes | AsyncIterable[bytes] | None
+    ) -> "Sent":
+        """Sends once, and returns with the answer's head.
+
+        Raises UpstreamFailure, or Misconfigured for a `ca-file` that is none. On a connection that turns out to be
+        closed nothing was sent, nor has the body been touched: then it goes out on another.
+        """
+        line = self._line or await self._opened()
+        proxy = proxy_for(self._network, urlsplit(url).hostname or "")
+        while True:
+            sent = await line.send(method, url, headers, body, proxy)
+            if sent is not None:
+                return sent
+
+    async def aclose(self) -> None:
+        """Ends what is under way, too."""
+        lines = [*self._retired, self._line]
+        self._retired, self._line = [], None
+        for line in lines:
+            if line is not None:
+                await line.aclose()
+
+    async def _opened(self) -> "Line":
+        async with self._opening:
+            if self._line is None:
+                module, context = await anyio.to_thread.run_sync(_load, self._network.ca_file)
+                self._line = module.Line(context)
+            return self._line
+
+
+def _load(ca_file: str) -> "tuple[ModuleType, ssl.SSLContext]":
+    """In a thread: half a second of imports and certificates in which the loop goes on."""
+    return importlib.import_module("aixtivd.relay.connection"), tls_context(ca_file)
