@@ -68,6 +68,7 @@ What = Literal[
     "reload",
     "start",
     "stop",
+    "audit",  # of the log about itself: what a start found, what could not be written
 ]
 """What an audit record is about."""
 
