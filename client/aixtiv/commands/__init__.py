@@ -23,6 +23,7 @@ COMMANDS: Final = {
         "claude": "claude:claude",
         "exec": "exec:exec_",
         "claude-key": "claude_key:claude_key",
+        "setup": "setup:setup",
     },
     "Look": {
         "status": "status:status",

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import platformdirs
 
-from aixtiv import place
+from aixtiv import itself, place
 from aixtiv.client import Client
 from aixtiv.doctor.situation import Answered, Question, Situation
 from aixtiv.failures import AixtivError
@@ -34,7 +34,7 @@ def situation(client: Client, account: str) -> Situation:
         home=Path.home(),
         here=Path.cwd(),
         platform=sys.platform,
-        command=own(),
+        command=itself.file(),
         socket=place.socket(),
         state=Path(status.store).parent if status and status.store else Path(platformdirs.user_state_dir("aixtiv")),
         config=config,
@@ -48,14 +48,6 @@ def situation(client: Client, account: str) -> Situation:
         examined=examined.findings if examined else (),
         unexamined=unexamined,
     )
-
-
-def own() -> Path:
-    """This very command's file."""
-    called = Path(sys.argv[0])
-    if called.name == "aixtiv" and called.is_file():
-        return called.absolute()
-    return Path(sys.executable).parent / "aixtiv"
 
 
 def _tried(ask: Callable[[], T]) -> tuple[T | None, AixtivError | None]:

@@ -110,12 +110,18 @@ def _inserted(text: str, at: _Object, key: str, value: object, level: int) -> st
         blank = text[at.begins + 1 : at.members[0].begins]  # as the first stands, so do the others
         between = blank if "\n" in blank else " "
         return f"{text[: last.ends]},{between}{entry}{text[last.ends :]}"
-    unit = indent(text)
-    return f"{text[: at.begins + 1]}\n{unit * level}{entry}\n{unit * (level - 1)}{text[at.ends :]}"
+    unit, newline = indent(text), _newline(text)
+    return f"{text[: at.begins + 1]}{newline}{unit * level}{entry}{newline}{unit * (level - 1)}{text[at.ends :]}"
 
 
 def _dumped(text: str, value: object, level: int) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent(text)).replace("\n", f"\n{indent(text) * level}")
+    return json.dumps(value, ensure_ascii=False, indent=indent(text)).replace(
+        "\n", f"{_newline(text)}{indent(text) * level}"
+    )
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def indent(text: str) -> str:

@@ -1,0 +1,136 @@
+"""`aixtiv setup`: other tools' settings, so that they find the gateway; and back again."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from aixtiv import itself, show
+from aixtiv.commands import options
+from aixtiv.commands.group import Group
+from aixtiv.failures import Usage
+from aixtiv.setup import claude_code, files, jsontext, record, sdk_profile, shell
+from aixtiv.setup.work import Ask, Done, Setup, do, undo
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+@click.group("setup", cls=Group)
+def setup() -> None:
+    """Have other tools call Claude through aixtiv.
+
+    Each shows what it will change and asks first, keeps what was there before, and takes it all back with --undo.
+    """
+
+
+def _common(function: F) -> F:
+    for option in (
+        options.no_start,
+        click.option("--yes", "-y", is_flag=True, help="Do not ask."),
+        click.option("--undo", "undone", is_flag=True, help="Take it back: files, ticket and port."),
+        click.option("--port", type=options.PORT, default=0, help="Of the gateway on 127.0.0.1, fixed from then on."),
+        click.option("--account", "-a", default="", metavar="NAME", help="Whose credential pays."),
+    ):
+        function = option(function)
+    return function
+
+
+@setup.command("claude-code")
+@_common
+def setup_claude_code(account: str, port: int, undone: bool, yes: bool, no_start: bool) -> None:
+    """Claude Code's settings: its address, and the command that gives it a ticket.
+
+    \b
+    apiKeyHelper            aixtiv claude-key
+    env.ANTHROPIC_BASE_URL  http://127.0.0.1:PORT
+    """  # noqa: D301  # \b is click's mark for "do not wrap this"
+    what = Setup(
+        "claude-code", "Claude Code", lambda number, _: claude_code.goals(os.environ, itself.lasting(), account, number)
+    )
+    done = _carried_out(what, account, port, undone=undone, yes=yes, no_start=no_start)
+    if done is None:
+        return
+    tree = jsontext.read(claude_code.settings(os.environ).read_text(encoding="utf-8"))
+    if hiding := claude_code.hidden(tree, os.environ):
+        show.note(f"{' and '.join(hiding)} is set, and Claude Code takes that instead")
+        show.hint(f"unset {' '.join(hiding)}")
+
+
+@setup.command("sdk-profile")
+@_common
+def setup_sdk_profile(account: str, port: int, undone: bool, yes: bool, no_start: bool) -> None:
+    """A profile that Anthropic's SDKs and Claude Code know.
+
+    Then ANTHROPIC_PROFILE=aixtiv is all they need. The profile holds a ticket, good on this machine only.
+    """
+    what = Setup(
+        "sdk-profile",
+        "the SDKs' profile",
+        lambda number, ticket: sdk_profile.goals(os.environ, number, ticket),
+        needs_ticket=True,
+    )
+    if _carried_out(what, account, port, undone=undone, yes=yes, no_start=no_start):
+        show.note("tools use it where ANTHROPIC_PROFILE says so")
+        show.hint(f"export ANTHROPIC_PROFILE={sdk_profile.PROFILE}")
+
+
+@setup.command("env")
+@click.option("--write", is_flag=True, help="Put them into this shell's profile, instead of on stdout.")
+@_common
+def setup_env(account: str, port: int, undone: bool, yes: bool, no_start: bool, write: bool) -> None:
+    """Lines for the shell: ANTHROPIC_BASE_URL, and a ticket in ANTHROPIC_AUTH_TOKEN.
+
+    \b
+    eval "$(aixtiv setup env --yes)"
+    """  # noqa: D301  # \b is click's mark for "do not wrap this"
+    mine = shell.mine(os.environ, Path.home())
+    file, kept = shell.file(mine), write or bool(record.load("env").changes)
+    what = Setup(
+        "env",
+        "the shell",
+        lambda number, ticket: shell.goals(mine, file, number, ticket) if kept else (),
+        needs_ticket=True,
+    )
+    done = _carried_out(what, account, port, undone=undone, yes=yes, no_start=no_start)
+    if done and write:
+        show.note("new shells have it; this one with")
+        show.hint(f". {show.short(str(file))}")
+    elif done:
+        show.result(files.read(file).rstrip() if kept else shell.lines(mine, done.port, done.ticket))
+
+
+def _carried_out(what: Setup, account: str, port: int, *, undone: bool, yes: bool, no_start: bool) -> Done | None:
+    """What was done; None where nothing was, or something was undone."""
+
+    def ask(lines: list[str], question: str) -> bool:
+        if lines:
+            show.plain("\n".join(lines))
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            raise Usage(f"nobody can be asked whether to {question}", hint=f"aixtiv setup {what.name} --yes")
+        return click.confirm(f"{question}?", err=True)
+
+    with options.Asking(no_start=no_start) as client:
+        if undone:
+            _undo(what, client, ask)
+            return None
+        done = do(what, client, ask, account=account, asked_port=port)
+    if done is None:
+        show.note("nothing was changed")
+    elif not done.changed:
+        show.note(f"{what.title} is set up already")
+    return done
+
+
+def _undo(what: Setup, client: options.Asking, ask: Ask) -> None:
+    told = undo(what, client, ask)
+    if told is None:
+        show.note("nothing was changed")
+        return
+    for one in told:
+        show.note(f"{show.short(one.path)} {one.sentence}")
+    show.note(f"the setup of {what.title} is undone")
