@@ -21,6 +21,7 @@ import msgspec
 from aiohttp import web
 
 from peers.claude_api import answers
+from peers.claude_api.federation import PATH, Federation, NotExchanged
 from peers.claude_api.heard import Heard
 from peers.claude_api.rules import Credentials, Refused, check
 from peers.claude_api.speech import Speech, refusal
@@ -39,11 +40,13 @@ _CALM: Final = Weather()
 class Claude:
     """`async with Claude() as claude:` listens on 127.0.0.1, any free port, at `claude.url`.
 
-    `tls`: a server's context (peers/certificates.py); without one it speaks plain HTTP.
+    `tls`: a server's context (peers/certificates.py); without one it speaks plain HTTP. `trust`: an issuer whose
+    identity tokens are exchanged at /v1/oauth/token, which is not there otherwise.
     """
 
-    def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None, trust: str = "") -> None:
         self.url = ""
+        self.federation = Federation(trust)
         self.credentials = Credentials()
         self.requests: list[Heard] = []  # all but those to the control path, refused ones too
         self.recording = True  # off: counts, and keeps nothing (for ten thousand calls)
@@ -137,6 +140,8 @@ class Claude:
             "count": self.count,
             "silent": self._silent,
             "connections": self.connections,
+            "issued": self.federation.issued,
+            "subjects": self.federation.subjects,
             "requests": [heard.shown() for heard in self.requests],
         }
 
@@ -168,6 +173,8 @@ class Claude:
             _check_size(heard, int(heard.header("content-length") or 0))
             if not weather.early:
                 await self._read(request, heard)
+            if self.federation.issuer and heard.path == PATH:
+                return await self._exchange(heard)
             check(heard.headers, self.credentials)
             route = self._route(heard)
             weather = self._by_model(heard) if weather is _CALM else weather
@@ -181,6 +188,14 @@ class Claude:
             return await route(speech, heard, weather)
         except Refused as refused:
             return await Speech(request, heard, _CALM, self._wait).document(*refusal(refused))
+
+    async def _exchange(self, heard: Heard) -> web.Response:
+        try:
+            document, heard.status = await self.federation.exchange(heard, self.credentials), 200
+        except NotExchanged as error:
+            document, heard.status = error.document, 400
+        heard.over = True
+        return web.json_response(document, status=heard.status)
 
     async def _read(self, request: web.Request, heard: Heard) -> None:
         async for piece in request.content.iter_chunked(_PIECE):
@@ -316,11 +331,12 @@ async def _run(words: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="peers.claude", description="a strict stand-in for the Claude API")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--accept-prefix", action="append", default=[], metavar="PREFIX")
+    parser.add_argument("--trust", default="", metavar="ISSUER", help="whose identity tokens are exchanged")
     told = parser.parse_args(words)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    async with Claude(port=told.port) as claude:
+    async with Claude(port=told.port, trust=told.trust) as claude:
         for prefix in told.accept_prefix:
             claude.credentials.accept_prefix(prefix)
         print(json.dumps({"url": claude.url}), flush=True)
