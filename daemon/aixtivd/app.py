@@ -26,16 +26,17 @@ from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock, SystemClock
 from aixtivd.config import Config, load
 from aixtivd.errors import AixtivError, BadConfig
-from aixtivd.host.activation import main_socket
+from aixtivd.host.activation import handed_over
+from aixtivd.host.address import Address, claim, taken_over
 from aixtivd.host.hardening import harden
 from aixtivd.host.systemd import Notifier
-from aixtivd.host.address import Address, claim, taken_over
-from aixtivd.ipc.dispatch import OPS, Dispatch, defect, places
+from aixtivd.ipc.dispatch import OPS, Dispatch, defect
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.listener import Listener
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.web import Web
 from aixtivd.paths import Paths, paths
+from aixtivd.relay import gateway
 from aixtivd.relay.gateway import Gateway
 from aixtivd.relay.relay import Relay
 from aixtivd.vault.vault import Vault
@@ -88,7 +89,7 @@ class App:
 
     async def _start(self, tasks: TaskGroup) -> Listener:
         """First what callers need, then the socket, then the word that it is ready."""
-        handed = main_socket(os.environ, os.getpid())
+        handed = handed_over(os.environ, os.getpid())
         await self._vault.open()
         await tasks.start(self._audit.run)
         await tasks.start(self._tickets.run)
@@ -96,17 +97,17 @@ class App:
         if not self._vault.locked:
             await self._accounts.start()
             await self._tickets.start()
-        found = partial(taken_over, handed) if handed else partial(claim, self._where.socket)
+        found = partial(taken_over, handed.main) if handed.main else partial(claim, self._where.socket)
         self._address = address = await anyio.to_thread.run_sync(found)
         self._where = msgspec.structs.replace(self._where, socket=address.path)
-        await tasks.start(self._gateway.run)
+        await tasks.start(self._gateway.run, address.path.with_name(gateway.SOCKET), handed.gateway, handed.ports)
         dispatch = Dispatch(self._accounts, self._relay, self._gateway, self._tickets, self._audit, self)
         listener = Listener(address.socket, dispatch, tasks, Limits())
         tasks.start_soon(listener.run)
         if self._notifier.watchdog:
             tasks.start_soon(self._feed_watchdog)
         self._notifier.ready("locked" if self._vault.locked else "serving")
-        log.info("ready", version=VERSION, socket=str(address.path), activated=handed is not None)
+        log.info("ready", version=VERSION, socket=str(address.path), activated=handed.any)
         return listener
 
     async def _wind_down(self, listener: Listener) -> None:
@@ -115,6 +116,7 @@ class App:
         log.info("stopping")
         self._notifier.stopping(seconds)
         listener.close()
+        await self._gateway.close()
         await self._give_up_address()
         self._patience.deadline = anyio.current_time() + seconds
         with self._patience:
@@ -192,6 +194,7 @@ class App:
             socket=str(self._where.socket),
             gateway=str(self._gateway.path or ""),
             gateway_port=self._gateway.port,
+            gateway_problem=self._gateway.problem,
             damaged=vault.damaged,
             spilled=vault.spilled,
             skews=dict(self._web.skews),
@@ -233,7 +236,7 @@ def _unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> 
     """What asyncio has to tell: kinds and places only, since its texts quote arguments."""
     error = context.get("exception")
     if isinstance(error, BaseException):
-        log.error("unhandled", exception=type(error).__name__, where=places(error))
+        log.error("unhandled", exception=type(error).__name__, where=log.places(error))
     else:
         log.error("unhandled")
 
@@ -288,7 +291,7 @@ def _first(error: BaseException) -> BaseException:
 def _give_up(error: BaseException) -> int:
     if not isinstance(error, AixtivError):
         kind = type(error).__name__
-        log.error("defect", exception=kind, where=places(error))
+        log.error("defect", exception=kind, where=log.places(error))
         error = AixtivError(f"a defect in aixtiv ({kind}); the line above says where")
     log.error("ended", reason=error.sentence)
     _say(error)

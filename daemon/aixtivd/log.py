@@ -7,6 +7,8 @@ name, so that no structure with a secret inside can slip through.
 import logging
 import sys
 import time
+import traceback
+from pathlib import Path
 
 import msgspec
 
@@ -40,6 +42,12 @@ def warning(event: str, **facts: Fact) -> None:
 
 def error(event: str, **facts: Fact) -> None:
     _logger.error(event, extra={"facts": facts})
+
+
+def places(error: BaseException) -> str:
+    """Where it was raised, as `file:line` only, innermost last: its text may quote anything."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
 
 
 class _Lines(logging.Formatter):

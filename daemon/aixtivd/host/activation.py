@@ -6,30 +6,79 @@ import sys
 from collections.abc import MutableMapping
 from typing import Final
 
+from msgspec import Struct
+
 from aixtivd.errors import SocketFailed
 from aixtivd.host import launchd, systemd
 
 NAME: Final = "aixtiv"
 """The main socket's name: `FileDescriptorName=` of the systemd socket, the key under `Sockets` of the launchd job."""
 
+GATEWAY: Final = "claude"
+"""The gateway's: its Unix socket, and any number of ports on loopback."""
 
-def main_socket(environ: MutableMapping[str, str], pid: int) -> socket.socket | None:
-    """The one called `aixtiv`, else the only one there is; None if we were not started for a socket.
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
-    Raises SocketFailed where several came and none has the name: better not to guess.
+
+class Handed(Struct, frozen=True):
+    """What came, each checked: it listens, and nobody from another machine can reach it."""
+
+    main: socket.socket | None = None  # None: we were not started for it
+    gateway: socket.socket | None = None
+    ports: tuple[socket.socket, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        return bool(self.main or self.gateway or self.ports)
+
+
+def handed_over(environ: MutableMapping[str, str], pid: int) -> Handed:
+    """By their names; one that is alone and has none of them is the main one. Others of other names are closed.
+
+    Raises SocketFailed where several came and none has a name of ours (better not to guess), or one is not what its
+    name says.
     """
-    handed = launchd.handed_over(NAME) if sys.platform == "darwin" else systemd.handed_over(environ, pid)
-    if not handed:
-        return None
-    mine = [fd for name, fd in handed if name == NAME]
-    if not mine and len(handed) == 1:
-        mine = [handed[0][1]]
-    if len(mine) != 1:
-        raise SocketFailed(f"the service manager handed over {len(handed)} sockets, and not one named {NAME}")
+    handed = _launchd() if sys.platform == "darwin" else systemd.handed_over(environ, pid)
+    ours = [(name, fd) for name, fd in handed if name in {NAME, GATEWAY}]
+    if handed and not ours:
+        if len(handed) > 1:
+            raise SocketFailed(f"the service manager handed over {len(handed)} sockets, and not one named {NAME}")
+        ours = [(NAME, handed[0][1])]
     for _, fd in handed:
-        if fd != mine[0]:
+        if fd not in {mine for _, mine in ours}:
             os.close(fd)
+    return _sorted([(name, _listening(fd)) for name, fd in ours])
+
+
+def _launchd() -> tuple[tuple[str, int], ...]:
+    return launchd.handed_over(NAME) + launchd.handed_over(GATEWAY)
+
+
+def _listening(fd: int) -> socket.socket:
     try:
-        return socket.socket(fileno=mine[0])
+        found = socket.socket(fileno=fd)
+        listens = sys.platform == "darwin" or found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
         raise SocketFailed(f"what the service manager handed over is not a socket: {error.strerror}") from None
+    if found.type != socket.SOCK_STREAM or not listens:
+        raise SocketFailed("the service manager handed over a socket on which nobody can call")
+    return found
+
+
+def _sorted(found: list[tuple[str, socket.socket]]) -> Handed:
+    unix = {name: [one for named, one in found if named == name and one.family == socket.AF_UNIX] for name, _ in found}
+    others = [(name, one) for name, one in found if one.family != socket.AF_UNIX]
+    for name, one in others:
+        if name != GATEWAY or one.family not in {socket.AF_INET, socket.AF_INET6}:
+            raise SocketFailed(f"the service manager handed over a socket {name} that is not a Unix socket")
+        if (host := str(one.getsockname()[0])) not in _LOOPBACK:
+            raise SocketFailed(f"the service manager handed over a port on {host}: only 127.0.0.1 and ::1 are served")
+    for name, several in unix.items():
+        if len(several) > 1:
+            raise SocketFailed(f"the service manager handed over {len(several)} Unix sockets named {name}")
+    main, gateway = (unix.get(name, []) for name in (NAME, GATEWAY))
+    return Handed(
+        main=main[0] if main else None,
+        gateway=gateway[0] if gateway else None,
+        ports=tuple(one for _, one in others),
+    )

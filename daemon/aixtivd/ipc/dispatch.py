@@ -1,9 +1,7 @@
 """Which request goes to which method: one exhaustive match, and the one place where a failure becomes a Failure."""
 
-import traceback
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Protocol, assert_never, cast, get_args
 
 from msgspec.structs import replace
@@ -193,11 +191,5 @@ class Dispatch:
 def defect(error: Exception) -> Failure:
     """A mistake of ours: where it happened goes to the log. Never its text, which may quote anything."""
     kind = type(error).__name__
-    log.error("defect", exception=kind, where=places(error))
+    log.error("defect", exception=kind, where=log.places(error))
     return Failure(code="internal", message=f"a defect in aixtiv ({kind}); the daemon's log says where")
-
-
-def places(error: BaseException) -> str:
-    """The traceback as `file:line` only, innermost last."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return " ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)

@@ -1,4 +1,4 @@
-"""Who was turned away, for the audit: each of them, until there are so many that somebody must be trying it in a loop."""
+"""Who was turned away, for the audit: each of them, until there are so many that it must be a loop."""
 
 from collections.abc import Callable
 from typing import Final

@@ -1,35 +1,251 @@
 """The relay's HTTP face, for SDKs and Claude Code: a Unix socket always, loopback ports while something needs them."""
 
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import anyio
-from anyio.abc import TaskStatus
+import anyio.to_thread
+from anyio.abc import TaskGroup, TaskStatus
 
+from aixtivd import log
 from aixtivd.access.audit import Audit
-from aixtivd.access.tickets import Tickets
+from aixtivd.access.caller import Caller, caller_of
+from aixtivd.access.doorkeeper import Doorkeeper
+from aixtivd.access.tickets import Held, Tickets
 from aixtivd.config import Config
+from aixtivd.errors import Busy, Denied, SocketFailed
+from aixtivd.host.address import Address, claim, taken_over
+from aixtivd.relay.bounds import Bounds
+from aixtivd.relay.denials import Denials
+from aixtivd.relay.doors import Door, fixed_doors, port_door
 from aixtivd.relay.relay import Relay
+
+if TYPE_CHECKING:  # aiohttp: heavy, loads with the first connection
+    from aixtivd.relay.server import Server
+    from aixtivd.relay.visitor import Visitor
+
+SOCKET: Final = "claude.sock"
+"""Beside the main socket."""
+
+_CUT: Final = 5.0  # seconds in which what was cut off has to be over
 
 
 class Gateway:
-    def __init__(self, relay: Relay, tickets: Tickets, audit: Audit, config: Config) -> None:
+    def __init__(
+        self, relay: Relay, tickets: Tickets, audit: Audit, config: Config, bounds: Bounds | None = None
+    ) -> None:
         self.path: Path | None = None  # of the Unix socket; None: it is not open
         self.port = 0  # the fixed one; 0: none
+        self._problems = {"socket": "", "port": ""}
         self._relay = relay
         self._tickets = tickets
-        self._audit = audit
-        self._config = config
+        self._bounds = bounds or Bounds()
+        self._denials = Denials(audit, time.monotonic)
+        self._wanted = config.claude.port
+        self._keeper = Doorkeeper()
+        self._doors: list[Door] = []
+        self._visitors: dict[Visitor, None] = {}  # the oldest first
+        self._none_left = anyio.Event()
+        self._server: Server | None = None
+        self._loading = anyio.Lock()
+        self._tasks: TaskGroup | None = None  # while it runs
+        self._closing = False
+        tickets.ended.append(self._ended)
 
-    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        task_status.started()
-        await anyio.sleep_forever()
+    @property
+    def problem(self) -> str:
+        """Why not all is open that should be, a sentence."""
+        return "; ".join(problem for problem in self._problems.values() if problem)
+
+    async def run(
+        self,
+        path: Path | None = None,
+        handed: socket.socket | None = None,
+        ports: Sequence[socket.socket] = (),
+        *,
+        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Until it is cancelled. `path`: of the Unix socket; `handed`, `ports`: listened on by the service manager."""
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                await self._open_socket(path, handed)
+                for listening in ports:
+                    self._serve(Door(listening, port=listening.getsockname()[1]))
+                self._open_fixed()
+                task_status.started()
+                await anyio.sleep_forever()
+        finally:
+            self._tasks = None
+            with anyio.CancelScope(shield=True):
+                await self._cut_all()
 
     async def open_port(self, ticket: str) -> int:
-        """A loopback port for the ticket with this id; it closes with it."""
-        raise NotImplementedError
+        """A loopback port for the ticket with this id; it closes with it. Raises Denied, Busy."""
+        if self._tasks is None or self._closing:
+            raise Busy("the daemon is stopping")
+        try:
+            door = port_door(0, ticket=ticket)
+        except OSError as error:
+            raise Busy(f"no port on 127.0.0.1 can be opened: {error.strerror}") from None
+        self._serve(door)
+        if not any(shown.id == ticket for shown in self._tickets.shown()):  # it ended before we could hear of it
+            self._shut(door)
+            raise Denied("that ticket has ended already")
+        self._tickets.opened(ticket, door.port)
+        return door.port
 
     async def reconfigure(self, config: Config) -> None:
-        self._config = config
+        if config.claude.port == self._wanted and not self._problems["port"]:
+            return
+        self._wanted = config.claude.port
+        for door in [door for door in self._doors if door.fixed]:
+            self._shut(door)
+            await door.give_up()
+        self._open_fixed()
+
+    async def close(self) -> None:
+        """Lets in nobody more. What is being answered goes on; the sockets are free again."""
+        self._closing = True
+        doors, self._doors = self._doors, []
+        for door in doors:
+            await door.give_up()
+        self.path, self.port = None, 0
 
     async def finish(self) -> None:
-        """Takes no new call; open ones are let finish."""
+        """Returns when every call that was open is over. Cancel it to cut them off."""
+        await self.close()
+        for visitor in tuple(self._visitors):
+            visitor.finish()
+        while self._visitors:
+            self._none_left = anyio.Event()
+            await self._none_left.wait()
+
+    # Doors
+
+    async def _open_socket(self, path: Path | None, handed: socket.socket | None) -> None:
+        if path is None:
+            return
+        try:
+            address = await anyio.to_thread.run_sync(taken_over, handed) if handed else await _claimed(path)
+        except SocketFailed as failure:  # tokens are served all the same
+            self._problems["socket"] = failure.sentence
+            log.error("gateway-closed", reason=failure.sentence, hint=failure.hint)
+            return
+        self.path = address.path
+        self._serve(Door(address.socket, address=address))
+
+    def _open_fixed(self) -> None:
+        """A port that somebody else has is a sentence: the rest works without it."""
+        handed = [door.port for door in self._doors if door.port and not door.ticket]
+        self.port, self._problems["port"] = (handed[0] if handed else 0), ""
+        if not self._wanted or self._wanted in handed:
+            self.port = self._wanted or self.port
+            return
+        doors, problem = fixed_doors(self._wanted)
+        for door in doors:
+            self._serve(door)
+        if doors:
+            self.port = self._wanted
+        if problem:
+            self._problems["port"] = problem
+            log.error("gateway-port-closed", port=self._wanted, reason=problem)
+
+    def _serve(self, door: Door) -> None:
+        assert self._tasks is not None
+        self._doors.append(door)
+        self._tasks.start_soon(door.run, self._admit, self._bounds.starved)
+
+    def _shut(self, door: Door) -> None:
+        self._doors.remove(door)
+        door.shut()
+
+    def _ended(self, held: Held) -> None:
+        """A ticket has: its port closes, and what is being answered to it is cut off."""
+        for door in [door for door in self._doors if door.ticket == held.id]:
+            self._shut(door)
+        for visitor in tuple(self._visitors):
+            if held.id in {visitor.place.ticket, visitor.ticket}:
+                visitor.cut()
+
+    # Connections
+
+    async def _admit(self, door: Door, connection: socket.socket) -> None:
+        """Until the caller talks to its own server: one or two turns of the loop, but for the first of all."""
+        try:
+            caller = self._caller(door, connection)
+            server = self._server or await self._loaded()
+            if caller is None or not self._makes_room(door):
+                connection.close()
+                return
+            visitor = server.visitor(caller, door.port, door.ticket)
+            self._visitors[visitor] = None
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: visitor, connection)
+        except BaseException as error:  # also where this task is cancelled: nobody would miss the visitor otherwise
+            connection.close()
+            self.left(visitor)
+            if not isinstance(error, OSError):
+                raise
+            log.warning("connection-lost", errno=error.errno or 0)
+
+    def _caller(self, door: Door, connection: socket.socket) -> Caller | None:
+        if door.port:
+            return Caller(uid=os.geteuid(), pid=0)
+        peer = self._keeper.admits(connection)
+        return caller_of(peer) if peer else None
+
+    def _makes_room(self, door: Door) -> bool:
+        """At the cost of whoever has been let in to nothing yet, else of whoever does nothing, the longest first."""
+        here = [visitor for visitor in self._visitors if bool(visitor.place.port) == bool(door.port)]
+        if len(here) < self._bounds.connections:
+            return True
+        for visitor in sorted(here, key=lambda visitor: visitor.admitted):
+            if not visitor.admitted or not visitor.busy:
+                visitor.cut()
+                return True
+        log.warning("gateway-full", connections=len(here))
+        return False
+
+    async def _loaded(self) -> "Server":
+        async with self._loading:
+            if self._server is None:
+                kind = await anyio.to_thread.run_sync(_load)
+                self._server = kind(self._relay, self._tickets, self._denials, self._bounds, self)
+        return self._server
+
+    def unreadable(self, visitor: "Visitor") -> None:
+        self._denials.note(visitor.place.caller, "that is no HTTP/1.1 request, or not a plain one")
+
+    def left(self, visitor: "Visitor") -> None:
+        self._visitors.pop(visitor, None)
+        if not self._visitors:
+            self._none_left.set()
+
+    async def _cut_all(self) -> None:
+        """What is left when the daemon ends: each call's own end (its audit, its upstream) is waited for."""
+        for visitor in tuple(self._visitors):
+            visitor.cut()
+        with anyio.move_on_after(_CUT) as patience:
+            await self.close()
+            if self._server is not None:
+                await self._server.over()
+        if patience.cancelled_caught:
+            log.warning("gateway-cut")
+
+
+async def _claimed(path: Path) -> Address:
+    return await anyio.to_thread.run_sync(claim, path)
+
+
+def _load() -> "type[Server]":
+    from aixtivd.relay.server import Server  # noqa: PLC0415  # heavy: aiohttp
+
+    return Server

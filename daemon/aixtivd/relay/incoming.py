@@ -58,7 +58,7 @@ class Head(Struct, frozen=True):
         return None if self.all("transfer-encoding") else int(self.one("content-length") or 0)
 
     def forwarded(self) -> Headers:
-        """What the relay is told: all but the caller's own credentials, which may be tickets, and words meant for us."""
+        """What the relay is told: all but the caller's credentials, which may be tickets, and words meant for us."""
         stay = _CREDENTIALS | {ACCOUNT}
         return tuple((name, value) for name, value in self.headers if name.lower() not in stay)
 

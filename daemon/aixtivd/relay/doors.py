@@ -1,0 +1,89 @@
+"""Where the gateway's callers come in: a Unix socket, and ports on loopback."""
+
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from aixtivd.host.accepting import connections
+from aixtivd.host.address import Address
+from aixtivd.host.loopback import bound
+
+FAMILIES: Final = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
+
+
+class Door:
+    """One listening socket. `port`: on loopback; 0: the Unix socket. `ticket`: the only one served there, if any."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        *,
+        port: int = 0,
+        ticket: str = "",
+        fixed: bool = False,
+        address: Address | None = None,
+    ) -> None:
+        self.port = port
+        self.ticket = ticket
+        self.fixed = fixed  # opened because the config says so
+        self._socket = listening
+        self._address = address  # of a Unix socket
+        self._scope = anyio.CancelScope()
+        self._over = anyio.Event()
+        self._over.set()
+
+    async def run(self, admit: Callable[["Door", socket.socket], Awaitable[None]], starved: float) -> None:
+        """Until it is shut. `starved`: seconds of pause when there are no descriptors left."""
+        self._over = anyio.Event()
+        try:
+            with self._scope:
+                async with aclosing(connections(self._socket, starved)) as arriving:
+                    async for connection in arriving:
+                        await admit(self, connection)
+        finally:
+            if self._address is None:
+                self._socket.close()
+            self._over.set()
+
+    def shut(self) -> None:
+        """Lets in nobody more. A port is free again in a moment, the Unix socket when it is given up."""
+        self._scope.cancel()
+
+    async def give_up(self) -> None:
+        self.shut()
+        await self._over.wait()
+        address, self._address = self._address, None
+        if address is not None:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(address.give_up)
+
+
+def port_door(port: int, *, ticket: str = "") -> Door:
+    """On 127.0.0.1. `port`: 0 for any. Raises OSError where it is taken."""
+    listening = bound(socket.AF_INET, "127.0.0.1", port)
+    return Door(listening, port=listening.getsockname()[1], ticket=ticket)
+
+
+def fixed_doors(port: int) -> tuple[list[Door], str]:
+    """On 127.0.0.1 and, where the machine has it, on ::1; and a sentence about what could not be opened."""
+    doors: list[Door] = []
+    problem = ""
+    for host, family in FAMILIES.items():
+        try:
+            doors.append(Door(bound(family, host, port), port=port, fixed=True))
+        except OSError as error:
+            if host == "127.0.0.1" or _has(family, host):
+                problem = problem or f"port {port} on {host} cannot be opened: {error.strerror}"
+    return doors, problem
+
+
+def _has(family: socket.AddressFamily, host: str) -> bool:
+    try:
+        bound(family, host, 0).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,150 @@
+"""One request of one caller: let in or not, made into a Call, and its answer passed on."""
+
+from typing import cast
+
+import anyio
+import msgspec
+from aiohttp import web
+
+from aixtivd import log
+from aixtivd.access.caller import Caller
+from aixtivd.access.tickets import Held, Tickets
+from aixtivd.errors import AixtivError, BadRequest, Denied, TicketNeeded, WrongVerb
+from aixtivd.relay import incoming
+from aixtivd.relay.bounds import Bounds
+from aixtivd.relay.call import Call
+from aixtivd.relay.denials import Denials
+from aixtivd.relay.incoming import Head
+from aixtivd.relay.outgoing import Outgoing, Written, refuse
+from aixtivd.relay.refusals import Refusal, refusal_of
+from aixtivd.relay.relay import Relay
+from aixtivd.relay.upload import Upload
+from aixtivd.relay.visitor import Place, Visitor
+
+
+class Exchanges:
+    def __init__(self, relay: Relay, tickets: Tickets, denials: Denials, bounds: Bounds) -> None:
+        self._relay = relay
+        self._tickets = tickets
+        self._denials = denials
+        self._bounds = bounds
+        self._open = 0
+        self._none_open = anyio.Event()
+
+    async def over(self) -> None:
+        """Returns when none is open."""
+        while self._open:
+            self._none_open = anyio.Event()
+            await self._none_open.wait()
+
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """What aiohttp calls for each request. It is cancelled when the caller hangs up."""
+        visitor = cast("Visitor", request.protocol)
+        keep = False
+        self._open += 1
+        visitor.begin()
+        try:
+            written = await self._served(visitor, request)
+            keep = written.keep_alive
+            return written
+        finally:
+            visitor.end(keep=keep)
+            self._open -= 1
+            if not self._open:
+                self._none_open.set()
+
+    async def _served(self, visitor: Visitor, request: web.BaseRequest) -> Written:
+        caller = visitor.place.caller
+        try:
+            head = incoming.read_head(request.method, request.raw_path, request.version, request.raw_headers)
+            caller = msgspec.structs.replace(caller, agent=incoming.agent(head))
+            held = self._let_in(visitor.place, head)
+            caller = _with_ticket(caller, held)
+            account = _account(visitor.place, head, held)
+        except (Denied, BadRequest) as error:
+            self._denials.note(caller, error.sentence)
+            return refuse(request, refusal_of(error))
+        except AixtivError as error:
+            return refuse(request, refusal_of(error))
+        visitor.admitted = True
+        visitor.ticket = held.id if held else ""
+        return await self._relayed(visitor, request, head, caller, account)
+
+    def _let_in(self, place: Place, head: Head) -> Held | None:
+        """Raises Denied, or Locked: which tickets are good is in the vault."""
+        incoming.check_not_a_browser(head, place.port)
+        ticket = incoming.ticket(head, needed=bool(place.port))
+        if ticket is None:
+            return None
+        try:
+            held = self._tickets.check(ticket, "relay")
+        except WrongVerb:
+            raise
+        except Denied as error:
+            raise TicketNeeded(error.sentence, hint=error.hint) from None
+        if place.ticket not in {"", held.id}:
+            raise TicketNeeded("this port is another ticket's")
+        return held
+
+    async def _relayed(
+        self, visitor: Visitor, request: web.BaseRequest, head: Head, caller: Caller, account: str
+    ) -> Written:
+        out = Outgoing(request, self._bounds.unread)
+        awaited = bool(head.one("expect")) and head.length != 0
+        upload = Upload(request.content, head.length, self._bounds.body, out.go_ahead if awaited else None)
+        visitor.upload = upload
+        call = Call(
+            method=head.method,
+            path=head.target,
+            headers=head.forwarded(),
+            body=upload,
+            caller=caller,
+            account=account,
+        )
+        keep = False
+        try:
+            async with self._relay.call(call) as answer:
+                keep = request.keep_alive and upload.whole and not visitor.finishing
+                await out.pass_on(answer, keep=keep)
+            return Written(keep=keep)
+        except ConnectionError:
+            visitor.cut()  # nobody is there any more, or takes anything
+            return Written(keep=False)
+        except AixtivError as error:
+            refusal = refusal_of(upload.failure or error)
+        except Exception as error:  # noqa: BLE001  # a defect is one caller's answer, not the daemon's end
+            refusal = _defect(error)
+        if out.begun:
+            return _broken_off(request)
+        keep = request.keep_alive and upload.whole and not visitor.finishing
+        return refuse(request, refusal, keep=keep)
+
+
+def _with_ticket(caller: Caller, held: Held | None) -> Caller:
+    """Over TCP nobody says who it is: then it is whoever the ticket was made for."""
+    if held is None:
+        return caller
+    return msgspec.structs.replace(caller, ticket=held.id, program=caller.program or held.program)
+
+
+def _account(place: Place, head: Head, held: Held | None) -> str:
+    """On the Unix socket a caller may name any; on a port it is the ticket's. Empty: as the config says."""
+    named = head.one(incoming.ACCOUNT)
+    if not place.port:
+        return named or (held.account if held else "")
+    if held is None or named not in {"", held.account}:
+        raise Denied("this ticket is for another account")
+    return held.account
+
+
+def _broken_off(request: web.BaseRequest) -> Written:
+    """What came before goes out; no last chunk, or too few bytes, tell the caller that it was not all."""
+    if request.transport is not None:
+        request.transport.close()
+    return Written(keep=False)
+
+
+def _defect(error: Exception) -> Refusal:
+    kind = type(error).__name__
+    log.error("defect", exception=kind, where=log.places(error))
+    return Refusal(500, "api_error", f"a defect in aixtiv ({kind}); the daemon's log says where", again=False)
