@@ -15,7 +15,7 @@ from aixtiv_protocol import requests
 from aixtiv_protocol.replies import Account
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.audit import Audit
-from aixtivd.accounts.grant import Grant, from_row, signed_in
+from aixtivd.accounts.grant import Bound, Grant, from_row, signed_in
 from aixtivd.accounts.service import Accounts
 from aixtivd.config import Config, Network, VaultConfig
 from aixtivd.oauth.client import Client, Quirks
@@ -91,24 +91,19 @@ class House:
         self.audit = Audit(folder / "state", self.vault, clock)
         self.accounts = Accounts(self.vault, endpoint, self.web, self.audit, config, clock)
 
-    async def adopt(self, name: str, *, lifetime: int = 3600, host: str = "one", **quirks: object) -> Grant:
+    async def adopt(
+        self, name: str, *, provider: str = "", lifetime: int = 3600, host: str = "one", **quirks: object
+    ) -> Grant:
         """Signs an account in, without the browser."""
         client = Client(
-            provider=name,
+            provider=provider or name,
             client_id="cid",
             token_endpoint=f"https://{host}.example/token",
             quirks=Quirks(**quirks),  # type: ignore[arg-type]  # a test's own words
         )
         blank = Grant(id=name.encode().ljust(16, b"-"), name=name, provider=name, generation=0)
-        new = signed_in(
-            blank,
-            client,
-            granted(0, expires_in=lifetime).tokens,
-            subject="",
-            who="",
-            scopes=("read",),
-            now=self.clock.wall(),
-        )
+        terms = Bound(provider=provider or name, client=client, scopes=("read",))
+        new = signed_in(blank, terms, granted(0, expires_in=lifetime).tokens, self.clock.wall())
         await self.accounts._changes._adopt(None, blank, new)
         return new
 

@@ -32,6 +32,16 @@ class Problem(Struct, frozen=True):
         return self.kind(self.sentence, hint=self.hint or None, retry_after=max(0.0, self.until - now))
 
 
+class Refusal(Struct, frozen=True):
+    """What an API's 401 says about a token, for a while."""
+
+    token: Secret
+    until: float  # steady
+
+    def of(self, token: Secret | None, now: float) -> bool:
+        return now < self.until and token == self.token
+
+
 class Entry:
     """One account. Only the refresher, the sign-in and `Accounts` change it, all in the one event loop."""
 
@@ -46,7 +56,9 @@ class Entry:
         "leaving",
         "not_before",
         "problem",
+        "refused",
         "reply",
+        "rescued",
         "saved",
         "stopped",
     )
@@ -61,6 +73,8 @@ class Entry:
         self.interrupted = False  # the answer to a refresh was lost: it is finished now, whatever the token's age
         self.leaving = False  # a logout is under way
         self.flying = False  # a refresh is in flight
+        self.refused: Refusal | None = None  # what an API would not take, and nothing better could be had for
+        self.rescued: Refusal | None = None  # what came in place of a token that an API would not take
         self.changed = anyio.Event()  # set, and replaced, when a refresh has settled or the grant is another
         self.adopt(grant, clock)
 
@@ -101,9 +115,9 @@ class Entry:
         return states.freshness(self.left(clock), self.grant.lifetime, min_ttl)
 
     @property
-    def refreshable(self) -> bool:
-        """Whether aixtiv may refresh this by itself."""
-        return not (self.grant.refresh_token is None or self.grant.quarantined or self.stopped or self.leaving)
+    def renewable(self) -> bool:
+        """Whether aixtiv may have a new token by itself."""
+        return self.grant.renewable and not (self.grant.quarantined or self.stopped or self.leaving)
 
     def over(self, clock: Clock) -> AixtivError:
         """Why this account has no good token, for one that will not get one by itself."""

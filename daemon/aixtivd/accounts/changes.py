@@ -6,18 +6,20 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
+import msgspec
 
 from aixtiv_protocol import replies
+from aixtiv_protocol.requests import Command
 from aixtiv_protocol.secret import Secret
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry
 from aixtivd.accounts.events import Events
-from aixtivd.accounts.grant import Grant
+from aixtivd.accounts.grant import Bound, Grant, kind_of
 from aixtivd.accounts.login import SignIn
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.settling import Settling
 from aixtivd.clock import Clock
-from aixtivd.errors import Locked, NoAccount, SignInFailed
+from aixtivd.errors import BadRequest, Locked, NoAccount, SignInFailed
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
@@ -61,11 +63,21 @@ class Changes:
             if self._book.closed:
                 raise Locked
             entry = self._book.find(name)
-            if entry and not sign_in.asked.replace and (other := another(entry.grant, sign_in.client, subject, who)):
+            terms = msgspec.structs.replace(sign_in.terms, subject=subject, who=who)
+            if entry and not sign_in.asked.replace and (other := another(entry.grant, terms, known=True)):
                 await self._give_back(sign_in.client, tokens)
                 raise other
-            account = await self._become(sign_in, tokens, subject, who)
+            account = await self._become(name, terms, tokens)
         self._events.tell("signed-in", account=name, expires_at=account.expires_at)
+        return account
+
+    async def bind(self, name: str, terms: Bound, tokens: outcomes.Tokens) -> replies.Account:
+        """An account whose source has given its first token. It is durable before it is served, as any sign-in."""
+        async with self._turns[name]:
+            if self._book.closed:
+                raise Locked
+            account = await self._become(name, terms, tokens)
+        self._events.tell("signed-in", account=name, detail=f"by {account.kind}", expires_at=account.expires_at)
         return account
 
     async def log_out(self, name: str) -> replies.LoggedOut:
@@ -73,14 +85,15 @@ class Changes:
         async with self._turns[name]:
             return await self._forget(self._book.named(name))
 
-    async def keep_key(self, name: str, key: Secret) -> replies.Account:
+    async def keep_key(self, name: str, key: Secret, endpoint: str) -> replies.Account:
         async with self._turns[name]:
             entry = self._book.find(name)
             if entry:
+                _check_endpoint(entry.grant, endpoint)
                 await _landed(entry)
-            old = entry.grant if entry else _blank(name, name.partition("/")[0])
-            account = await self._adopt(entry, old, grants.with_key(old, key))
-        self._events.tell("signed-in", account=name, detail="an API key was stored")
+            old = entry.grant if entry else blank(name, name.partition("/")[0])
+            account = await self._adopt(entry, old, grants.with_key(old, key, endpoint))
+        self._events.tell("signed-in", what="api-key", account=name, detail="an API key was stored")
         return account
 
     async def drop_key(self, name: str) -> replies.Account | replies.LoggedOut:
@@ -88,21 +101,18 @@ class Changes:
             entry = self._book.named(name)
             if entry.grant.api_key is None:
                 raise NoAccount(f"{name} has no API key", hint=f"aixtiv api-key set {name}")
-            if entry.grant.client is None:
+            if entry.grant.kind == "api-key":
                 return await self._forget(entry)
             await _landed(entry)
             account = await self._adopt(entry, entry.grant, grants.with_key(entry.grant, None))
-        self._events.tell("logged-out", account=name, detail="the API key was removed")
+        self._events.tell("logged-out", what="api-key", account=name, detail="the API key was removed")
         return account
 
-    async def _become(self, sign_in: SignIn, tokens: outcomes.Tokens, subject: str, who: str) -> replies.Account:
-        client, name = sign_in.client, sign_in.account
+    async def _become(self, name: str, terms: Bound, tokens: outcomes.Tokens) -> replies.Account:
         for _ in range(3):  # a refresh of the old grant may commit in between
             entry = self._book.find(name)
-            old = entry.grant if entry else _blank(name, client.provider)
-            new = grants.signed_in(
-                old, client, tokens, subject=subject, who=who, scopes=client.scopes, now=self._clock.wall()
-            )
+            old = entry.grant if entry else blank(name, terms.provider)
+            new = grants.signed_in(old, terms, tokens, self._clock.wall())
             try:
                 return await self._adopt(entry, old, new)
             except Stale:
@@ -115,6 +125,8 @@ class Changes:
             await _landed(entry)
             grant = entry.grant
             note = await self._revoke(grant.client, grant.refresh_token, grant.access_token)
+            if isinstance(grant.source, Command):
+                note = f"{grant.source.command[0]} keeps its own sign-in: end it there"
             await self._vault.journal.delete(grant.id)
         finally:
             entry.leaving = False
@@ -146,6 +158,7 @@ class Changes:
         entry.forgive()
         self._refresher.plan(entry)
         entry.announce()
+        self._refresher.lives(entry)
         return entry.described(self._clock, default=new.name == self._book.default)
 
     async def _give_back(self, client: Client, tokens: outcomes.Tokens) -> None:
@@ -163,7 +176,7 @@ class Changes:
         return note
 
 
-def _blank(name: str, provider: str) -> Grant:
+def blank(name: str, provider: str) -> Grant:
     """An account before its first generation."""
     return Grant(id=secrets.token_bytes(16), name=name, provider=provider, generation=0)
 
@@ -174,22 +187,33 @@ async def _landed(entry: Entry) -> None:
         await entry.changed.wait()
 
 
-def another(old: Grant, client: Client, subject: str | None = None, who: str = "") -> SignInFailed | None:
-    """Why this sign-in may not take the place of `old`: it is at another server, or of another person there.
+def another(old: Grant, terms: Bound, *, known: bool) -> SignInFailed | None:
+    """Why this sign-in may not take the place of `old`: of another kind, at another server, or of another person there.
 
-    `subject`: None before it is known; empty where the provider does not say, which could be anybody.
+    `known`: who signed in is; an empty subject is then one that the provider does not say, which could be anybody.
 
     A subject means something only together with its issuer, who can give it any name (OpenID Connect Core §2).
     """
     hint = f"aixtiv login {old.name} --replace"
-    if old.client and _server(old.client) != _server(client):
-        return SignInFailed(
-            f"{old.name} is signed in at {_server(old.client)}, and this sign-in is at {_server(client)}", hint=hint
-        )
-    if old.subject and subject is not None and old.subject != subject:
-        newcomer = who or subject or "somebody"
+    if old.client and terms.client and _server(old.client) != _server(terms.client):
+        here, there = _server(old.client), _server(terms.client)
+        return SignInFailed(f"{old.name} is signed in at {here}, and this sign-in is at {there}", hint=hint)
+    kind = kind_of(terms.source, signed_in=True)
+    if old.kind not in ("api-key", kind):
+        return SignInFailed(f"{old.name} is an account of the kind {old.kind}, and this would be {kind}", hint=hint)
+    if old.subject and known and old.subject != terms.subject:
+        newcomer = terms.who or terms.subject or "somebody"
         return SignInFailed(f"{old.name} belongs to {old.who or old.subject}, and {newcomer} signed in", hint=hint)
     return None
+
+
+def _check_endpoint(grant: Grant, endpoint: str) -> None:
+    """A sign-in's token must not go elsewhere because a key was stored beside it."""
+    if grant.kind != "api-key" and endpoint not in ("", grant.endpoint):
+        raise BadRequest(
+            f"the sign-in of {grant.name} belongs to {grant.endpoint or 'the API itself'}, not to {endpoint}",
+            hint=f"aixtiv login {grant.name} --endpoint {endpoint}",
+        )
 
 
 def _server(client: Client) -> str:

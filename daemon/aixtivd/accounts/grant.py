@@ -1,11 +1,12 @@
 """The sealed record behind an account, and the pure steps from one generation to the next."""
 
 import time
-from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
+from aixtiv_protocol.replies import Kind
+from aixtiv_protocol.requests import ClientCredentials, Command, Federation, Source
 from aixtiv_protocol.secret import Secret, decode_hook, encode_hook
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.outcomes import Tokens
@@ -19,7 +20,9 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     provider: str
     generation: int = 1
-    client: Client | None = None  # None: nobody signed in, there is only an API key
+    client: Client | None = None  # None: there is only an API key, or a command
+    source: Source | None = None  # asked for tokens, where nobody signs in; None: a refresh token is spent for them
+    endpoint: str = ""  # origin of the API that this account is relayed to; empty: the API's own
     subject: str = ""  # `sub` of the ID token
     who: str = ""  # how a person would recognise the subject
     scopes: tuple[str, ...] = ()
@@ -37,8 +40,13 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     quarantined: str = ""  # why the refresh token is kept but no longer tried; a sentence
 
     @property
-    def kind(self) -> Literal["oauth", "api-key"]:
-        return "oauth" if self.client else "api-key"
+    def kind(self) -> Kind:
+        return kind_of(self.source, signed_in=self.client is not None)
+
+    @property
+    def renewable(self) -> bool:
+        """Whether a new access token can be had without a person."""
+        return self.source is not None or self.refresh_token is not None
 
     @property
     def issuer(self) -> str:
@@ -58,23 +66,51 @@ def from_row(row: Row) -> Grant:
     return _unpack.decode(row.payload)
 
 
-def signed_in(
-    old: Grant, client: Client, tokens: Tokens, *, subject: str, who: str, scopes: tuple[str, ...], now: float
-) -> Grant:
-    """The generation that a sign-in begins. An API key the account had stays."""
-    fresh = Grant(
+def kind_of(source: Source | None, *, signed_in: bool) -> Kind:
+    match source:
+        case Federation():
+            return "federation"
+        case ClientCredentials():
+            return "client-credentials"
+        case Command():
+            return "command"
+        case None:
+            return "oauth" if signed_in else "api-key"
+
+
+class Bound(Struct, frozen=True, kw_only=True):
+    """What a sign-in binds into the grant, so that later nothing of it needs to be said again (D10)."""
+
+    provider: str
+    client: Client | None = None
+    source: Source | None = None
+    endpoint: str = ""
+    scopes: tuple[str, ...] = ()
+    subject: str = ""
+    who: str = ""
+
+
+def bound(old: Grant, terms: Bound, now: float) -> Grant:
+    """An account before its first token. An API key it had stays."""
+    return Grant(
         id=old.id,
         name=old.name,
-        provider=client.provider,
+        provider=terms.provider,
         generation=old.generation,
         api_key=old.api_key,
-        client=client,
-        subject=subject,
-        who=who,
-        scopes=scopes,
+        client=terms.client,
+        source=terms.source,
+        endpoint=terms.endpoint,
+        subject=terms.subject,
+        who=terms.who,
+        scopes=terms.scopes,
         signed_in_at=now,
     )
-    return renewed(fresh, tokens, now)
+
+
+def signed_in(old: Grant, terms: Bound, tokens: Tokens, now: float) -> Grant:
+    """The generation that a sign-in begins."""
+    return renewed(bound(old, terms, now), tokens, now)
 
 
 def renewed(grant: Grant, tokens: Tokens, now: float) -> Grant:
@@ -108,9 +144,9 @@ def rotated(grant: Grant, refresh_token: Secret) -> Grant:
 
 
 def _default_lifetime(grant: Grant, tokens: Tokens) -> int:
-    """No `expires_in`: without a refresh token there is nothing to do at any expiry, so none is made up."""
-    can_refresh = grant.refresh_token is not None or tokens.refresh_token is not None
-    return grant.client.quirks.default_lifetime if grant.client and can_refresh else 0
+    """No `expires_in`: where nothing can be done at any expiry, none is made up."""
+    renewable = grant.renewable or tokens.refresh_token is not None
+    return grant.client.quirks.default_lifetime if grant.client and renewable else 0
 
 
 def put_aside(grant: Grant, reason: str) -> Grant:
@@ -118,8 +154,10 @@ def put_aside(grant: Grant, reason: str) -> Grant:
     return msgspec.structs.replace(grant, generation=grant.generation + 1, quarantined=reason)
 
 
-def with_key(grant: Grant, key: Secret | None) -> Grant:
-    return msgspec.structs.replace(grant, generation=grant.generation + 1, api_key=key)
+def with_key(grant: Grant, key: Secret | None, endpoint: str = "") -> Grant:
+    return msgspec.structs.replace(
+        grant, generation=grant.generation + 1, api_key=key, endpoint=endpoint or grant.endpoint
+    )
 
 
 def moment(unix: float) -> str:

@@ -1,4 +1,4 @@
-"""One token endpoint's host: how much is asked of it at once, and whether it is left alone for a while."""
+"""One token endpoint's host, or one command: how much is asked of it at once, and whether it is left alone a while."""
 
 import random
 from collections import deque
@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from aixtiv_protocol.requests import Command
 from aixtivd.accounts import states
 from aixtivd.accounts.book import Entry
 from aixtivd.accounts.grant import Grant
@@ -46,7 +47,7 @@ class Hosts:
         self._hosts: dict[str, Host] = {}
 
     def of(self, grant: Grant) -> Host:
-        name = urlsplit(grant.client.token_endpoint).netloc if grant.client else ""
+        name = _asked(grant)
         host = self._hosts.get(name)
         if host is None:
             host = self._hosts[name] = Host(name, self._at_once)
@@ -61,3 +62,10 @@ class Hosts:
         """After a sleep the network is another: what failed before says nothing."""
         for host in self._hosts.values():
             host.succeeded()
+
+
+def _asked(grant: Grant) -> str:
+    """Who is asked for tokens; a path is no host's name."""
+    if isinstance(grant.source, Command):
+        return grant.source.command[0]
+    return urlsplit(grant.client.token_endpoint).netloc if grant.client else ""

@@ -9,6 +9,8 @@ import msgspec
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
+from aixtivd.accounts.events import Events
+from aixtivd.accounts.grant import Bound
 from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
@@ -38,9 +40,10 @@ Finish = Callable[["SignIn", outcomes.Tokens], Awaitable[replies.Account]]
 class SignIn:
     """One sign-in under way. Its secrets live only here and end with it."""
 
-    def __init__(self, account: str, client: Client, asked: requests.Login) -> None:
+    def __init__(self, account: str, client: Client, terms: Bound, asked: requests.Login) -> None:
         self.account = account
-        self.client = client  # as it will be bound into the grant, with the scopes asked for now
+        self.client = client  # the one of the terms: there is one where a person signs in
+        self.terms = terms  # as they will be bound into the grant, with the scopes asked for now
         self.asked = asked
         self.again = login_command(asked, account)
         self.state = new_state()
@@ -82,9 +85,10 @@ class SignIn:
 class SignIns:
     """Every sign-in that is open, one an account."""
 
-    def __init__(self, endpoint: Endpoint, work: Work, clock: Clock, finish: Finish) -> None:
+    def __init__(self, endpoint: Endpoint, work: Work, events: Events, clock: Clock, finish: Finish) -> None:
         self._endpoint = endpoint
         self._work = work
+        self._events = events
         self._clock = clock
         self._finish = finish
         self._open: dict[str, SignIn] = {}
@@ -183,6 +187,7 @@ class SignIns:
             account = await self._finish(sign_in, tokens)
         except Exception as error:  # noqa: BLE001  # a defect, too, has to end this sign-in for whoever waits for it
             failure = _told(error, sign_in)
+            self._events.exchange_failed(sign_in.account, failure.sentence)
             sign_in.fail(failure)
             return Page("Not signed in", f"{failure.sentence}.", ok=False, command=failure.hint or again)
         sign_in.succeed(account)

@@ -7,11 +7,13 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
+from aixtiv_protocol.requests import Federation
 from aixtivd import log
 from aixtivd.accounts import states
 from aixtivd.accounts.book import Book, Entry, Problem
 from aixtivd.accounts.events import Events
 from aixtivd.accounts.hosts import Host, Hosts
+from aixtivd.accounts.renewal import Renewal
 from aixtivd.accounts.settling import Settling
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, StoreFailed, WaitedTooLong
@@ -20,11 +22,14 @@ _STORE_AGAIN: Final = 5.0  # seconds until a store that could not be written is 
 
 
 class Refresher:
-    """Owns the plan and the flights. What an answer means for an account is `Settling`'s business."""
+    """Owns the plan and the flights. How a token is had, and what an answer means, is `Renewal`'s business."""
 
-    def __init__(self, book: Book, settling: Settling, hosts: Hosts, events: Events, clock: Clock) -> None:
+    def __init__(
+        self, book: Book, settling: Settling, renewal: Renewal, hosts: Hosts, events: Events, clock: Clock
+    ) -> None:
         self._book = book
         self._settling = settling
+        self._renewal = renewal
         self._hosts = hosts
         self._events = events
         self._clock = clock
@@ -60,17 +65,27 @@ class Refresher:
         """A caller would be glad of a newer token: refreshes now, unless that is under way or must wait."""
         now = self._clock.steady()
         host = self._hosts.of(entry.grant)
-        if entry.refreshable and now >= entry.not_before and now >= host.paused_until:
+        if entry.renewable and now >= entry.not_before and now >= host.paused_until:
             self._start(entry)
 
     def force(self, entry: Entry) -> None:
         """A person wants it now: neither backoff nor quarantine holds it back."""
-        if entry.grant.refresh_token is not None and not entry.leaving:
+        if entry.grant.renewable and not entry.leaving:
             self._start(entry)
 
     def next_try(self, entry: Entry) -> float:
-        """When (steady) a refreshable account that is not in flight will be tried again by itself."""
+        """When (steady) a renewable account that is not in flight will be tried again by itself."""
         return max(entry.not_before, self._hosts.of(entry.grant).paused_until)
+
+    def lives(self, entry: Entry) -> None:
+        """This account is in order (again): those that need its identity, and failed, are tried at once."""
+        if entry.problem:
+            return
+        for other in self._book:
+            source = other.grant.source
+            if isinstance(source, Federation) and source.identity_account == entry.grant.name and other.problem:
+                other.failures, other.not_before = 0, 0.0
+                self.plan(other)
 
     async def settled(self, entry: Entry, deadline: float) -> None:
         """Until something has changed for this account. Raises WaitedTooLong at `deadline` (steady)."""
@@ -85,6 +100,7 @@ class Refresher:
     async def rest(self) -> None:
         """Starts nothing more, and waits until what is in flight has been settled and sealed."""
         self._resting = True
+        self._renewal.rest()
         while self._flights:
             self._landed = anyio.Event()
             await self._landed.wait()
@@ -95,7 +111,7 @@ class Refresher:
             self.plan(entry)
 
     def _due(self, entry: Entry, delay: float) -> float | None:
-        if not entry.refreshable or entry.flying or not (entry.grant.lifetime or entry.interrupted):
+        if not entry.renewable or entry.flying or not (entry.grant.lifetime or entry.interrupted):
             return None
         left = 0.0 if entry.interrupted else entry.left(self._clock)
         wait = states.refresh_in(left, entry.grant.lifetime, self._hosts.chance())
@@ -129,7 +145,7 @@ class Refresher:
                 continue  # it was planned anew since
             if paused:
                 self.plan(entry)
-            elif entry.refreshable:
+            elif entry.renewable:
                 self._start(entry)
 
     def _start(self, entry: Entry) -> None:
@@ -143,8 +159,7 @@ class Refresher:
 
     async def _fly(self, entry: Entry, host: Host) -> None:
         try:
-            async with host.slots:
-                await self._settling.refresh(entry, host)
+            await self._renewal.renew(entry, host)
         except StoreFailed as error:
             entry.not_before = self._clock.steady() + _STORE_AGAIN
             self._failed(entry, error)
@@ -163,6 +178,7 @@ class Refresher:
         self.plan(entry)
         self._start_queued(host)
         entry.announce()
+        self.lives(entry)
 
     def _failed(self, entry: Entry, error: AixtivError) -> None:
         entry.problem = Problem(type(error), error.sentence, error.hint, entry.not_before)

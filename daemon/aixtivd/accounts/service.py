@@ -1,7 +1,7 @@
 """What can be done with an account: one method for each request about one."""
 
 from collections.abc import AsyncIterator
-from typing import Final, Literal
+from typing import Final
 
 import anyio
 import msgspec
@@ -13,15 +13,22 @@ from aixtivd import log
 from aixtivd.access.audit import Audit
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry, checked_name
-from aixtivd.accounts.changes import Changes, another
+from aixtivd.accounts.changes import Changes, another, blank
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.events import Events
-from aixtivd.accounts.grant import Grant
+from aixtivd.accounts.examining import Examining
+from aixtivd.accounts.grant import Bound, Grant
 from aixtivd.accounts.hosts import Hosts
+from aixtivd.accounts.identities import Identities
 from aixtivd.accounts.login import SignIn, SignIns
+from aixtivd.accounts.origin import origin_of
+from aixtivd.accounts.paying import Fallback, Paying
 from aixtivd.accounts.refresher import Refresher
+from aixtivd.accounts.renewal import Renewal
 from aixtivd.accounts.serving import Serving
 from aixtivd.accounts.settling import Settling
+from aixtivd.accounts.sources import Sources
+from aixtivd.accounts.terms import Terms
 from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
@@ -32,15 +39,11 @@ from aixtivd.errors import (
     Locked,
     Misconfigured,
     NoAccount,
-    NoProvider,
     Refused,
     StoreFailed,
-    WaitedTooLong,
 )
 from aixtivd.oauth.client import Client
-from aixtivd.oauth.clients import client_for
 from aixtivd.oauth.endpoint import Endpoint
-from aixtivd.oauth.identity import check_signature
 from aixtivd.oauth.response import parse_pasted
 from aixtivd.oauth.web import Web
 from aixtivd.vault.vault import Vault
@@ -49,25 +52,34 @@ KEY_LENGTH: Final = 16384
 """Characters of an API key at most. Real ones have about a hundred; a line of a caller must hold it."""
 
 
+_NO_KEYS: Final = {
+    "sk-ant-oat": "an OAuth token of Anthropic's",
+    "sk-ant-ort": "a refresh token of Anthropic's",
+    "aixtiv-ticket-": "a ticket of aixtiv's own",
+}
+
+
 class Accounts:
     """Every method raises AixtivError, and while the vault is locked Locked."""
 
     def __init__(self, vault: Vault, endpoint: Endpoint, web: Web, audit: Audit, config: Config, clock: Clock) -> None:
         self._vault = vault
-        self._audit = audit
-        self._endpoint = endpoint
-        self._web = web
-        self._config = config
         self._clock = clock
         self._book = Book()
-        self._events = Events(clock)
+        self._events = Events(audit, clock)
         self._work = Work()
         self._hosts = Hosts(config.refresh.at_once)
         self._settling = Settling(self._book, vault, endpoint, self._hosts, self._events, clock)
-        self._refresher = Refresher(self._book, self._settling, self._hosts, self._events, clock)
+        self._identities = Identities(self._book, clock, self._another)
+        self._sources = Sources(endpoint, self._identities, self._hosts, clock)
+        self._renewal = Renewal(self._settling, self._sources, self._hosts, clock)
+        self._refresher = Refresher(self._book, self._settling, self._renewal, self._hosts, self._events, clock)
         self._serving = Serving(self._book, self._refresher, clock)
         self._changes = Changes(self._book, vault, endpoint, web, self._settling, self._refresher, self._events, clock)
-        self._sign_ins = SignIns(endpoint, self._work, clock, self._changes.sign_in)
+        self._sign_ins = SignIns(endpoint, self._work, self._events, clock, self._changes.sign_in)
+        self._terms = Terms(self._book, web, config)
+        self._paying = Paying(self._book, self._serving, self._events, config, clock)
+        self._examining = Examining(self._book, vault, endpoint, web, self._serving, clock)
         self._turning = anyio.Lock()  # one lock or unlock at a time
         self.cached = self._serving.cached
         self.token = self._serving.token
@@ -97,7 +109,7 @@ class Accounts:
         self._refresher.resume()
 
     def reconfigure(self, config: Config) -> None:
-        self._config = config
+        self._terms.config = self._paying.config = config
         self._book.configure(config.default_account)
         self._hosts.configure(config.refresh.at_once)
 
@@ -113,7 +125,10 @@ class Accounts:
         return replies.AccountList(accounts=self.states())
 
     async def login(self, asked: requests.Login) -> AsyncIterator[replies.SignInStarted | replies.SignedIn]:
-        """Starts or joins the sign-in of an account: first where the browser goes, then how it ended."""
+        """Starts or joins the sign-in of an account: first where the browser goes, then how it ended.
+
+        With a source nobody goes anywhere: it is asked, and that was it.
+        """
         name = self._name_for(asked.account)
         sign_in = self._sign_ins.of(name)
         if (
@@ -124,7 +139,12 @@ class Accounts:
             sign_in = None
         joined = sign_in is not None
         if sign_in is None:
-            sign_in = await self._new_sign_in(name, asked)
+            await self._vault.journal.probe()  # before anybody is sent to a browser, or anything is asked for
+            terms = await self._terms.of(name, asked)
+            if terms.client is None or terms.source is not None:
+                yield replies.SignedIn(account=await self._by_source(name, terms, asked))
+                return
+            sign_in = await self._new_sign_in(name, terms, terms.client, asked)
         await sign_in.ready.wait()
         if sign_in.failure:
             await sign_in.outcome()
@@ -146,7 +166,7 @@ class Accounts:
 
     async def refresh(self, asked: requests.Refresh) -> replies.Account:
         entry = self._book.named(asked.account, "refresh")
-        if entry.grant.refresh_token is None:
+        if not entry.grant.renewable:
             raise _cannot_refresh(entry.grant)
         before = entry.grant.refreshed_at
         deadline = self._clock.steady() + asked.wait
@@ -166,32 +186,7 @@ class Accounts:
         return await self._work.run(self._changes.log_out, entry.grant.name)
 
     async def verify(self, asked: requests.Verify) -> replies.Verified:
-        """Asks the issuer about the token to serve; what it cannot be asked is said in the note."""
-        entry = self._book.named(asked.account, "verify")
-        grant = entry.grant
-        if grant.client is None or grant.access_token is None:
-            note = "an API key is checked by using it: no provider has an endpoint for that"
-            return replies.Verified(account=self._described(entry), note=note)
-        active: bool | None = None
-        verdict: replies.Verdict = ""
-        notes: list[str] = []
-        with anyio.move_on_after(asked.wait) as scope:
-            active = await self._endpoint.introspect(grant.client, grant.access_token)
-            if active is None:
-                notes.append(f"{grant.provider} has no introspection endpoint")
-            if grant.id_token and not grant.client.jwks_uri:
-                notes.append(f"{grant.provider} publishes no keys to check its ID token with")
-            elif grant.id_token:
-                verdict = "valid" if await check_signature(self._web, grant.client, grant.id_token) else "invalid"
-        if scope.cancelled_caught:
-            raise WaitedTooLong(
-                f"{grant.provider} did not answer in the time this caller waits",
-                hint=f"aixtiv verify {grant.name} --wait 60",
-            )
-        age = int(self._clock.wall() - grant.id_token_at) if grant.id_token_at else 0
-        return replies.Verified(
-            account=self._described(entry), active=active, id_token=verdict, id_token_age=age, note="; ".join(notes)
-        )
+        return await self._examining.verify(self._book.named(asked.account, "verify"), asked.wait)
 
     async def api_key(self, asked: requests.ApiKey) -> replies.Account | replies.LoggedOut:
         if asked.key is None:
@@ -204,26 +199,36 @@ class Accounts:
                 f"an API key is 1 to {KEY_LENGTH} printable characters without blanks",
                 hint=f"aixtiv api-key set {name}",
             )
-        return await self._work.run(self._changes.keep_key, name, asked.key)
+        if (kind := _no_key(key)) is not None:
+            raise BadRequest(
+                f"that is {kind}, and no API key: no API takes it as one", hint=f"aixtiv login {name} --ant"
+            )
+        endpoint = origin_of(asked.endpoint) if asked.endpoint else ""
+        return await self._work.run(self._changes.keep_key, name, asked.key, endpoint)
 
     def relayed(self, name: str) -> str:
         """The account that a relay means which names none."""
-        raise NotImplementedError
+        return self._paying.relayed(name)
 
     async def credential(
         self,
         name: str,
         *,
         key: Secret | None = None,
-        fallback: Literal["", "api-key", "none"] = "",
+        fallback: Fallback = "",
         wait: float = 30.0,
         refused: Credential | None = None,
     ) -> Credential:
-        """What is attached to a relayed call, by the order and the conditions of D12."""
-        raise NotImplementedError
+        """What is attached to a relayed call, by the order and the conditions of D12.
+
+        `key`: came with the call. `refused`: drew a 401; what comes back then is another one, or an AixtivError says
+        why there is none: after a refused API key always, since nothing comes after a key (the 401 is the answer).
+        """
+        return await self._paying.credential(name, key=key, fallback=fallback, wait=wait, refused=refused)
 
     async def examine(self, asked: requests.Examine) -> replies.Examined:
-        raise NotImplementedError
+        """What the daemon can find out about itself and an account."""
+        return await self._examining.examine(asked.account)
 
     def watch(self) -> AsyncIterator[replies.Event]:
         return self._events.watch()
@@ -276,39 +281,38 @@ class Accounts:
             return checked_name(name or self._book.default)
         raise NoAccount("no account was named, and there is no default", hint="aixtiv login github")
 
-    async def _new_sign_in(self, name: str, asked: requests.Login) -> SignIn:
-        await self._vault.journal.probe()  # before anybody is sent to a browser
-        client = await self._client_for(name, asked)
+    async def _by_source(self, name: str, terms: Bound, asked: requests.Login) -> replies.Account:
+        """Asking spends nothing, so that a caller's hang-up may cut it; what was got is stored whoever hangs up."""
         entry = self._book.find(name)
-        if entry and not asked.replace and (other := another(entry.grant, client)):
+        if entry and not asked.replace and (other := another(entry.grant, terms, known=False)):
+            raise other
+        self._sign_ins.end(name, f"another sign-in to {name} took its place")
+        old = entry.grant if entry else blank(name, terms.provider)
+        try:
+            tokens = await self._sources.ask(grants.bound(old, terms, self._clock.wall()))
+        except AixtivError as failure:
+            self._events.exchange_failed(name, failure.sentence)
+            raise type(failure)(
+                f"{name}: {failure.sentence}", hint=failure.hint or login_command(asked, name)
+            ) from None
+        return await self._work.run(self._changes.bind, name, terms, tokens)
+
+    async def _new_sign_in(self, name: str, terms: Bound, client: Client, asked: requests.Login) -> SignIn:
+        entry = self._book.find(name)
+        if entry and not asked.replace and (other := another(entry.grant, terms, known=False)):
             raise other  # before anybody is sent to a browser
         await self._sign_ins.vacated(name)
         if (open_now := self._sign_ins.of(name)) is not None:
             return open_now  # another caller was first while this one waited
-        sign_in = SignIn(name, client, asked)
+        sign_in = SignIn(name, client, terms, asked)
         self._sign_ins.begin(sign_in, asked.port)
         return sign_in
 
-    async def _client_for(self, name: str, asked: requests.Login) -> Client:
-        """Who we are at the provider. A second sign-in needs no options: without any, it is as the first one was.
-
-        With some, nothing of the first is used: its client secret must not go to a server that a caller names.
-        """
-        entry = self._book.find(name)
-        bound = entry.grant.client if entry else None
-        provider = asked.provider or (bound.provider if bound else name.partition("/")[0])
-        table = self._config.provider.get(provider)
-        if bound and bound.provider == provider and table is None and asked.settings == requests.ClientSettings():
-            client = bound
-        else:
-            try:
-                client = await client_for(self._web, provider, table, asked.settings)
-            except NoProvider as error:
-                raise NoProvider(error.sentence, hint=login_command(asked, name, error.options)) from None
-        return msgspec.structs.replace(client, scopes=asked.scopes or client.scopes)
+    async def _another(self, entry: Entry, deadline: float) -> None:
+        await self._serving.another(entry, deadline)
 
     def _described(self, entry: Entry) -> replies.Account:
-        return entry.described(self._clock, default=entry.grant.name == self._book.default)
+        return self._examining.described(entry)
 
 
 def _cannot_refresh(grant: Grant) -> AixtivError:
@@ -318,3 +322,8 @@ def _cannot_refresh(grant: Grant) -> AixtivError:
         f"the provider gave no refresh token for {grant.name}",
         hint=f"aixtiv login {grant.name} --scope offline_access",
     )
+
+
+def _no_key(text: str) -> str | None:
+    """What it is instead, where its beginning leaves no doubt."""
+    return next((kind for prefix, kind in _NO_KEYS.items() if text.startswith(prefix)), None)

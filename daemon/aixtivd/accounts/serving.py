@@ -48,9 +48,18 @@ class Serving:
                 raise
         return reply
 
+    async def another(self, entry: Entry, deadline: float) -> None:
+        """Until the account is of another generation, whatever the age of its token: one refresh, however many ask.
+
+        Raises why it will not be before `deadline` (steady).
+        """
+        before = entry.grant.generation
+        while entry.grant.generation == before and entry in self._book:
+            await self._newer(entry, deadline)
+
     async def _newer(self, entry: Entry, deadline: float) -> None:
         """Until a refresh of this account has settled. Raises why there is or will be none before `deadline`."""
-        if not entry.refreshable:
+        if not entry.renewable:
             raise entry.over(self._clock)
         if not entry.flying:
             self._refresher.nudge(entry)

@@ -121,12 +121,12 @@ class Settling:
         else:
             host.succeeded()
         if isinstance(outcome, outcomes.Granted):
-            await self._granted(entry, grant, outcome.tokens)
+            await self.granted(entry, grant, outcome.tokens)
             return
         if isinstance(outcome, outcomes.Rotated):
             await self._rotated(entry, grant, outcome)
             return
-        if not _of_one_sign_in(entry.grant, grant):
+        if not of_one_sign_in(entry.grant, grant):
             log.warning("late-answer", account=grant.name, generation=grant.generation)
             return  # what became of the token before says nothing about the new one
         grant = entry.grant
@@ -142,13 +142,14 @@ class Settling:
             case _:
                 assert_never(outcome)
 
-    async def _granted(self, entry: Entry, grant: Grant, tokens: outcomes.Tokens) -> None:
+    async def granted(self, entry: Entry, grant: Grant, tokens: outcomes.Tokens) -> None:
+        """New tokens for what `grant` was when they were asked for."""
         new = renewed(grant, tokens, self._clock.wall())
         try:
             await self.adopt(entry, grant, new)
         except Stale:
-            if entry.grant is not grant and _of_one_sign_in(entry.grant, grant):
-                await self._granted(entry, entry.grant, tokens)  # an API key was stored or removed meanwhile
+            if entry.grant is not grant and of_one_sign_in(entry.grant, grant):
+                await self.granted(entry, entry.grant, tokens)  # an API key was stored or removed meanwhile
             else:
                 await self._late(entry, new)
             return
@@ -183,7 +184,7 @@ class Settling:
         entry.interrupted = outcome.maybe_spent or intent.attempts > 1
         wait = states.wait_after(entry.failures, outcome.retry_after, self._hosts.chance())
         entry.not_before = self._clock.steady() + wait
-        self._problem(entry, Unreachable, f"{grant.name}: {outcome.reason}", f"aixtiv refresh {grant.name}")
+        self.problem(entry, Unreachable, f"{grant.name}: {outcome.reason}", f"aixtiv refresh {grant.name}")
 
     async def _stop(self, entry: Entry, kind: type[AixtivError], reason: str) -> None:
         await self._unspent(entry)
@@ -193,7 +194,7 @@ class Settling:
         """Only a person can mend it: the grant is kept, and not tried again until they ask or the daemon restarts."""
         entry.stopped, entry.interrupted = True, False
         name = entry.grant.name
-        self._problem(entry, kind, f"{name}: {reason}", f"aixtiv refresh {name}, or aixtiv login {name}")
+        self.problem(entry, kind, f"{name}: {reason}", f"aixtiv refresh {name}, or aixtiv login {name}")
 
     async def _quarantine(self, entry: Entry, grant: Grant, reason: str) -> None:
         try:
@@ -201,7 +202,7 @@ class Settling:
         except Stale:
             return  # a newer sign-in came first
         entry.not_before, entry.interrupted = 0.0, False
-        self._problem(entry, SignInNeeded, reason, f"aixtiv login {grant.name}")
+        self.problem(entry, SignInNeeded, reason, f"aixtiv login {grant.name}")
 
     async def _unspent(self, entry: Entry) -> None:
         try:
@@ -209,7 +210,8 @@ class Settling:
         except StoreFailed as error:
             log.warning("intent-stays", account=entry.grant.name, detail=error.sentence)
 
-    def _problem(self, entry: Entry, kind: type[AixtivError], sentence: str, hint: str) -> None:
+    def problem(self, entry: Entry, kind: type[AixtivError], sentence: str, hint: str) -> None:
+        """Keeps a failure for whoever asks, and tells it."""
         entry.problem = Problem(kind, sentence, hint, entry.not_before)
         self._tell("sign-in-needed" if kind is SignInNeeded else "failing", entry.grant, sentence)
 
@@ -222,7 +224,9 @@ class Settling:
         return states.tries(rotates=grant.rotates, punishes_reuse=punishes)
 
 
-def _of_one_sign_in(grant: Grant, other: Grant) -> bool:
+def of_one_sign_in(grant: Grant, other: Grant) -> bool:
+    if grant.source is not None or other.source is not None:
+        return (grant.source, grant.signed_in_at) == (other.source, other.signed_in_at)
     return grant.refresh_token == other.refresh_token
 
 

@@ -15,6 +15,28 @@ def login_command(asked: requests.Login, name: str, options: str = "") -> str:
     return " ".join([shlex.join(words), options]).rstrip()
 
 
+def _of_source(source: requests.Source | None) -> Iterator[tuple[str, str | None]]:
+    match source:
+        case requests.ClientCredentials():
+            yield "--client-credentials", None
+        case requests.Command():
+            yield "--command", shlex.join(source.command)
+        case requests.Federation():
+            for option, value in (
+                ("--federation", source.rule),
+                ("--organization", source.organization),
+                ("--service-account", source.service_account),
+                ("--workspace", source.workspace),
+                ("--identity-file", source.identity_file),
+                ("--identity-command", shlex.join(source.identity_command)),
+                ("--identity-account", source.identity_account),
+            ):
+                if value:
+                    yield option, value
+        case None:
+            return
+
+
 def _said(asked: requests.Login, name: str) -> Iterator[tuple[str, str | None]]:
     settings = asked.settings
     if asked.provider and asked.provider != name.partition("/")[0]:
@@ -31,6 +53,9 @@ def _said(asked: requests.Login, name: str) -> Iterator[tuple[str, str | None]]:
             yield option, value
     if settings.client_secret is not None:
         yield "--client-secret", None
+    yield from _of_source(asked.source)
+    if asked.endpoint:
+        yield "--endpoint", asked.endpoint
     for scope in asked.scopes:
         yield "--scope", scope
     if asked.port:

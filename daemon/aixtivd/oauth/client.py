@@ -19,6 +19,9 @@ class Quirks(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refresh_body: Literal["form", "json"] = "form"
     exchange_headers: dict[str, str] = {}
     refresh_headers: dict[str, str] = {}
+    federation_body: Literal["form", "json"] = "form"
+    federation_headers: dict[str, str] = {}
+    federation_needs: tuple[Literal["rule", "organization"], ...] = ()  # beside the identity token; then no client id
     state_in_exchange: bool = False
     authorize_parameters: dict[str, str] = {}  # added to the authorization URL
     redirect_host: Literal["127.0.0.1", "localhost"] = "127.0.0.1"  # as written in the redirect URI
@@ -38,7 +41,7 @@ class Client(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Bound into a grant at sign-in (D10). An empty endpoint is one the provider does not have."""
 
     provider: str
-    client_id: str
+    client_id: str  # empty: an identity token is shown instead (RFC 7521 §4.1)
     token_endpoint: str
     authorization_endpoint: str = ""
     issuer: str = ""

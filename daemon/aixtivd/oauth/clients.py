@@ -8,6 +8,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
+from aixtiv_protocol.replies import Kind
 from aixtiv_protocol.requests import ClientSettings
 from aixtiv_protocol.secret import Secret
 from aixtivd.config import ProviderConfig
@@ -27,6 +28,8 @@ ENDPOINTS: Final = (
     "jwks_uri",
 )
 
+_NEEDED: Final = ("authorization_endpoint", "token_endpoint")  # the first only where a person signs in
+
 ClientAuth = Literal["none", "basic", "post"]
 
 
@@ -44,23 +47,36 @@ class Known(Struct, frozen=True, kw_only=True):
     quirks: Quirks = Quirks()
 
 
-async def client_for(web: Web, provider: str, config: ProviderConfig | None, settings: ClientSettings) -> Client:
-    """Raises NoProvider with what to type, Unreachable where discovery may succeed later, BadConfig, Misconfigured."""
+async def client_for(
+    web: Web, provider: str, config: ProviderConfig | None, settings: ClientSettings, kind: Kind = "oauth"
+) -> Client:
+    """Who we are there, for an account of that kind: only `oauth` sends anybody to a browser.
+
+    Raises NoProvider with what to type, Unreachable where discovery may succeed later, BadConfig, Misconfigured.
+    """
     ready = READY.get(provider)
-    known = merge(provider, ready, config or ProviderConfig(), settings)
-    if not known.client_id:
+    config = config or ProviderConfig()
+    known = merge(provider, ready, config, settings)
+    if kind == "federation" and known.quirks.federation_needs:
+        known = msgspec.structs.replace(known, client_id="", client_secret=None, secret_file="", client_auth="")
+    elif not known.client_id and kind != "federation":
         raise _no_client_id(known, ready)
-    metadata = await _discovered(web, known)
+    needed = _NEEDED if kind == "oauth" else _NEEDED[-1:]
+    metadata = await _discovered(web, known, needed)
     known = _with_metadata(known, metadata) if metadata else known
-    _check_endpoints(known)
+    _check_endpoints(known, needed)
     secret = known.client_secret or await _secret_from(known)
+    if secret is None and kind == "client-credentials":
+        raise NoProvider(
+            f"{provider} gives a client's own token only to one that has a secret", options="--client-secret"
+        )
     return Client(
         provider=provider,
         client_id=known.client_id,
         client_secret=secret,
-        client_auth=_client_auth(known, secret, ready, metadata),
+        client_auth=_client_auth(known, secret, ready if kind != "federation" else None, metadata),
         redirect_uri=known.redirect_uri,
-        scopes=known.scopes,
+        scopes=known.scopes if kind == "oauth" else config.scopes,
         quirks=known.quirks,
         **{name: known.urls.get(name, "") for name in ("issuer", *ENDPOINTS)},
     )
@@ -120,10 +136,10 @@ def _with_config(quirks: Quirks, config: ProviderConfig) -> Quirks:
     )
 
 
-async def _discovered(web: Web, known: Known) -> Metadata | None:
+async def _discovered(web: Web, known: Known, needed: tuple[str, ...]) -> Metadata | None:
     """Only where an issuer is known and something is missing. Keys alone may stay missing: then no ID token counts."""
     issuer = known.urls.get("issuer", "")
-    missing = {"authorization_endpoint", "token_endpoint", "jwks_uri"} - known.urls.keys()
+    missing = {*needed, "jwks_uri"} - known.urls.keys()
     if not issuer or not missing:
         return None
     try:
@@ -150,9 +166,9 @@ def _usual_scopes(found: Metadata) -> tuple[str, ...]:
     return tuple(scope for scope in ("openid", "email", "offline_access") if scope in offered)
 
 
-def _check_endpoints(known: Known) -> None:
+def _check_endpoints(known: Known, needed: tuple[str, ...]) -> None:
     name = known.provider
-    for endpoint in ("authorization_endpoint", "token_endpoint"):
+    for endpoint in needed:
         if not known.urls.get(endpoint):
             raise NoProvider(
                 f"too little is known about the provider {name}: its {endpoint.replace('_', ' ')} is missing",

@@ -16,6 +16,8 @@ from aixtivd.oauth.web import Answer, Web, WebFailure
 if TYPE_CHECKING:
     from authlib.oauth2.auth import ClientAuth
 
+JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -55,6 +57,32 @@ class Endpoint:
         quirks = client.quirks
         return await self._ask(
             client, body, quirks.refresh_body, quirks.refresh_headers, (refresh_token,), refreshes=True
+        )
+
+    async def client_credentials(self, client: Client) -> outcomes.Outcome:
+        """The client's own token (RFC 6749 §4.4). Nothing is spent by asking."""
+        from authlib.oauth2.rfc6749.parameters import (  # noqa: PLC0415 - heavy: loads when first needed
+            prepare_token_request,
+        )
+
+        body = prepare_token_request("client_credentials", scope=" ".join(client.scopes))
+        return await self._ask(client, body, "form", {}, (), refreshes=True)
+
+    async def federate(self, client: Client, assertion: Secret, facts: Mapping[str, str]) -> outcomes.Outcome:
+        """An identity token for an access token (RFC 7523 §2.1). Nothing of ours is spent by asking.
+
+        `facts`: what the provider wants beside it; empty ones are left out.
+        """
+        from authlib.oauth2.rfc6749.parameters import (  # noqa: PLC0415 - heavy: loads when first needed
+            prepare_token_request,
+        )
+
+        body = prepare_token_request(
+            JWT_BEARER, assertion=assertion.reveal(), scope=" ".join(client.scopes), **dict(facts)
+        )
+        quirks = client.quirks
+        return await self._ask(
+            client, body, quirks.federation_body, quirks.federation_headers, (assertion,), refreshes=True
         )
 
     async def revoke(self, client: Client, token: Secret, hint: Literal["refresh_token", "access_token"]) -> str:
@@ -134,7 +162,9 @@ class Endpoint:
         form: Literal["form", "json"] = "form",
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        _, ours, body = _client_auth(client).prepare("POST", url, {}, body)
+        ours: dict[str, str] = {}
+        if client.client_id:
+            _, ours, body = _client_auth(client).prepare("POST", url, {}, body)
         if form == "json":
             body = json.dumps(dict(parse_qsl(body, keep_blank_values=True)), separators=(",", ":"))
         ours |= {"Content-Type": _FORM if form == "form" else "application/json"} | dict(headers or {})

@@ -218,6 +218,12 @@ class Vault:
                 f"the store {self.path} is missing, but {path} holds part of it", hint=f"mv {path} {path}.old"
             )
 
+    async def try_key(self) -> None:
+        """Asks the key source for the key once more, and forgets it. Raises KeyFailed. A passphrase is nobody's to ask."""
+        meta = self._meta
+        if meta is not None and self.key_source != "passphrase":
+            await anyio.to_thread.run_sync(self._unwrapped, meta, None, abandon_on_cancel=True)
+
     async def lock(self) -> None:
         """Forgets the data key, after everything that was asked before is done. The store's lock file stays ours."""
         async with self._turn:

@@ -264,7 +264,8 @@ async def test_anthropic_without_a_client_id_explains_the_four_ways(web: Web) ->
     for words in (
         "aixtiv api-key set anthropic",
         "workload identity federation",
-        "ant auth print-credentials --access-token",
+        "aixtiv login anthropic --federation RULE --organization ORG --identity-account NAME",
+        "aixtiv login anthropic --ant",
         "aixtiv login anthropic --client-id ID",
         "CLAUDE_OAUTH_CLIENT_ID",
     ):

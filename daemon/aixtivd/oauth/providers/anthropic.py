@@ -9,10 +9,10 @@ _FOUR_WAYS: Final = """\
 aixtiv has no client id of its own at Anthropic and borrows nobody's; there are four ways that Anthropic sanctions
   1. an API key, sealed by aixtiv:  aixtiv api-key set anthropic
   2. workload identity federation, where an identity token of your organisation is exchanged for one of Claude's:
-     sign in to that issuer with  aixtiv login NAME --issuer URL --client-id ID  and give its token to your federation
-     rule (aixtiv makes this exchange itself in a later version)
-  3. a profile that Anthropic's own command keeps:  ant auth print-credentials --access-token
-     (ant stays the only one that refreshes it)
+     aixtiv login anthropic --federation RULE --organization ORG --identity-account NAME
+     where NAME is your sign-in at that issuer (aixtiv login NAME --issuer URL --client-id ID);
+     or --identity-file FILE, or --identity-command COMMAND
+  3. the sign-in that Anthropic's own command keeps, and goes on refreshing:  aixtiv login anthropic --ant
   4. a client id that Anthropic gave you:  aixtiv login anthropic --client-id ID  (or CLAUDE_OAUTH_CLIENT_ID)"""
 
 PROVIDER: Final = Provider(
@@ -24,6 +24,9 @@ PROVIDER: Final = Provider(
         state_in_exchange=True,
         refresh_body="json",
         refresh_headers={"anthropic-beta": "oauth-2025-04-20"},
+        federation_body="json",
+        federation_headers={"anthropic-beta": "oauth-2025-04-20,oidc-federation-2026-04-01"},
+        federation_needs=("rule", "organization"),
         redirect_host="localhost",
         default_lifetime=3600,
     ),

@@ -1,0 +1,110 @@
+"""Where the identity token of a federation comes from: a file, a command, or another account's sign-in."""
+
+import os
+import shlex
+import stat
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio.to_thread
+
+from aixtiv_protocol.requests import Federation
+from aixtiv_protocol.secret import Secret
+from aixtivd.accounts.book import Book, Entry
+from aixtivd.accounts.grant import moment
+from aixtivd.clock import Clock
+from aixtivd.errors import AixtivError, Misconfigured, SignInNeeded, Unreachable, WaitedTooLong
+from aixtivd.host import program
+from aixtivd.oauth.federation import LONGEST, as_assertion, good_for
+
+_PATIENCE: Final = 30.0  # seconds for a command, and for another account's refresh
+_OTHERS_MAY_WRITE: Final = 0o022
+
+Another = Callable[[Entry, float], Awaitable[None]]
+"""Until an account has another generation, by one refresh however many ask; raises why not before the deadline."""
+
+
+class Identities:
+    def __init__(self, book: Book, clock: Clock, another: Another) -> None:
+        self._book = book
+        self._clock = clock
+        self._another = another
+
+    async def token(self, source: Federation) -> Secret:
+        """Asked for anew each time. Raises AixtivError; SignInNeeded names the account that has to be signed in to."""
+        if source.identity_file:
+            return await anyio.to_thread.run_sync(_in_file, source.identity_file)
+        if source.identity_command:
+            return await _printed(source.identity_command)
+        try:
+            return await self._of_account(source.identity_account)
+        except WaitedTooLong as failure:
+            raise Unreachable(f"the identity of {source.identity_account}: {failure.sentence}") from None
+        except AixtivError as failure:
+            raise type(failure)(
+                f"the identity of {source.identity_account}: {failure.sentence}", hint=failure.hint
+            ) from None
+
+    async def _of_account(self, name: str) -> Secret:
+        entry = self._book.named(name)
+        if entry.grant.id_token is None:
+            scopes = " ".join(dict.fromkeys(("openid", *entry.grant.scopes)))
+            raise Misconfigured(
+                f"{name} has no ID token, since its sign-in asked for none",
+                hint=f"aixtiv login {name} --scope {shlex.quote(scopes)}",
+            )
+        if not self._good(entry):
+            await self._renewed(entry)
+        return entry.grant.id_token or Secret("")  # a renewal takes none away
+
+    async def _renewed(self, entry: Entry) -> None:
+        grant = entry.grant
+        hint = f"aixtiv login {grant.name}"
+        ended = f"the ID token of {moment(grant.id_token_at)} is over"
+        if not entry.renewable and not entry.problem and not grant.quarantined:
+            raise SignInNeeded(f"{ended}, and its issuer gave no refresh token", hint=hint)
+        if grant.id_token_at >= grant.refreshed_at:  # else the refresh before brought none, and the next will not
+            await self._another(entry, self._clock.steady() + _PATIENCE)
+        if not self._good(entry):
+            raise SignInNeeded(f"{ended}, and its issuer gives no other on a refresh", hint=hint)
+
+    def _good(self, entry: Entry) -> bool:
+        return entry.grant.id_token is not None and good_for(entry.grant.id_token, self._clock.wall()) > 0
+
+
+async def _printed(command: tuple[str, ...]) -> Secret:
+    try:
+        found = as_assertion(await program.output_of(command, _PATIENCE))
+    except program.Failed as failure:
+        raise Unreachable(f"{command[0]} {failure}", hint=by_hand(command)) from None
+    if found is None:
+        raise Misconfigured(f"{command[0]} prints no identity token (a JWT)", hint=by_hand(command))
+    return found
+
+
+def by_hand(command: tuple[str, ...]) -> str:
+    """For a person to see what it says; the result stays off the screen."""
+    return f"{shlex.join(command)} > /dev/null"
+
+
+def _in_file(path: str) -> Secret:
+    """Blocking. Whoever may write it says who we are, so that others may not."""
+    hint = f"ls -l {shlex.quote(path)}"
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would wait for a writer
+        try:
+            found = os.fstat(file)
+            if not stat.S_ISREG(found.st_mode):
+                raise Misconfigured(f"the identity file {path} is no regular file", hint=hint)
+            if found.st_uid not in {os.geteuid(), 0} or found.st_mode & _OTHERS_MAY_WRITE:
+                raise Misconfigured(f"the identity file {path} can be written by others", hint=hint)
+            text = os.read(file, LONGEST + 1024).decode("ascii", errors="replace")
+        finally:
+            os.close(file)
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else "it is gone"
+        raise Unreachable(f"the identity file {path} cannot be read: {reason}", hint=hint) from None
+    assertion = as_assertion(text)
+    if assertion is None:
+        raise Misconfigured(f"the identity file {path} holds no identity token (a JWT)", hint=hint)
+    return assertion

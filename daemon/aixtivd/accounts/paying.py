@@ -1,0 +1,182 @@
+"""Which credential pays for a relayed call: the account's token, and an API key only where there is none (D12)."""
+
+from typing import Final, Literal
+
+from aixtiv_protocol import requests
+from aixtiv_protocol.secret import Secret
+from aixtivd.accounts.book import Book, Entry, Refusal, checked_name
+from aixtivd.accounts.credential import Credential
+from aixtivd.accounts.events import Events
+from aixtivd.accounts.serving import Serving
+from aixtivd.clock import Clock
+from aixtivd.config import Config
+from aixtivd.errors import (
+    AixtivError,
+    Locked,
+    NoAccount,
+    Refused,
+    SignInNeeded,
+    StoreFailed,
+    Unreachable,
+    WaitedTooLong,
+)
+
+RESCUED: Final = 60.0  # seconds in which a token that replaced a refused one is not replaced in its turn
+SHUNNED: Final = 300.0  # seconds in which a key pays at once for a token that was refused, and could not be replaced
+_MOST_PAYERS: Final = 1000  # names remembered; callers with a key of their own can name any
+
+_PASSING: Final = (Unreachable, WaitedTooLong, Locked, StoreFailed)
+"""What says nothing about the grant: then no key pays in its place."""
+
+Fallback = Literal["", "api-key", "none"]
+
+
+class Paying:
+    def __init__(self, book: Book, serving: Serving, events: Events, config: Config, clock: Clock) -> None:
+        self.config = config
+        self._book = book
+        self._serving = serving
+        self._events = events
+        self._clock = clock
+        self._payers: dict[str, str] = {}  # account -> kind of what paid last
+
+    def relayed(self, name: str) -> str:
+        """The account that is meant: the one named, the config's, `anthropic`, or the only one at that provider."""
+        if self._book.closed:
+            raise Locked
+        if name or self.config.claude.account:
+            return checked_name(name or self.config.claude.account)
+        theirs = sorted(entry.grant.name for entry in self._book if entry.grant.provider == "anthropic")
+        if "anthropic" in theirs or len(theirs) != 1:
+            if len(theirs) > 1 and "anthropic" not in theirs:
+                raise NoAccount(
+                    f"no account was named, and {' and '.join(theirs)} are all at anthropic",
+                    hint=f"export AIXTIV_ACCOUNT={theirs[0]}",
+                )
+            return "anthropic"
+        return theirs[0]
+
+    async def credential(
+        self, name: str, *, key: Secret | None, fallback: Fallback, wait: float, refused: Credential | None
+    ) -> Credential:
+        name = self.relayed(name)
+        entry = self._book.find(name)
+        if refused is not None and refused.form == "api-key":  # nothing comes after a key
+            raise Refused(f"the API does not take the key of {name}", hint=f"aixtiv api-key set {name}")
+        if entry is not None and entry.grant.kind == "api-key":
+            return self._noted(self._with_key(name, entry, key, ""))
+        try:
+            found = await self._with_token(name, wait, refused, key, fallback)
+        except AixtivError as failure:
+            if not isinstance(failure, SignInNeeded | NoAccount) and (refused is None or isinstance(failure, _PASSING)):
+                raise
+            found = self._stand_in(name, key, fallback, failure)
+        return self._noted(found)
+
+    async def _with_token(
+        self, name: str, wait: float, refused: Credential | None, key: Secret | None, fallback: Fallback
+    ) -> Credential:
+        """Raises SignInNeeded or NoAccount where there is none, and with `refused` whatever kept a better one away."""
+        deadline = self._clock.steady() + wait
+        entry = self._known(name)
+        if refused is not None and refused.secret == entry.grant.access_token:
+            await self._replace(entry, deadline)
+        elif refused is None and self._shunned(entry) and self._may_stand_in(entry, key, fallback):
+            raise _not_taken(name)
+        asked = requests.Token(account=name, wait=max(0.0, deadline - self._clock.steady()))
+        token = self._serving.cached(asked) or await self._serving.token(asked)
+        grant = self._known(name).grant
+        return Credential(
+            account=name,
+            provider=grant.provider,
+            form="token",
+            kind=grant.kind,
+            secret=token.access_token,
+            generation=token.generation,
+            endpoint=grant.endpoint,
+        )
+
+    async def _replace(self, entry: Entry, deadline: float) -> None:
+        """Until there is another token than the one the API refused: one refresh, however many callers ask for it."""
+        before = entry.grant
+        try:
+            await self._another(entry, deadline)
+        except _PASSING:
+            raise
+        except AixtivError:
+            self._shun(entry, before.access_token)
+            raise
+        if entry.grant.access_token == before.access_token:
+            self._shun(entry, before.access_token)
+            raise _not_taken(entry.grant.name)
+        if entry.grant.access_token is not None:
+            entry.rescued = Refusal(entry.grant.access_token, self._clock.steady() + RESCUED)
+
+    async def _another(self, entry: Entry, deadline: float) -> None:
+        """Returns with the same token where nothing better is to be had; raises why the refresh failed."""
+        before = entry.grant
+        now = self._clock.steady()
+        if self._shunned(entry) or (entry.rescued and entry.rescued.of(before.access_token, now)):
+            return
+        if entry.renewable or entry.problem or before.quarantined:  # else the sentence would be about an expiry
+            await self._serving.another(entry, deadline)
+
+    def _shunned(self, entry: Entry) -> bool:
+        return entry.refused is not None and entry.refused.of(entry.grant.access_token, self._clock.steady())
+
+    def _shun(self, entry: Entry, token: Secret | None) -> None:
+        if token is not None:
+            entry.refused = Refusal(token, self._clock.steady() + SHUNNED)
+
+    def _known(self, name: str) -> Entry:
+        if self._book.closed:
+            raise Locked
+        entry = self._book.find(name)
+        if entry is None:
+            raise NoAccount(f"there is no account {name}", hint=f"aixtiv login {name}, or aixtiv api-key set {name}")
+        return entry
+
+    def _may_stand_in(self, entry: Entry | None, key: Secret | None, fallback: Fallback) -> bool:
+        there = key is not None or (entry is not None and entry.grant.api_key is not None)
+        return there and (fallback or self.config.claude.fallback) != "none"
+
+    def _stand_in(self, name: str, key: Secret | None, fallback: Fallback, failure: AixtivError) -> Credential:
+        entry = self._book.find(name)
+        if self._may_stand_in(entry, key, fallback):
+            return self._with_key(name, entry, key, f"an API key pays for {name}: {failure.sentence}")
+        if self._may_stand_in(entry, key, "api-key"):
+            sentence = f"{failure.sentence}; an API key is there, but may not be used (fallback is none)"
+            raise type(failure)(sentence, hint=failure.hint)
+        raise failure
+
+    def _with_key(self, name: str, entry: Entry | None, key: Secret | None, note: str) -> Credential:
+        """The account's own key before the one that came with the call."""
+        sealed = entry.grant.api_key if entry else None
+        provider = "anthropic" if name == self.config.claude.account else name.partition("/")[0]
+        return Credential(
+            account=name,
+            provider=entry.grant.provider if entry else provider,
+            form="api-key",
+            kind="api-key",
+            secret=sealed or key or Secret(""),
+            generation=entry.grant.generation if entry and sealed else 0,
+            endpoint=entry.grant.endpoint if entry else "",
+            note=note,
+        )
+
+    def _noted(self, credential: Credential) -> Credential:
+        """Tells whenever another kind of credential pays than before; the first choice, the first time, is no news."""
+        name, kind = credential.account, credential.kind
+        before = self._payers.get(name)
+        if kind != before and (before is not None or credential.note):
+            self._events.tell("paying", account=name, detail=credential.note or f"its own {kind} pays again")
+        if len(self._payers) >= _MOST_PAYERS:
+            self._payers.clear()
+        self._payers[name] = kind
+        return credential
+
+
+def _not_taken(name: str) -> SignInNeeded:
+    return SignInNeeded(
+        f"the API does not take the token of {name}, and no better one is to be had", hint=f"aixtiv login {name}"
+    )

@@ -1,0 +1,133 @@
+"""Tokens that nobody signs in for: an identity exchanged, a client's own, what a command prints. Asking spends none."""
+
+import re
+from pathlib import PurePath
+from typing import Final, assert_never
+
+import msgspec
+
+from aixtiv_protocol.requests import ClientCredentials, Command, Federation, Source
+from aixtiv_protocol.secret import Secret
+from aixtivd.accounts.book import Book
+from aixtivd.accounts.grant import Grant
+from aixtivd.accounts.hosts import Host, Hosts
+from aixtivd.accounts.identities import Identities, by_hand
+from aixtivd.clock import Clock
+from aixtivd.errors import AixtivError, BadRequest, Misconfigured, Refused, Unreachable
+from aixtivd.host import program
+from aixtivd.oauth import outcomes
+from aixtivd.oauth.client import Client
+from aixtivd.oauth.endpoint import Endpoint
+from aixtivd.oauth.federation import facts
+
+PRINTED_LIFE: Final = 450.0
+"""Seconds for which a printed token is served, since nothing says how long it lives: with the usual lead it is asked
+for again after five minutes; and at once where an API does not take it."""
+
+_USUAL_TIMEOUT: Final = 10.0  # seconds, of a command
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,65536}")  # what may stand in an Authorization header
+
+
+class Sources:
+    def __init__(self, endpoint: Endpoint, identities: Identities, hosts: Hosts, clock: Clock) -> None:
+        self._endpoint = endpoint
+        self._identities = identities
+        self._hosts = hosts
+        self._clock = clock
+
+    async def ask(self, grant: Grant) -> outcomes.Tokens:
+        """New tokens for an account with a source. Raises AixtivError, after which it can be asked again.
+
+        Another account's refresh is waited for outside the host's slots: it may need one itself.
+        """
+        host = self._hosts.of(grant)
+        match grant.source:
+            case Command() as source:
+                async with host.slots:
+                    return await _printed(source)
+            case Federation() as source:
+                assertion = await self._identities.token(source)
+                async with host.slots:
+                    outcome = await self._endpoint.federate(_client(grant), assertion, facts(source))
+            case ClientCredentials():
+                async with host.slots:
+                    outcome = await self._endpoint.client_credentials(_client(grant))
+            case None:
+                raise AixtivError(f"{grant.name} has no source")
+            case _:
+                assert_never(grant.source)
+        return self._tokens(host, outcome)
+
+    def _tokens(self, host: Host, outcome: outcomes.Outcome) -> outcomes.Tokens:
+        if isinstance(outcome, outcomes.TryAgain):
+            host.failed(self._clock.steady(), self._hosts.chance())
+        else:
+            host.succeeded()
+        match outcome:
+            case outcomes.Granted(tokens=tokens):
+                return msgspec.structs.replace(tokens, refresh_token=None)  # the source is asked instead
+            case outcomes.TryAgain(reason=reason, retry_after=seconds):
+                raise Unreachable(reason, retry_after=seconds)
+            case outcomes.Misconfigured(reason=reason):
+                raise Misconfigured(reason)
+            case outcomes.NeedsSignIn(reason=reason) | outcomes.Refused(reason=reason):
+                raise Refused(reason)
+            case outcomes.Rotated(reason=reason):
+                raise Refused(reason)
+            case _:
+                assert_never(outcome)
+
+
+def check_source(source: Source, name: str, book: Book) -> None:
+    """What types cannot say of a source for the account `name`. Raises BadRequest, or NoAccount for an identity's."""
+    match source:
+        case ClientCredentials():
+            return
+        case Command():
+            _check_command(source.command)
+        case Federation():
+            given = (source.identity_file, source.identity_command, source.identity_account)
+            if sum(map(bool, given)) != 1:
+                raise BadRequest("an identity token comes from one of: a file, a command, another account")
+            if source.identity_file and not PurePath(source.identity_file).is_absolute():
+                raise BadRequest("the identity file: expected an absolute path")
+            if source.identity_command:
+                _check_command(source.identity_command)
+            if source.identity_account:
+                _check_circle(source.identity_account, name, book)
+        case _:
+            assert_never(source)
+
+
+def _check_command(command: tuple[str, ...]) -> None:
+    if not command or not PurePath(command[0]).is_absolute() or any("\0" in word for word in command):
+        raise BadRequest("a command: expected an absolute path, and its arguments")
+
+
+def _check_circle(identity: str, name: str, book: Book) -> None:
+    """An account cannot live on its own identity, by however many others."""
+    seen = [name]
+    while identity:
+        if identity in seen:
+            raise BadRequest(f"the identity of {' would come from '.join([*seen, identity])}")
+        seen.append(identity)
+        source = book.named(identity).grant.source
+        identity = source.identity_account if isinstance(source, Federation) else ""
+
+
+async def _printed(source: Command) -> outcomes.Tokens:
+    command = source.command
+    try:
+        printed = await program.output_of(command, source.timeout or _USUAL_TIMEOUT)
+    except program.Failed as failure:
+        raise Unreachable(f"{command[0]} {failure}", hint=by_hand(command)) from None
+    token = printed.strip()
+    if not _TOKEN.fullmatch(token):
+        raise Misconfigured(f"{command[0]} prints something else than one token", hint=by_hand(command))
+    return outcomes.Tokens(access_token=Secret(token), expires_in=int(PRINTED_LIFE))
+
+
+def _client(grant: Grant) -> Client:
+    if grant.client is None:
+        raise AixtivError(f"{grant.name} has no client")
+    return grant.client

@@ -1,0 +1,88 @@
+"""What a sign-in binds into its grant: as the request says, else as the sign-in before it, the config, discovery."""
+
+import msgspec
+
+from aixtiv_protocol import requests
+from aixtiv_protocol.requests import Federation
+from aixtivd.accounts.book import Book
+from aixtivd.accounts.grant import Bound, Grant, kind_of
+from aixtivd.accounts.origin import origin_of
+from aixtivd.accounts.sources import check_source
+from aixtivd.accounts.typed import login_command
+from aixtivd.config import Config
+from aixtivd.errors import BadRequest, NoProvider
+from aixtivd.oauth.client import Client
+from aixtivd.oauth.clients import client_for
+from aixtivd.oauth.web import Web
+
+
+class Terms:
+    def __init__(self, book: Book, web: Web, config: Config) -> None:
+        self.config = config
+        self._book = book
+        self._web = web
+
+    async def of(self, name: str, asked: requests.Login) -> Bound:
+        """A second sign-in needs no options: without any, it is as the first one was.
+
+        With some, nothing of the first is used: its client secret must not go to a server that a caller names.
+        Raises NoProvider with the whole command to type, and whatever the request lacks or has wrong.
+        """
+        entry = self._book.find(name)
+        old = entry.grant if entry and entry.grant.kind != "api-key" else None
+        provider = asked.provider or (old.provider if old else name.partition("/")[0])
+        as_before = old if old and _says_nothing(asked, old) else None
+        source = asked.source or (as_before.source if as_before else None)
+        if source is not None:
+            check_source(source, name, self._book)
+        try:
+            client = await self._client(provider, source, as_before, asked)
+        except NoProvider as error:
+            raise NoProvider(error.sentence, hint=login_command(asked, name, error.options)) from None
+        return Bound(
+            provider=provider,
+            client=client,
+            source=source,
+            endpoint=self._endpoint(entry.grant if entry else None, as_before, asked),
+            scopes=client.scopes if client else (),
+        )
+
+    def _endpoint(self, there: Grant | None, as_before: Grant | None, asked: requests.Login) -> str:
+        """A key's own, too, stays when somebody signs in beside it."""
+        if asked.endpoint:
+            return origin_of(asked.endpoint)
+        stays = as_before or (there if there and there.kind == "api-key" else None)
+        return stays.endpoint if stays else ""
+
+    async def _client(
+        self, provider: str, source: requests.Source | None, as_before: Grant | None, asked: requests.Login
+    ) -> Client | None:
+        if isinstance(source, requests.Command):
+            return None
+        table = self.config.provider.get(provider)
+        if as_before and table is None:
+            client = as_before.client
+        else:
+            client = await client_for(self._web, provider, table, asked.settings, kind_of(source, signed_in=True))
+        if client is None:
+            return None
+        if isinstance(source, Federation):
+            _check_needs(source, client, asked)
+        return msgspec.structs.replace(client, scopes=asked.scopes or client.scopes)
+
+
+def _says_nothing(asked: requests.Login, old: Grant) -> bool:
+    return asked.source is None and asked.settings == requests.ClientSettings() and asked.provider in {"", old.provider}
+
+
+def _check_needs(source: Federation, client: Client, asked: requests.Login) -> None:
+    needs = client.quirks.federation_needs
+    given = {"rule": source.rule, "organization": source.organization}
+    options = {"rule": "--federation RULE", "organization": "--organization ORG"}
+    if missing := [what for what in needs if not given[what]]:
+        raise NoProvider(
+            f"{client.provider} wants the {' and the '.join(missing)} of the federation beside the identity",
+            options=" ".join(options[what] for what in missing),
+        )
+    if needs and asked.scopes:
+        raise BadRequest(f"at {client.provider} the federation rule decides on the scopes: none can be asked for")
