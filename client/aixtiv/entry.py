@@ -8,10 +8,11 @@ def main() -> None:
     words = sys.argv[1:]
     answered = b""
     try:
-        if words and words[0] == "token":
-            from aixtiv import fast  # noqa: PLC0415  # only `token` needs it
+        if words and words[0] in ("token", "claude-key"):
+            from aixtiv import fast  # noqa: PLC0415  # only these need it
 
-            answered = fast.serve_token(words[1:])  # does not come back when it has printed a token
+            serve = fast.serve_token if words[0] == "token" else fast.serve_key
+            answered = serve(words[1:])  # does not come back when it has printed what was asked for
         from aixtiv.command import run  # noqa: PLC0415  # heavy: click
 
         status = run(words, answered)

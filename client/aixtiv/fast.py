@@ -1,4 +1,4 @@
-"""The fast lane of `aixtiv token`: C-level `_socket` and a hand-made frame, nothing that costs an import (D3).
+"""The fast lane of `aixtiv token` and `claude-key`: C-level `_socket` and a hand-made frame, no costly import (D3).
 
 A property test holds the frame equal to what `aixtiv_protocol.codec` would have written. Whatever is not known here
 (another option, no daemon, a refusal) is left to the whole command.
@@ -15,30 +15,46 @@ if TYPE_CHECKING:
 DEFAULT_WAIT = 30.0  # requests.Token.wait
 MAX_WAIT = 3600.0
 GRACE = 10.0  # seconds beyond `wait` until the daemon is taken for dead: it answers at `wait` itself
+KEY_LIFE = 3600  # seconds; Claude Code asks again after five minutes, and after a 401
 SILENCE = b"\xc0"  # in place of an answer: the daemon took the request and said nothing. MessagePack's nil.
+_MADE = b"\xa2re\xa6ticket\xa6ticket"
 _CAP = 256 * 1024  # codec.FRAME_CAP
 
 
 def serve_token(words: list[str]) -> bytes:
     """Prints the token and ends the process; or gives back the daemon's refusal; or b"" where nothing was settled."""
     asked = understood(words, os.environ.get("AIXTIV_ACCOUNT", ""))
+    if asked is None:
+        return b""
+    wait = DEFAULT_WAIT if asked[2] is None else asked[2]
+    return _serve(lambda agent: frame(*asked, agent), wait + GRACE, text)
+
+
+def serve_key(words: list[str]) -> bytes:
+    """The same with a ticket."""
+    account = words[0] if words else os.environ.get("AIXTIV_ACCOUNT", "")
+    if len(words) > 1 or account[:1] == "-" or not _is_sendable(account) or words[:1] == [""]:
+        return b""
+    return _serve(lambda agent: key_frame(account, agent), GRACE, ticket)
+
+
+def _serve(request: "Callable[[str], bytes]", patience: float, read: "Callable[[bytes], bytes | None]") -> bytes:
     agent = os.environ.get("AIXTIV_AGENT_ID", "").strip()  # environment.agent
-    if asked is None or not _is_sendable(agent):
+    if not _is_sendable(agent):
         return b""
     try:
         path = place.socket()
         if place.distrust(path):
             return b""
-        wait = DEFAULT_WAIT if asked[2] is None else asked[2]
-        answer = _ask(path, frame(*asked, agent), wait + GRACE)
+        answer = _ask(path, request(agent), patience)
     except TimeoutError:
         return SILENCE
     except OSError:
         return b""
-    token = text(answer)
-    if token is None:
+    secret = read(answer)
+    if secret is None:
         return answer
-    _print_and_end(token + b"\n")
+    _print_and_end(secret + b"\n")
     return b""
 
 
@@ -94,6 +110,19 @@ def frame(account: str, min_ttl: int, wait: float | None, agent: str = "") -> by
     if wait is not None:
         fields.append(b"\xa4wait" + _float(wait))
     fields.append(b"\xa4form\xa4bare")
+    return _framed(fields, agent)
+
+
+def key_frame(account: str, agent: str = "") -> bytes:
+    """The bytes of the codec's `Ticket(account=…, ttl=KEY_LIFE, holder="none", name="claude-key", agent=…)`."""
+    fields = [b"\xa2op\xa6ticket"]
+    if account:
+        fields.append(b"\xa7account" + _string(account.encode()))
+    fields += [b"\xa3ttl" + _integer(KEY_LIFE), b"\xa6holder\xa4none", b"\xa4name\xaaclaude-key"]
+    return _framed(fields, agent)
+
+
+def _framed(fields: list[bytes], agent: str) -> bytes:
     if agent:  # behind the request's own fields, as msgspec has what a base class brings
         fields.append(b"\xa5agent" + _string(agent.encode()))
     body = bytes((0x80 + len(fields),)) + b"".join(fields)
@@ -150,17 +179,30 @@ def _exactly(recv: "Callable[[int], bytes]", size: int) -> bytes:
 
 def text(body: bytes) -> bytes | None:
     """The UTF-8 of a lone MessagePack string, which is a bare token; None for anything else."""
-    if not body:
+    string, rest = _first_string(body)
+    return string if string and not rest else None
+
+
+def ticket(body: bytes) -> bytes | None:
+    """The secret of a TicketMade, which msgspec writes behind the reply's tag; None for anything else."""
+    if not 0x80 <= (body[0] if body else 0) <= 0x8F or not body[1:].startswith(_MADE):
         return None
-    mark = body[0]
+    string, _ = _first_string(body[1 + len(_MADE) :])
+    return string or None
+
+
+def _first_string(body: bytes) -> tuple[bytes, bytes]:
+    """The string that MessagePack begins with, and what comes behind it; nothing, where it begins with none."""
+    mark = body[0] if body else 0
     if 0xA0 <= mark <= 0xBF:
         head, size = 1, mark - 0xA0
     elif 0xD9 <= mark <= 0xDB:
         head = 1 + (1 << mark - 0xD9)
         size = int.from_bytes(body[1:head], "big")
     else:
-        return None
-    return body[head:] if size and len(body) == head + size else None
+        return b"", body
+    end = head + size
+    return (body[head:end], body[end:]) if len(body) >= end else (b"", body)
 
 
 def _print_and_end(line: bytes) -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from aixtiv import fast
 from aixtiv_protocol import codec
-from aixtiv_protocol.replies import AccessToken, Failure
-from aixtiv_protocol.requests import Request, Token
+from aixtiv_protocol.replies import AccessToken, Failure, Reply, TicketMade
+from aixtiv_protocol.requests import Request, Ticket, Token
 from aixtiv_protocol.secret import Secret
-from peers.scripted import Said, ScriptedDaemon
+from peers.scripted import Said, Script, ScriptedDaemon
 
 AIXTIV = f"{sysconfig.get_path('scripts')}/aixtiv"
 TOKEN = "made-up-access-token"
@@ -29,6 +29,11 @@ LIGHT = {"aixtiv", "aixtiv.entry", "aixtiv.fast", "aixtiv.place", "aixtiv_protoc
 def tokens(request: Request) -> Iterable[Said]:
     assert isinstance(request, Token)
     yield AccessToken(account=request.account, access_token=Secret(TOKEN))
+
+
+def tickets(request: Request) -> Iterable[Said]:
+    assert isinstance(request, Ticket)
+    yield TicketMade(ticket=Secret(TOKEN), id="t1", account=request.account or "anthropic", verbs=("relay",))
 
 
 def run(*words: str, at: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -126,6 +131,43 @@ def test_a_refusal_is_never_taken_for_a_token() -> None:
     assert fast.text(refused[codec.HEAD :]) is None
 
 
+@given(names.filter(lambda name: len(name.encode()) < 256), agents)
+def test_the_hand_made_frame_of_a_ticket_is_the_codecs(name: str, agent: str) -> None:
+    asked = Ticket(account=name, ttl=fast.KEY_LIFE, holder="none", name="claude-key", agent=agent)
+    assert fast.key_frame(name, agent) == codec.encode_request(asked)
+
+
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=300), st.text(max_size=40))
+def test_a_ticket_is_read_whatever_stands_behind_it(secret: str, account: str) -> None:
+    made = TicketMade(ticket=Secret(secret), id="1", account=account, verbs=("relay",), expires_at=7, base_url=account)
+    assert fast.ticket(codec.encode_reply(made, "frames")[codec.HEAD :]) == secret.encode()
+
+
+@given(st.binary(max_size=40))
+def test_nothing_but_a_ticket_is_taken_for_one(body: bytes) -> None:
+    assert fast.ticket(body) is None
+
+
+@pytest.mark.parametrize(
+    "reply", [Failure(code="locked", message="ticket"), AccessToken(account="a", access_token=Secret("ticket"))]
+)
+def test_no_other_reply_is_taken_for_a_ticket(reply: Reply) -> None:
+    assert fast.ticket(codec.encode_reply(reply, "frames")[codec.HEAD :]) is None
+
+
+@pytest.mark.parametrize("words", [[], ["anthropic/work"]])
+def test_claude_key_prints_a_ticket_and_nothing_else(folder: Path, words: list[str]) -> None:
+    with ScriptedDaemon(folder, tickets) as daemon:
+        ran = run("claude-key", *words, at=folder, AIXTIV_AGENT_ID="a7")
+    assert (ran.stdout, ran.stderr, ran.returncode) == (f"{TOKEN}\n", "", 0)
+    assert daemon.asked == [Ticket(account="".join(words), ttl=3600, holder="none", name="claude-key", agent="a7")]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["a", "b"], [""], ["-"], ["a" * 256]])
+def test_claude_key_leaves_whatever_else_is_typed_to_the_whole_command(words: list[str]) -> None:
+    assert fast.serve_key(words) == b""
+
+
 def test_it_prints_the_token_and_a_newline_and_nothing_else(folder: Path) -> None:
     with ScriptedDaemon(folder, tokens) as daemon:
         ran = run("token", "github", "--min-ttl", "300", at=folder)
@@ -146,22 +188,25 @@ def test_the_calling_agents_id_goes_along(folder: Path) -> None:
     assert daemon.asked == [Token(agent="agent-7", form="bare"), Token(agent="x" * 300)]
 
 
-def test_it_loads_nothing_that_costs(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "script"), [("'token', 'github', '--min-ttl=60'", tokens), ("'claude-key'", tickets)]
+)
+def test_it_loads_nothing_that_costs(folder: Path, words: str, script: Script) -> None:
     """The modules are told by the process itself, at the very end: os._exit is where the fast lane ends."""
-    script = (
+    program = (
         "import os, sys\n"
         "before = set(sys.modules)\n"
         "def end(status):\n"
         "    os.write(2, ' '.join(sorted(set(sys.modules) - before)).encode())\n"
         "    os.kill(os.getpid(), 9)\n"
         "os._exit = end\n"
-        "sys.argv = ['aixtiv', 'token', 'github', '--min-ttl=60']\n"
+        f"sys.argv = ['aixtiv', {words}]\n"
         "from aixtiv.entry import main\n"
         "main()\n"
     )
     environ = {"HOME": str(folder), "AIXTIV_SOCKET": str(folder / "aixtiv/aixtiv.sock")}
-    with ScriptedDaemon(folder, tokens):
-        command = [sys.executable, "-I", "-c", script]
+    with ScriptedDaemon(folder, script):
+        command = [sys.executable, "-I", "-c", program]
         ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
     assert ran.stdout == f"{TOKEN}\n", ran.stderr
     assert set(ran.stderr.split()) == LIGHT

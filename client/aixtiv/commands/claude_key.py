@@ -1,13 +1,10 @@
-"""`aixtiv claude-key`: what Claude Code's `apiKeyHelper` runs."""
-
-from typing import Final
+"""`aixtiv claude-key`: what Claude Code's `apiKeyHelper` runs. The plain forms never come here (fast.py)."""
 
 import click
 
 from aixtiv import show
 from aixtiv.commands import options
-
-TTL: Final = 3600  # seconds; Claude Code asks again after five minutes, or a 401
+from aixtiv.fast import KEY_LIFE
 
 
 @click.command("claude-key")
@@ -21,4 +18,4 @@ def claude_key(account: str, agent: str, no_start: bool) -> None:
     writes the settings that use it.
     """
     with options.Asking(no_start=no_start, agent=agent) as client:
-        show.result(client.ticket(account, holder="none", ttl=TTL, name="claude-key").ticket.reveal())
+        show.result(client.ticket(account, holder="none", ttl=KEY_LIFE, name="claude-key").ticket.reveal())
