@@ -131,7 +131,7 @@ class Sent:
         try:
             piece = await self._read()
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
-            self._attempt.abort()
+            self._abort()
             silent = isinstance(error, TimeoutError)
             what = f"sent nothing for {SILENCE:g} seconds" if silent else "cut the connection"
             sentence = f"{self._attempt.host} {what} in the middle of its answer"
@@ -148,13 +148,18 @@ class Sent:
         content = self._response.content
         self.whole = content.at_eof() and content.exception() is None
         if not self.whole:
-            self._attempt.abort()
+            self._abort()
         self._response.close()
+
+    def _abort(self) -> None:
+        """Where it is ours: of an answer that has come whole, read or not, the connection may carry another call."""
+        if self._response.connection is not None:
+            self._attempt.abort()
 
     async def put_away(self) -> None:
         """Ends it so that its body's source can be read on: without cancelling who is just reading there."""
         self._closed = True
-        self._attempt.abort()
+        self._abort()
         with suppress(aiohttp.ClientError, OSError):  # of the one who was writing
             await self._response.wait_for_close()
 
