@@ -27,7 +27,8 @@ def contents(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unfit(path, "is a link, and may lead elsewhere" if path.is_symlink() else _reason(error)) from None
+        why = "is a link, and may lead elsewhere" if path.is_symlink() else f"cannot be read: {_reason(error)}"
+        raise _unfit(path, why) from None
     with os.fdopen(held, "rb") as file:
         found = os.fstat(held)
         if not stat.S_ISREG(found.st_mode):
