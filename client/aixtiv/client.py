@@ -111,8 +111,13 @@ class Client:
         scopes: tuple[str, ...] = (),
         port: int = 0,
         replace: bool = False,
+        source: requests.Source | None = None,
+        endpoint: str = "",
     ) -> Stream[replies.SignInStarted | replies.SignedIn]:
-        """Starts or joins a sign-in: SignInStarted (send the person to its `url`), then SignedIn."""
+        """Starts or joins a sign-in: SignInStarted (send the person to its `url`), then SignedIn.
+
+        With a `source`, or an account that has one, only SignedIn. `endpoint`: origin of the API it is relayed to.
+        """
         asked = requests.Login(
             account=account,
             provider=provider,
@@ -120,6 +125,8 @@ class Client:
             scopes=scopes,
             port=port,
             replace=replace,
+            source=source,
+            endpoint=endpoint,
             agent=self._agent,
         )
         return self._stream(asked, (replies.SignInStarted, replies.SignedIn))
@@ -140,8 +147,9 @@ class Client:
         asked = requests.Verify(account=account, wait=wait, agent=self._agent)
         return self._ask(asked, replies.Verified, seconds=wait + GRACE)
 
-    def set_api_key(self, account: str, key: str) -> replies.Account:
-        asked = requests.ApiKey(account=account, key=Secret(key), agent=self._agent)
+    def set_api_key(self, account: str, key: str, endpoint: str = "") -> replies.Account:
+        """`endpoint`: origin of the API that it is for, where that is not the provider's own."""
+        asked = requests.ApiKey(account=account, key=Secret(key), endpoint=endpoint, agent=self._agent)
         return self._ask(asked, replies.Account, seconds=LONG)  # it lets an open refresh finish first
 
     def remove_api_key(self, account: str = "") -> replies.Account | replies.LoggedOut:

@@ -19,8 +19,9 @@ def api_key() -> None:
 @api_key.command("set")
 @click.argument("account", envvar="AIXTIV_ACCOUNT", default="anthropic")
 @click.option("--from-environment", is_flag=True, help="Take it from ANTHROPIC_API_KEY (or DR_CLAUDE_API).")
+@options.endpoint
 @options.common
-def set_key(account: str, from_environment: bool, as_json: bool, no_start: bool) -> None:
+def set_key(account: str, from_environment: bool, endpoint: str, as_json: bool, no_start: bool) -> None:
     """Seal an API key under ACCOUNT (anthropic).
 
     The key is asked for, and not shown; where stdin is no terminal, its first line is the key. Never an argument:
@@ -30,7 +31,8 @@ def set_key(account: str, from_environment: bool, as_json: bool, no_start: bool)
     if not key:
         raise Usage("neither ANTHROPIC_API_KEY nor DR_CLAUDE_API holds a key")
     with options.Asking(no_start=no_start) as client:
-        kept = client.set_api_key(account, key)
+        endpoint = endpoint or options.endpoint_of(os.environ, account.partition("/")[0])
+        kept = client.set_api_key(account, key, endpoint)
     if as_json:
         show.as_json(show.shape(kept))
     else:

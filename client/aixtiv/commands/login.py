@@ -7,11 +7,11 @@ import click
 
 from aixtiv import browser, environment, people, settings, show, signin
 from aixtiv.client import Client, Stream
-from aixtiv.commands import options
+from aixtiv.commands import options, sources
 from aixtiv.failures import NoAccount, NotUnderstood, Usage
 from aixtiv.words import span
 from aixtiv_protocol.replies import SignedIn, SignInStarted
-from aixtiv_protocol.requests import ClientSettings
+from aixtiv_protocol.requests import ClientCredentials, ClientSettings, Source
 from aixtiv_protocol.secret import Secret
 
 
@@ -33,6 +33,8 @@ from aixtiv_protocol.secret import Secret
 @click.option("--replace", is_flag=True, help="Allow another person than the one signed in before.")
 @click.option("--no-browser", is_flag=True, help="Show the address instead of opening a browser.")
 @click.option("--non-interactive", "-n", is_flag=True, help="Print the address and how to finish, and do not wait.")
+@sources.options
+@options.endpoint
 @options.common
 def login(
     account: str,
@@ -49,15 +51,20 @@ def login(
     replace: bool,
     no_browser: bool,
     non_interactive: bool,
+    endpoint: str,
+    source: Source | None,
     as_json: bool,
     no_start: bool,
 ) -> None:
-    """Sign in as ACCOUNT, in the browser.
+    """Sign in as ACCOUNT, in the browser; or, without a person, say where its tokens come from.
 
     \b
     aixtiv login github --client-id ID
     aixtiv login google/work --client-id ID --client-secret
     aixtiv login company --issuer URL --client-id ID
+    aixtiv login claude --federation RULE --organization ORG --identity-account company
+    aixtiv login claude --ant
+    aixtiv login robot --client-credentials --issuer URL --client-id ID --client-secret
 
     What is given here is kept with the grant, so that nothing needs to be given again. GITHUB_OAUTH_CLIENT_ID and the
     other variables of that kind count where an option is left out, and so do the older command's oauth2-config.json and
@@ -72,10 +79,9 @@ def login(
         token_endpoint=token_endpoint,
         redirect_uri=redirect_uri,
     )
-    found = settings.found_for(os.environ, provider or account.partition("/")[0], account)
-    options.tell_of_strays()
-    for sentence in found.missing:
-        show.note(sentence)
+    provider = provider or sources.provider(source, account, issuer)
+    there = provider or account.partition("/")[0]
+    found = _found(there, account, source)
     with (
         options.Asking(no_start=no_start) as client,
         client.login(
@@ -85,6 +91,8 @@ def login(
             scopes=scopes or found.scopes,
             port=port,
             replace=replace,
+            source=source,
+            endpoint=endpoint or options.endpoint_of(os.environ, there),
         ) as stream,
     ):
         try:
@@ -94,6 +102,17 @@ def login(
                 raise
             raise Usage(failure.sentence) from None
         sign_in(client, stream, started, non_interactive=non_interactive, no_browser=no_browser, as_json=as_json)
+
+
+def _found(provider: str, account: str, source: Source | None) -> environment.Found:
+    """What nobody typed. A federation and a command need no client of a person's."""
+    if source is not None and not isinstance(source, ClientCredentials):
+        return environment.Found(ClientSettings())
+    found = settings.found_for(os.environ, provider, account)
+    options.tell_of_strays()
+    for sentence in found.missing:
+        show.note(sentence)
+    return found
 
 
 def sign_in(

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from getpass import getpass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -51,6 +51,21 @@ def scopes(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002  # click's
         return tuple(scope for several in found for scope in several)
 
     return click.option(*names, "scopes", multiple=True, callback=split, help=f"{help} Can be repeated.")
+
+
+endpoint = click.option("--endpoint", default="", metavar="URL", help="Where the API is, if not at its own place.")
+
+_CLAUDE: Final = "https://api.anthropic.com"  # the API's own place, which need not be said
+
+
+def endpoint_of(environ: Mapping[str, str], provider: str) -> str:
+    """What the older command's variables and file say about Claude's endpoint; empty where they say nothing new."""
+    if provider not in {"anthropic", "claude"}:
+        return ""
+    from aixtiv import environment, settings  # noqa: PLC0415  # most commands do not need them
+
+    found = environment.api_endpoint(environ) or settings.api(environ).endpoint
+    return "" if found == _CLAUDE or found.startswith(f"{_CLAUDE}/v1") else found
 
 
 WAIT: Final = Number("seconds", 3600)

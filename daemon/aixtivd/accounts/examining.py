@@ -39,7 +39,7 @@ class Examining:
         grant = entry.grant
         if grant.client is None or grant.access_token is None:
             what = "an API key" if grant.kind == "api-key" else "what a command prints"
-            note = f"{what} is checked by using it: nobody can be asked about it"
+            note = f"{what} is checked by using it: no provider has an endpoint for that"
             return replies.Verified(account=self.described(entry), note=note)
         active: bool | None = None
         verdict: replies.Verdict = ""

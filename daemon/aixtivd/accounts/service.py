@@ -40,6 +40,7 @@ from aixtivd.errors import (
     Misconfigured,
     NoAccount,
     Refused,
+    SignInFailed,
     StoreFailed,
 )
 from aixtivd.oauth.client import Client
@@ -285,7 +286,7 @@ class Accounts:
         """Asking spends nothing, so that a caller's hang-up may cut it; what was got is stored whoever hangs up."""
         entry = self._book.find(name)
         if entry and not asked.replace and (other := another(entry.grant, terms, known=False)):
-            raise other
+            raise SignInFailed(other.sentence, hint=login_command(asked, name, "--replace"))
         self._sign_ins.end(name, f"another sign-in to {name} took its place")
         old = entry.grant if entry else blank(name, terms.provider)
         try:

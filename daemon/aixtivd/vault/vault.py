@@ -219,7 +219,7 @@ class Vault:
             )
 
     async def try_key(self) -> None:
-        """Asks the key source for the key once more, and forgets it. Raises KeyFailed. A passphrase is nobody's to ask."""
+        """Asks the key source for the key once more. Raises KeyFailed. A passphrase is nobody's to ask for."""
         meta = self._meta
         if meta is not None and self.key_source != "passphrase":
             await anyio.to_thread.run_sync(self._unwrapped, meta, None, abandon_on_cancel=True)
