@@ -1,0 +1,130 @@
+"""The audit log's chain: how each line is bound to the one before it, and what is found by following it. No I/O.
+
+A line is an AuditRecord as it goes over the wire, in JSON, with one member more at its end: `mac`, an HMAC-SHA256
+under a key of the vault's over the line before's and this record; or `sum`, a plain SHA-256 of the same, while the
+vault is locked. Whoever can write the file can write a `sum`, until the next `mac` behind it has sealed it in.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from aixtiv_protocol.replies import AuditRecord
+
+START: Final = "0" * 64  # what the first line is bound to
+_MAC: Final = b',"mac":"'
+_SUM: Final = b',"sum":"'
+_END: Final = b'"}\n'
+_BEHIND: Final = len(_MAC) + len(START) + len(_END)  # bytes of a line behind its record
+_DOMAIN: Final = b"aixtiv audit record"
+
+_encode = msgspec.json.Encoder().encode
+_decoder: msgspec.json.Decoder[AuditRecord] = msgspec.json.Decoder(AuditRecord)
+
+
+class Tip(Struct, frozen=True, array_like=True):
+    """Where the chain ends: the last record's number and digest, and the file's size with it."""
+
+    number: int = 0
+    digest: str = START
+    size: int = 0
+
+
+class Broken(Exception):
+    """The chain does not go on here; the text is a sentence."""
+
+
+class Found(Struct, frozen=True):
+    """What following a chain came to."""
+
+    tip: Tip  # the last link that holds
+    sealed: int = 0  # lines under the key
+    plain: int = 0  # lines that were written while the vault was locked
+    problem: str = ""
+
+
+def line(record: AuditRecord, before: str, key: bytes | None) -> tuple[bytes, str]:
+    """The record as a line behind the one whose digest is `before`, and its own digest."""
+    body = _encode(record)
+    digest = _digest(body, before, key)
+    return b"".join((body[:-1], _SUM if key is None else _MAC, digest.encode(), _END)), digest
+
+
+def lines(records: Iterable[AuditRecord], tip: Tip, key: bytes | None) -> tuple[bytes, Tip]:
+    """All of them in one piece, with the tip they make. `number` is given to them here."""
+    number, digest, written = tip.number, tip.digest, []
+    for record in records:
+        number += 1
+        one, digest = line(msgspec.structs.replace(record, number=number), digest, key)
+        written.append(one)
+    data = b"".join(written)
+    return data, Tip(number, digest, tip.size + len(data))
+
+
+def record(line: bytes) -> AuditRecord | None:
+    """What a line says, true or not. None: it is no record."""
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def last(line: bytes) -> tuple[int, str] | None:
+    """Number and digest as a line says them itself. None: it is no record."""
+    known = record(line)
+    digest = line[-len(START) - len(_END) : -len(_END)].decode(errors="replace")
+    return (known.number, digest) if known and _is_digest(digest) else None
+
+
+def is_sealed(line: bytes) -> bool:
+    return line[-_BEHIND : -len(START) - len(_END)] == _MAC
+
+
+def follow(lines: Iterator[bytes], tip: Tip, key: bytes, most: int = 0, head: Tip | None = None) -> Found:
+    """Along the lines behind `tip`, to the end or the first that is wrong.
+
+    `most`: how many there may be; 0: any. `head`: a tip that has to lie on the way.
+    """
+    sealed = plain = 0
+    for one in lines:
+        try:
+            ahead = _next(one, tip, key)
+        except Broken as broken:
+            return Found(tip, sealed, plain, str(broken))
+        if head is not None and ahead.number == head.number and ahead != head:
+            return Found(tip, sealed, plain, f"record {head.number} is not the one that was sealed")
+        if most and sealed + plain >= most:
+            return Found(tip, sealed, plain, f"more than {most} records stand behind the sealed end of the log")
+        tip = ahead
+        sealed, plain = (sealed + 1, plain) if is_sealed(one) else (sealed, plain + 1)
+    return Found(tip, sealed, plain)
+
+
+def _next(line: bytes, tip: Tip, key: bytes) -> Tip:
+    """Raises Broken."""
+    wanted = tip.number + 1
+    known = record(line)
+    if known is None or not line.endswith(_END) or line[-_BEHIND:][: len(_MAC)] not in (_MAC, _SUM):
+        raise Broken(f"what stands behind record {tip.number} is no record")
+    if known.number > wanted:
+        gap = f"record {wanted} is" if known.number == wanted + 1 else f"records {wanted} to {known.number - 1} are"
+        raise Broken(f"{gap} missing")
+    if known.number < wanted:
+        raise Broken(f"record {known.number} stands where record {wanted} belongs")
+    digest = _digest(line[:-_BEHIND] + b"}", tip.digest, key if is_sealed(line) else None)
+    if not hmac.compare_digest(digest.encode(), line[-len(START) - len(_END) : -len(_END)]):
+        raise Broken(f"record {wanted}, or the one before it, was altered")
+    return Tip(wanted, digest, tip.size + len(line))
+
+
+def _digest(body: bytes, before: str, key: bytes | None) -> str:
+    bound = _DOMAIN + before.encode() + body
+    return (hashlib.sha256(bound).digest() if key is None else hmac.digest(key, bound, "sha256")).hex()
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == len(START) and all(letter in "0123456789abcdef" for letter in text)

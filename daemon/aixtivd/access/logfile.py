@@ -1,0 +1,161 @@
+"""The audit log's file: appended to, read in pieces from either end, and never rewritten. All of it blocks."""
+
+import errno
+import os
+import stat
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from aixtivd.host.faults import point
+from aixtivd.vault import folder
+
+_BLOCK: Final = 64 * 1024
+LONGEST: Final = 16 * 1024
+"""Bytes of a line at most: every text of a record is cut far below."""
+
+
+class LogFile:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, data: bytes) -> int:
+        """Durable when it returns: the file's size before. Raises OSError, and then nothing is there."""
+        made = not self.path.exists()
+        held = os.open(
+            self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
+        )
+        try:
+            before = _ours(held)
+            try:
+                _write_all(held, data)
+                folder.sync(held)
+            except OSError:
+                with suppress(OSError):  # what is left of it is a torn line, which the next start cuts
+                    os.ftruncate(held, before)
+                raise
+        finally:
+            os.close(held)
+        if made:
+            self._settle()
+        point("audit-written")
+        return before
+
+    def _settle(self) -> None:
+        held = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(held)
+        finally:
+            os.close(held)
+
+    def size(self) -> int:
+        """0 where there is no file. Raises OSError."""
+        with self._open() as held:
+            return 0 if held is None else os.fstat(held).st_size
+
+    def cut_torn(self) -> int:
+        """Takes away a last line that has no end: a write was cut by a crash. Its bytes. Raises OSError."""
+        with self._open(os.O_RDWR) as held:
+            if held is None or not (size := os.fstat(held).st_size):
+                return 0
+            whole = _end_of_line(held, size)
+            if whole < size:
+                os.ftruncate(held, whole)
+                folder.sync(held)
+            return size - whole
+
+    def last_line(self) -> bytes:
+        """Empty where there is none."""
+        size = self.size()
+        return next(self.lines(self.start_of_last(1, b"", size), size), b"")
+
+    def lines(self, start: int, stop: int) -> Generator[bytes, None, None]:
+        """Between two places in the file, each with its newline; an endless one comes in parts. Raises OSError."""
+        with self._open() as held:
+            if held is None:
+                return
+            with os.fdopen(os.dup(held), "rb", buffering=_BLOCK) as file:
+                file.seek(start)
+                while start < stop and (line := file.readline(min(LONGEST, stop - start))):
+                    start += len(line)
+                    yield line
+
+    def start_of_last(self, wanted: int, needle: bytes, stop: int) -> int:
+        """Where the last `wanted` lines begin that hold `needle`, looking back from `stop`. Raises OSError."""
+        with self._open() as held:
+            if held is None:
+                return 0
+            at, rest, first = stop, b"", stop
+            while at > 0 and wanted > 0:
+                size = min(_BLOCK, at)
+                at -= size
+                parts = (os.pread(held, size, at) + rest).split(b"\n")
+                rest = parts[0] if at else b""
+                begin = at + len(parts[0]) + 1 if at else 0
+                for start, line in _from_the_end(parts[1:] if at else parts, begin):
+                    if line and needle in line:
+                        first, wanted = start, wanted - 1
+                        if not wanted:
+                            break
+            return first if not wanted else 0
+
+    def put_aside(self, word: str) -> Path:
+        """Gives the file another name. Raises OSError."""
+        aside = self.path.with_name(f"{self.path.name}.{word}")
+        self.path.rename(aside)
+        return aside
+
+    @contextmanager
+    def _open(self, how: int = os.O_RDONLY) -> Iterator[int | None]:
+        try:
+            held = folder.open_plain(self.path, how)
+        except FileNotFoundError:
+            yield None
+            return
+        try:
+            yield held
+        finally:
+            os.close(held)
+
+
+def _ours(held: int) -> int:
+    """Its size. One that others may read is closed to them. Raises OSError: it is not a plain file of ours."""
+    found = os.fstat(held)
+    if not stat.S_ISREG(found.st_mode):
+        raise folder.NotPlain
+    if found.st_uid != os.geteuid():
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    if found.st_mode & 0o077:
+        os.fchmod(held, 0o600)
+    return found.st_size
+
+
+def _write_all(held: int, data: bytes) -> None:
+    """In two steps, so that a test can die between them."""
+    half = len(data) // 2
+    for part in (data[:half], data[half:]):
+        left = memoryview(part)
+        while left:
+            left = left[os.write(held, left) :]
+        point("audit-half-written")
+
+
+def _end_of_line(held: int, size: int) -> int:
+    """Where the last whole line ends."""
+    at = size
+    while at > 0:
+        begin = max(0, at - _BLOCK)
+        found = os.pread(held, at - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        at = begin
+    return 0
+
+
+def _from_the_end(lines: list[bytes], start: int) -> Iterator[tuple[int, bytes]]:
+    """Each line with its place in the file, the last one first."""
+    at = start + sum(len(line) + 1 for line in lines)
+    for line in reversed(lines):
+        at -= len(line) + 1
+        yield at, line

@@ -1,0 +1,60 @@
+"""Audit logs for tests: kept by a real vault, and looked at and altered from outside."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aixtiv_protocol import requests
+from aixtiv_protocol.replies import AuditRecord
+from aixtivd.access.audit import Audit
+from aixtivd.access.caller import Caller
+from aixtivd.vault.vault import Vault
+from peers.clock import FakeClock
+from peers.vaults import opened
+
+CALLER = Caller(uid=1000, pid=4711, program="/usr/bin/claude", agent="agent-7", ticket="ab12cd34")
+
+
+class Desk(Audit):
+    """An audit that is flushed when a test says so."""
+
+    def __init__(self, folder: Path, vault: Vault, clock: FakeClock) -> None:
+        super().__init__(folder, vault, clock)
+        self.vault = vault
+        self.clock = clock
+        self.path = folder / "audit.log"
+
+    async def happened(self, *accounts: str) -> None:
+        for account in accounts:
+            self.note("token", CALLER, account=account)
+        await self.flush()
+
+    async def all(self, **asked: Any) -> list[AuditRecord]:
+        return [record async for record in self.records(requests.Audit(**{"limit": 0} | asked))]
+
+    async def told(self) -> list[str]:
+        """What the log holds, in short: the account of each record, or what the log says of itself."""
+        return [record.account or record.detail for record in await self.all()]
+
+
+@asynccontextmanager
+async def desk(folder: Path, clock: FakeClock | None = None) -> AsyncIterator[Desk]:
+    """A second one in the same folder is a restart. What was noted and not flushed is lost, as at a `kill -9`."""
+    clock = clock or FakeClock()
+    async with opened(folder, clock=clock) as vault:
+        yield Desk(folder, vault, clock)
+
+
+def lines(folder: Path) -> list[bytes]:
+    return (folder / "audit.log").read_bytes().splitlines(keepends=True)
+
+
+def rewrite(folder: Path, lines: list[bytes]) -> None:
+    (folder / "audit.log").write_bytes(b"".join(lines))
+
+
+def shown(line: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(line)
+    return found
