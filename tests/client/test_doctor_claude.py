@@ -13,6 +13,7 @@ from aixtiv.doctor.examination import CHECKS
 from aixtiv.doctor.finding import Finding
 from aixtiv.doctor.situation import Answered, Question, Situation
 from aixtiv.failures import NotRunning
+from aixtiv_protocol import replies
 from peers.patient import KEY, STATUS, only, with_shell
 
 # ---- Claude's endpoint
