@@ -13,6 +13,7 @@ def named_wrongly(line: str) -> str:
         words = shlex.split(line.replace("…", ""))[1:]
     except ValueError:
         return f"quotes in: {line}"
+    words = words[: words.index("--")] if "--" in words else words  # behind it stands another command
     found: click.Command = aixtiv
     while isinstance(found, click.Group) and words and not words[0].startswith("-"):
         inner = found.get_command(click.Context(found), words[0])
