@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from aixtivd.errors import Unreachable
 from aixtivd.oauth.web import in_words
+from aixtivd.relay.heads import LENGTH
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -33,8 +35,8 @@ _HEAD_LINE: Final = 64 * 1024
 _HEAD_LINES: Final = 512
 """Of an answer's head, far above what real ones have; aiohttp's own 8 KiB have been too small for some."""
 
-_NOT_OURS: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
-"""What aiohttp adds where a caller has sent none."""
+_NOT_OURS: Final = ("Content-Type",)
+"""What aiohttp adds where a caller has sent none, when a request is already on its way; the rest, see `_write_head`."""
 
 
 class UpstreamFailure(Unreachable):
@@ -54,9 +56,10 @@ class Stale(Exception):
 class Attempt:
     """One time of sending: how far it got, and the only place that ends it early."""
 
-    def __init__(self, host: str, used: "WeakSet[object]") -> None:
+    def __init__(self, host: str, headers: list[tuple[str, str]], used: "WeakSet[object]") -> None:
         self.sending = False  # from here on the API may have got something
         self.host = host
+        self._headers = headers
         self._used = used  # protocols of connections that have carried a call
         self._transport: asyncio.Transport | None = None
 
@@ -66,6 +69,7 @@ class Attempt:
         """As aiohttp's middleware: what is raised here is beyond its own way of repeating a request."""
         assert isinstance(request, Request)
         request.attempt = self
+        self._write_head(request)
         try:
             return await handler(request)
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -74,6 +78,13 @@ class Attempt:
         except BaseException:
             self.abort()
             raise
+
+    def _write_head(self, request: aiohttp.ClientRequest) -> None:
+        """The headers as they are: aiohttp's way of taking them drops one of two names that differ only in case."""
+        head = CIMultiDict([("Host", request.headers["Host"]), *self._headers])
+        if request.chunked:
+            head["Transfer-Encoding"] = "chunked"
+        request.headers = head
 
     def take(self, connection: "Connection") -> None:
         """Just before the head is written. Raises Stale where the other side has gone meanwhile."""
@@ -195,10 +206,11 @@ class Line:
         Raises UpstreamFailure.
         """
         where = URL(url, encoded=True)
-        attempt = Attempt(where.host or "", self._used)
+        attempt = Attempt(where.host or "", headers, self._used)
+        framing = [pair for pair in headers if pair[0] == LENGTH]  # tells aiohttp that it is not to send chunks
         try:
             response = await self._session.request(
-                method, where, headers=headers, data=body, allow_redirects=False, proxy=proxy, middlewares=(attempt,)
+                method, where, headers=framing, data=body, allow_redirects=False, proxy=proxy, middlewares=(attempt,)
             )
         except Stale:
             return None

@@ -40,6 +40,9 @@ _STAYS: Final = HOP_BY_HOP | {
     "expect",  # who took the body from the caller has told it to go on
     "content-length",  # put there anew, checked
 }
+LENGTH: Final = "Content-Length"
+
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _STAY_PREFIXES: Final = ("sec-fetch-", "x-aixtiv-")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")  # no control characters, no lone surrogates
@@ -86,8 +89,8 @@ def upstream_headers(api: Api, call: Call, credential: Credential, length: int |
         headers = without_flag(headers, api) if with_key else with_flag(headers, api)
     if call.caller.agent and not any(name.lower() == "x-agent-id" for name, _ in headers):
         headers.append(("X-Agent-ID", call.caller.agent))
-    if length or (length == 0 and any(name.lower() == "content-length" for name, _ in call.headers)):
-        headers.append(("Content-Length", str(length)))
+    if length or (length == 0 and _says_none(call)):
+        headers.append((LENGTH, str(length)))
     headers.append(_shown(api, credential))
     return headers
 
@@ -112,8 +115,8 @@ def with_flag(headers: list[tuple[str, str]], api: Api) -> list[tuple[str, str]]
     if last < 0:
         return [*headers, (api.flag_header, api.token_flag)]
     name, value = headers[last]
-    joined = f"{value},{api.token_flag}" if value.strip() else api.token_flag
-    return [*headers[:last], (name, joined), *headers[last + 1 :]]
+    comma = "," if value.strip() and not value.rstrip().endswith(",") else ""
+    return [*headers[:last], (name, f"{value.rstrip()}{comma}{api.token_flag}"), *headers[last + 1 :]]
 
 
 def without_flag(headers: list[tuple[str, str]], api: Api) -> list[tuple[str, str]]:
@@ -125,6 +128,11 @@ def without_flag(headers: list[tuple[str, str]], api: Api) -> list[tuple[str, st
         elif rest := ",".join(part for part in value.split(",") if part.strip() != api.token_flag).strip():
             kept.append((name, rest))
     return kept
+
+
+def _says_none(call: Call) -> bool:
+    """A request without a body says so where one is expected (RFC 9110 §8.6), or where its caller did."""
+    return call.method in _WITH_BODY or any(name.lower() == "content-length" for name, _ in call.headers)
 
 
 def _a_tokens(api: Api, headers: Headers) -> frozenset[str]:

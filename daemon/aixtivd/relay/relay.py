@@ -81,9 +81,9 @@ class Relay:
         check_path(api, call.path)
         free = credential.form == "api-key" and credential.generation == 0
         origin = target(api, passage.account, pinned=credential.endpoint, wanted=call.endpoint, free=free)
-        headers = upstream_headers(api, call, credential, body.length)
         passage.credential = credential
         whole = await body.ready()
+        headers = upstream_headers(api, call, credential, body.length if whole is None else len(whole))
         data = body if whole is None else whole or None
         try:
             passage.sent = await self._upstream.send(call.method, origin + call.path, headers, data)
