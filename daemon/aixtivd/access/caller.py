@@ -1,5 +1,8 @@
 """Who asks, as far as it can be said: the kernel's word about the process, and the caller's own about its agent."""
 
+import os
+import re
+import sys
 import time
 from typing import Final
 
@@ -8,6 +11,13 @@ from msgspec import Struct
 from aixtivd.access.peer import Peer
 
 _BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # what a process's start is told on, proc(5)
+_INTERPRETER: Final = re.compile(
+    r"(?:python|pypy|node|nodejs|deno|bun|ruby|perl|php|lua|bash|dash|zsh|fish|ksh|sh)[\d.]*(?:-\w+)?"
+)
+_LOOK: Final = 4096  # bytes of a command line that are looked at
+_CODE: Final = re.compile(r"(-\w*[ceEpr]\w*|--\w+)(=.*)?", re.DOTALL)
+"""Options behind which a program stands, which may hold anything (`bash -lc`, `perl -ne`, `node --eval=…`), and long
+ones, which may take a value. Too many rather than too few: then the name of a script is not told."""
 
 
 class Caller(Struct, frozen=True, kw_only=True):
@@ -15,8 +25,8 @@ class Caller(Struct, frozen=True, kw_only=True):
 
     uid: int
     pid: int  # 0: not known; for our own work, the daemon itself
-    program: str = ""  # path of the executable, or of an interpreter's script; through `aixtiv`, its parent's
-    parent: int = 0  # pid
+    program: str = ""  # path of the executable; of an interpreter also its script; through `aixtiv`, its parent's
+    parent: int = 0  # pid; only where it was asked for: through `aixtiv`
     agent: str = ""  # what the caller calls itself
     ticket: str = ""  # id of the ticket it showed
     since: float = 0.0  # when the conversation began, on CLOCK_BOOTTIME; 0: not known
@@ -27,5 +37,74 @@ DAEMON: Final = Caller(uid=0, pid=0, program="aixtivd")
 
 
 def caller_of(peer: Peer) -> Caller:
-    """Of an accepted connection. Never raises: what cannot be found out stays empty."""
-    return Caller(uid=peer.uid, pid=peer.pid, since=time.clock_gettime(_BOOTTIME))
+    """Of an accepted connection. Never raises: what cannot be found out stays empty (all of it on macOS, so far).
+
+    It reads /proc in the loop: memory of the kernel, no disk, some microseconds; a thread would cost more, and the
+    process may have ended when it comes back.
+    """
+    since = time.clock_gettime(_BOOTTIME)
+    if sys.platform != "linux" or not peer.pid:
+        return Caller(uid=peer.uid, pid=peer.pid, since=since)
+    program, parent = program_of(peer.pid), 0
+    if _is_ours(program) and (parent := _parent_of(peer.pid)):
+        program = program_of(parent) or program
+    return Caller(uid=peer.uid, pid=peer.pid, program=program, parent=parent, since=since)
+
+
+def program_of(pid: int) -> str:
+    """The path of what it runs; of an interpreter also the script, as the process says: `/usr/bin/python3 tool.py`.
+
+    A script's name is the caller's own word (any process can write its command line), so the interpreter stands
+    before it. No other argument is ever read out: they may hold secrets.
+    """
+    try:
+        path = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115  # half the time of a Path
+    except OSError:
+        return ""
+    path = path.removesuffix(" (deleted)")
+    if not _INTERPRETER.fullmatch(path[path.rfind("/") + 1 :]):
+        return path
+    script = _script(_arguments(pid))
+    return f"{path} {script}" if script else path
+
+
+def _arguments(pid: int) -> list[str]:
+    try:
+        held = os.open(f"/proc/{pid}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            line = os.read(held, _LOOK)
+        finally:
+            os.close(held)
+    except OSError:
+        return []
+    return line.decode(errors="replace").split("\0")[1:]
+
+
+def _script(arguments: list[str]) -> str:
+    """The first argument that is no option; `-m NAME`; or the option behind which something else stands."""
+    for at, argument in enumerate(arguments):
+        if argument == "-m":
+            return " ".join(arguments[at : at + 2])
+        if code := _CODE.fullmatch(argument):
+            return code[1]
+        if argument and not argument.startswith("-"):
+            return argument
+    return ""
+
+
+def _is_ours(program: str) -> bool:
+    """Whether it is the command of that name, which asks for somebody else."""
+    return program.endswith(("/aixtiv", " -m aixtiv"))
+
+
+def _parent_of(pid: int) -> int:
+    """0: it cannot be said."""
+    try:
+        held = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            stat = os.read(held, _LOOK)
+        finally:
+            os.close(held)
+        return int(stat[stat.rindex(b")") + 2 :].split(maxsplit=2)[1])
+    except (OSError, ValueError, IndexError):
+        return 0
