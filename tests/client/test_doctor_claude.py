@@ -20,27 +20,48 @@ from peers.patient import KEY, STATUS, only, with_shell
 
 
 class Api:
-    """Claude's rules for paths, headers and versions, as far as the checks ask for them; what it heard."""
+    """Claude's rules for paths, headers and versions, as far as the checks ask for them; what it heard.
 
-    def __init__(self, *origins: str) -> None:
+    `strict`: who shows no credential hears 401 whatever the path. `account`: where the daemon takes its credential.
+    """
+
+    def __init__(self, *origins: str, strict: bool = False, account: str = "https://api.anthropic.com") -> None:
         self._origins = origins
+        self._strict = strict
+        self._account = account
         self.heard: list[tuple[str, Question]] = []
+        self.relayed: list[Question] = []
 
     def bare(self, origin: str, question: Question) -> Answered:
         self.heard.append((origin, question))
         if origin not in self._origins:
             return Answered(message="connection refused")
-        if question.path.partition("?")[0] not in ("/v1/messages", "/v1/models"):
-            return Answered(404, "not_found_error", "Not found")
-        return Answered(401, "authentication_error", "x-api-key header is required")
+        if self._is_there(question) or self._strict:
+            return Answered(401, "authentication_error", "x-api-key header is required")
+        return Answered(404, "not_found_error", "Not found")
 
     def relay(self, question: Question) -> Answered:
-        version = dict(question.headers).get("anthropic-version", "")
+        self.relayed.append(question)
+        if question.endpoint not in ("", self._account):
+            return Answered(message="this account is bound elsewhere", code="denied")
+        if not question.path.startswith("/v1/"):
+            return Answered(message="not a path of Claude's", code="bad_request")
+        return self._answered(question, dict(question.headers).get("anthropic-version", ""))
+
+    def _answered(self, question: Question, version: str) -> Answered:
         if not version:
             return Answered(400, "invalid_request_error", "anthropic-version: header is required")
         if version != "2023-06-01":
             return Answered(400, "invalid_request_error", f'anthropic-version: "{version}" is not a valid version')
+        if not self._is_there(question):
+            return Answered(404, "not_found_error", "Not found")
+        if question.method == "POST":
+            return Answered(400, "invalid_request_error", "model: Field required")
         return Answered(200, account="anthropic", paid="api-key")
+
+    @staticmethod
+    def _is_there(question: Question) -> bool:
+        return question.path.partition("?")[0] in ("/v1/messages", "/v1/models")
 
     def at(self, here: Situation) -> Situation:
         return structs.replace(here, bare=self.bare, relay=self.relay)
@@ -72,6 +93,17 @@ def test_a_wrong_path_is_found_and_the_right_one_proven(here: Situation, name: s
     assert f"{api.heard[0][0]}{api.heard[0][1].path}" in found.sentence
 
 
+@pytest.mark.parametrize("path", ["/v1/complete", "/messages", "/v1", "/api/messages"])
+def test_a_wrong_path_is_found_also_where_whoever_shows_no_credential_hears_401(here: Situation, path: str) -> None:
+    where = "https://api.example.org"
+    for account in (where, "https://api.anthropic.com"):
+        api = Api(where, strict=True, account=account)
+        found = only(claude.check_path(api.at(with_shell(here, CLAUDE_API_ENDPOINT=where + path))))
+        assert (found.verdict, found.hint) == ("wrong", f"export CLAUDE_API_ENDPOINT={where}/v1/messages")
+        right = only(claude.check_path(api.at(with_shell(here, CLAUDE_API_ENDPOINT=f"{where}/v1/messages"))))
+        assert right.verdict == "fine"
+
+
 @pytest.mark.parametrize(
     "url", ["https://api.example.org/v1/messages", "https://api.example.org", "https://api.example.org/"]
 )
@@ -81,7 +113,9 @@ def test_a_right_path_is_fine(here: Situation, url: str) -> None:
 
 
 def test_where_nothing_answers_nothing_is_called_right(here: Situation) -> None:
-    found = only(claude.check_path(Api().at(with_shell(here, CLAUDE_API_ENDPOINT="https://gone.example.org/v1/x"))))
+    found = only(
+        claude.check_path(Api(account="").at(with_shell(here, CLAUDE_API_ENDPOINT="https://gone.example.org/v1/x")))
+    )
     assert "does not answer as Claude does (connection refused)" in found.sentence
     assert "is right" not in found.sentence
 

@@ -14,6 +14,8 @@ ORIGIN: Final = "https://api.anthropic.com"
 MESSAGES: Final = "/v1/messages"
 VERSION: Final = "2023-06-01"
 _EMPTY: Final = b"{}"  # a message without its fields: never answered by a model, and so free
+_NOBODYS: Final = "/aixtiv-doctor-asks/whether-this-is-there"
+_NOWHERE: Final = (404, 405)
 _JSON: Final = (("content-type", "application/json"), ("anthropic-version", VERSION))
 
 
@@ -26,25 +28,28 @@ def check_path(situation: Situation) -> Iterator[Finding]:
 
 
 def _path(situation: Situation, said: old.Said) -> Finding:
-    """Asked without a credential: 401 means that there is such a place, 404 that there is none."""
-    origin, path = _split(said.value)
-    if not origin:
+    base, path = _split(said.value)
+    if not base:
         return wrong("claude-path", f"{said.where} is no address", said.hint, repair=said.mended(ORIGIN + MESSAGES))
-    tried = _messages(situation, origin, path)
-    if _there(tried):
-        return fine("claude-path", f"{said.where}: {origin}{path} answers ({tried.status})")
-    right = next((base for base in _bases(origin, path) if _there(_messages(situation, base, MESSAGES))), "")
-    how = f"{tried.status}" if tried.status else tried.message
+    there, how = _asked(situation, base, path)
+    what = "path" if how[:1].isdigit() else "address"
+    if there:
+        return fine("claude-path", f"{said.where}: {base}{path} answers ({how})")
+    right, proof = next(
+        ((one, proof) for one in _bases(base) for yes, proof in [_asked(situation, one, MESSAGES)] if yes), ("", "")
+    )
     if not right:
-        sentence = f"{said.where}: {origin}{path} does not answer as Claude does ({how}), nor does {MESSAGES} there"
+        sentence = f"{said.where}: {base}{path} does not answer as Claude does ({how}), nor does {MESSAGES} there"
         return wrong("claude-path", sentence, said.hint)
-    sentence = f"{said.where}: {origin}{path} is the wrong path ({how}); {right}{MESSAGES} is right, and answers"
+    sentence = (
+        f"{said.where}: {base}{path} is the wrong {what} ({how}); {right}{MESSAGES} is right, and answers ({proof})"
+    )
     hint = said.hint if said.file else f"export {said.where}={right}{MESSAGES}"
     return wrong("claude-path", sentence, hint, repair=said.mended(right + MESSAGES))
 
 
 def _split(url: str) -> tuple[str, str]:
-    """Origin, and the path as it is called: without a query, and Claude's own where there is none."""
+    """What stands before Claude's own path, and that path, which is `/v1/messages` where the URL has none."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
@@ -53,23 +58,44 @@ def _split(url: str) -> tuple[str, str]:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "", ""
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    path = parts.path.rstrip("/")
-    return f"{parts.scheme}://{host}{port}", path or MESSAGES
+    prefix, version, rest = parts.path.rstrip("/").partition("/v1")
+    if not version:
+        prefix, rest = "", prefix
+    return f"{parts.scheme}://{host}{port}{prefix}", version + rest or MESSAGES
 
 
-def _bases(origin: str, path: str) -> list[str]:
-    """Where the messages may be instead: below what stands before `/v1`, at the origin itself, at Claude's own."""
-    prefix = path.partition("/v1")[0] if "/v1" in path else ""
-    return list(dict.fromkeys((origin + prefix, origin, ORIGIN)))
+def _bases(base: str) -> list[str]:
+    """Where the messages may be instead: there, at that host's root, at Claude's own."""
+    parts = urlsplit(base)
+    return list(dict.fromkeys((base, f"{parts.scheme}://{parts.netloc}", ORIGIN)))
 
 
-def _messages(situation: Situation, origin: str, path: str) -> Answered:
-    return situation.bare(origin, Question(path, "POST", _JSON, _EMPTY))
+def _asked(situation: Situation, base: str, path: str) -> tuple[bool, str]:
+    """Whether there is such a place, and what was said. A message without its fields is asked for, which costs nothing.
+
+    With the account's credential where the daemon takes it there: an API may say 401 to whoever shows none, whatever
+    the path. Then a path that nobody can have is asked for as well, and if that draws the same, only Claude's own
+    path counts.
+    """
+    question = Question(path, "POST", _JSON, _EMPTY)
+    answered = situation.relay(structs.replace(question, endpoint=base))
+    if answered.status:
+        return answered.status not in _NOWHERE and bool(answered.kind), _words(answered)
+    answered = situation.bare(base, question)
+    if not answered.status:
+        return False, answered.message
+    there = answered.status in (400, 401, 403) and bool(answered.kind)
+    if (
+        there
+        and path != MESSAGES
+        and situation.bare(base, structs.replace(question, path=_NOBODYS)).status == answered.status
+    ):
+        return False, f"{answered.status} to any path, and Claude's is {MESSAGES}"
+    return there, _words(answered)
 
 
-def _there(answered: Answered) -> bool:
-    """In Claude's form: a web page or another API may say 401 to anything."""
-    return answered.status in (400, 401, 403) and bool(answered.kind)
+def _words(answered: Answered) -> str:
+    return f"{answered.status} {answered.kind}".rstrip()
 
 
 def check_header(situation: Situation) -> Iterator[Finding]:
@@ -96,11 +122,8 @@ def _renamed(said: old.Said) -> Repair | None:
 
 def origin(situation: Situation) -> str:
     """Where Claude is, as far as this shell says."""
-    for said in old.endpoints(situation):
-        base, path = _split(said.value)
-        if base:
-            return base + (path.partition("/v1")[0] if "/v1" in path else "")
-    return ORIGIN
+    bases = (_split(said.value)[0] for said in old.endpoints(situation))
+    return next((base for base in bases if base), ORIGIN)
 
 
 def check_version(situation: Situation) -> Iterator[Finding]:
