@@ -5,8 +5,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from demo.acts import Demo
-from demo.stage import server
+from demo.acts import ACCOUNT, Demo
+from demo.calls import Calls
+from demo.stage import claude, server
 from demo.story import Story
 from peers.machine import Machine
 
@@ -15,7 +16,7 @@ def main() -> int:
     story = Story()
     folder = Path(tempfile.mkdtemp(prefix="aix-", dir="/tmp"))  # short, for the socket's path
     try:
-        with server() as opposite, Machine(folder) as machine:
+        with server() as opposite, claude(opposite.issuer) as api, Machine(folder) as machine:
             story.title(
                 "aixtiv: one local owner for every OAuth credential",
                 "Tools that each keep a copy of a rotating refresh token sign each other out.",
@@ -24,8 +25,9 @@ def main() -> int:
                 f"authorization server: {opposite.name}",
                 f"home: {machine.home}, thrown away afterwards",
             )
+            machine.configure(f'[api.anthropic]\norigin = "{api.api.url}"\n')
             machine.start()
-            Demo(story, machine, opposite).play()
+            Demo(story, machine, opposite, Calls(story, machine, api, ACCOUNT)).play()
             held = story.close()
             if not held:
                 print(machine.log, file=sys.stderr)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from aixtiv_protocol import requests
+from demo.calls import KEY, Calls
 from demo.stage import LIFE, Server
 from demo.story import Story
 from peers.leaks import files_under, leaks
@@ -30,10 +31,11 @@ def mark(token: str) -> str:
 class Demo:
     """What the acts hand on to each other."""
 
-    def __init__(self, story: Story, machine: Machine, server: Server) -> None:
+    def __init__(self, story: Story, machine: Machine, server: Server, calls: Calls) -> None:
         self.story = story
         self.machine = machine
         self.server = server
+        self.calls = calls
         self.tokens: list[str] = []  # every access token seen, in order
 
     def play(self) -> None:
@@ -42,6 +44,7 @@ class Demo:
             ("every tool gets the token", self.hand_out),
             ("tokens are refreshed in the background", self.time_passes),
             ("kill -9 loses nothing", self.crash),
+            *self.calls.scenes(),
             ("nothing in store or log can be read", self.look_at_the_disk),
             ("logout revokes", self.log_out),
         )
@@ -165,27 +168,30 @@ class Demo:
             held=server.reuses == 0,
         )
 
-    # ---- 5
+    # ---- after Claude's acts (calls.py)
 
     def look_at_the_disk(self) -> None:
         story, machine, server = self.story, self.machine, self.server
         story.act(
             "What lies on the disk",
-            "The store is sealed. Its key lies beside it in a file of mode 0600, for want of a desktop key store.",
+            "The store is sealed. Its key lies beside it (mode 0600), for want of a desktop key store.",
+            "The audit log names accounts and callers, for Ada to read; no secret has a place in it.",
         )
         files = files_under(machine.state) | {"the log": machine.log.encode()}
         for name in sorted(name for name in files if name.startswith("/")):
             story.printed(f"{name.removeprefix(str(machine.home))}  {len(files[name]):,} bytes")
+        logs = {name: content for name, content in files.items() if name == "the log" or "audit" in name}
         names = [ACCOUNT.encode(), b"ada@example.test", server.issuer.encode()]
-        stored = {name: content for name, content in files.items() if name != "the log"}
-        readable = leaks(server.issued, files) + [n for n, c in stored.items() if any(name in c for name in names)]
+        stored = {name: content for name, content in files.items() if name not in logs}
+        secrets = server.issued | self.calls.claude.issued | {KEY}
+        readable = leaks(secrets, files) + [n for n, c in stored.items() if any(name in c for name in names)]
         story.shows(
             "nothing in store or log can be read",
-            f"searched for {len(server.issued)} real tokens and codes, the account, the person, the provider",
-            held=not readable and len(server.issued) > 4,
+            f"searched for {len(secrets)} real tokens, codes and keys, the account, the person, the provider",
+            held=not readable and len(secrets) > 4,
         )
 
-    # ---- 6
+    # ---- the last
 
     def log_out(self) -> None:
         story, machine, server = self.story, self.machine, self.server

@@ -1,4 +1,4 @@
-"""What stands opposite aixtiv in the demo: npm's oidc-provider where Node runs it, else the project's own server."""
+"""What stands opposite aixtiv in the demo: npm's oidc-provider where Node runs it, else our own server; and Claude."""
 
 import json
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from peers.authority.process import Running, authorization_server
+from peers.claude_api.process import RunningClaude, claude_process
 from peers.presence import OIDC, why_no_oidc_provider
 from peers.provider import Provider, started
 
@@ -101,3 +102,42 @@ def server() -> Iterator[Server]:
     else:
         with started(accessToken=LIFE) as provider:
             yield RealServer(provider)
+
+
+class Claude:
+    """The stand-in for Claude's API, and beside it a token endpoint with Claude's ways."""
+
+    def __init__(self, api: RunningClaude, server: Running) -> None:
+        self.api: Final = api
+        self._server = server
+
+    def options(self) -> tuple[str, ...]:
+        """What a person types after `aixtiv login anthropic`."""
+        issuer = self._server.issuer
+        endpoints = ("--authorization-endpoint", f"{issuer}/authorize", "--token-endpoint", f"{issuer}/token")
+        return ("--client-id", "native", *endpoints)
+
+    def federation(self, identity: str) -> tuple[str, ...]:
+        """The same for an account that is fed by the account `identity`."""
+        rule = ("--federation", "fdrl_demo", "--organization", "org_demo")
+        return (*rule, "--identity-account", identity, "--token-endpoint", f"{self.api.url}/v1/oauth/token")
+
+    @property
+    def issued(self) -> set[str]:
+        """Every token and code that either of them has given out."""
+        return self._server.issued | set(self.api.until()["issued"])
+
+    def revoke(self) -> None:
+        """The token that was given out last, and the grant behind it."""
+        self.api.revoke(self._server.newest)
+        self._server.tell(end=True)
+
+
+@contextmanager
+def claude(issuer: str) -> Iterator[Claude]:
+    """For the length of the block. `issuer`: whose ID tokens it exchanges."""
+    with (
+        authorization_server("--claude") as running,
+        claude_process("--accept-prefix", "at-", "--trust", issuer) as api,
+    ):
+        yield Claude(api, running)

@@ -81,7 +81,8 @@ class Machine:
 
     def browser(self) -> str:
         """A command for $BROWSER that opens nothing: `opened` tells what it was asked for."""
-        os.mkfifo(self._opened, 0o600)
+        if not self._opened.exists():
+            os.mkfifo(self._opened, 0o600)
         script = self._opened.with_suffix(".sh")
         script.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$1\" > {self._opened}\n")
         script.chmod(0o700)
