@@ -1,6 +1,7 @@
 """The official SDKs, unmodified, through the real daemon's gateway: each finds there what it would find at Claude's."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -79,14 +80,26 @@ def test_over_the_unix_socket_without_anything(at: Desk, sdk: Sdk) -> None:
     check_upstream(at)
 
 
-def test_by_the_sdks_own_profile_with_only_its_name_set(folder: Path, sdk: Sdk) -> None:
-    with desk(folder) as at:
-        at.sign_in()
-        made = at.machine.run("setup", "sdk-profile", "--yes")
-        assert made.code == 0, made.err
-        came = sdk.run(*ACTS, environ=environ(at, ANTHROPIC_PROFILE="aixtiv"))
-        check(came.acts, sdk)
-        check_upstream(at)
+def test_over_the_unix_socket_with_the_client_that_aixtiv_makes(at: Desk, python: Sdk) -> None:
+    came = python.run(*ACTS, "--carried", ACCOUNT, environ=environ(at, **sdks.AIXTIV))
+    check(came.acts, python)
+    check_upstream(at)
+
+
+def test_by_the_sdks_own_profile_with_only_its_name_set(at: Desk, sdk: Sdk) -> None:
+    made = at.machine.run("setup", "sdk-profile", "--yes", "--port", str(free_port()))
+    assert made.code == 0, made.err
+    came = sdk.run(*ACTS, environ=environ(at, ANTHROPIC_PROFILE="aixtiv"))
+    check(came.acts, sdk)
+    check_upstream(at)
+
+
+def free_port() -> int:
+    """One that nobody listens at, on a machine where several tests want one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def test_with_the_callable_that_the_sdk_takes_as_its_credentials(at: Desk, python: Sdk) -> None:

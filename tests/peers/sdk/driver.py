@@ -2,7 +2,8 @@
 
     python driver.py plain stream --socket /run/…/claude.sock      (prints one JSON object: what each act came to)
 
-Where to call and with what is left to the environment, as the SDK reads it, unless `--socket` or `--account` say else.
+Where to call and with what is left to the environment, as the SDK reads it, unless `--socket` or one of the ways of
+aixtiv.integrations say else: `--account` (credentials), `--carried` (http_client).
 """
 
 import argparse
@@ -16,16 +17,20 @@ MODEL = "claude-sonnet-4-6"
 LARGE = 20 * 1024 * 1024
 
 
-def client(socket: str, account: str, retries: int) -> anthropic.Anthropic:
-    given: dict[str, Any] = {"max_retries": retries}
-    if socket:
+def client(told: argparse.Namespace) -> anthropic.Anthropic:
+    given: dict[str, Any] = {"max_retries": told.retries}
+    if told.socket:
         http = import_module("httpx2" if int(anthropic.__version__.split(".")[0]) >= 2 else "httpx")
-        given["http_client"] = anthropic.DefaultHttpxClient(transport=http.HTTPTransport(uds=socket))
+        given["http_client"] = anthropic.DefaultHttpxClient(transport=http.HTTPTransport(uds=told.socket))
         given |= {"base_url": "http://localhost", "auth_token": "none: the socket knows who is calling"}
-    if account:
+    if told.account:
         from aixtiv.integrations.anthropic import credentials
 
-        given["credentials"] = credentials(account)
+        given["credentials"] = credentials(told.account)
+    if told.carried:
+        from aixtiv.integrations.anthropic import BASE_URL, http_client
+
+        given |= {"base_url": BASE_URL, "auth_token": "-", "http_client": http_client(told.carried)}
     return anthropic.Anthropic(**given)
 
 
@@ -99,9 +104,10 @@ def main() -> None:
     parser.add_argument("acts", nargs="+", choices=list(ACTS))
     parser.add_argument("--socket", default="")
     parser.add_argument("--account", default="")
+    parser.add_argument("--carried", default="", metavar="ACCOUNT")
     parser.add_argument("--retries", type=int, default=0)
     told = parser.parse_args()
-    claude = client(told.socket, told.account, told.retries)
+    claude = client(told)
     print(json.dumps({act: ACTS[act](claude) for act in told.acts}))
 
 
