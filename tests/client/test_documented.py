@@ -23,6 +23,11 @@ PAGE = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-
         ("verdict", replies.Verified),
         ("status", replies.DaemonStatus),
         ("event", replies.Event),
+        ("ticket", replies.TicketMade),
+        ("holding", replies.TicketShown),
+        ("record", replies.AuditRecord),
+        ("proof", replies.AuditVerdict),
+        ("use", replies.UsageRow),
     ],
 )
 def test_every_field_of_every_object_is_documented_in_its_order(name: str, kind: type[replies.Told]) -> None:

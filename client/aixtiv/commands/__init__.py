@@ -23,6 +23,7 @@ COMMANDS: Final = {
         "claude": "claude:claude",
         "exec": "exec:exec_",
         "claude-key": "claude_key:claude_key",
+        "ticket": "ticket:ticket",
         "setup": "setup:setup",
     },
     "Look": {
@@ -30,6 +31,8 @@ COMMANDS: Final = {
         "accounts": "accounts:accounts",
         "whoami": "whoami:whoami",
         "watch": "watch:watch",
+        "audit": "audit:audit",
+        "usage": "usage:usage",
         "doctor": "doctor:doctor",
     },
     "Daemon": {

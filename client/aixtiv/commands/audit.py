@@ -1,0 +1,77 @@
+"""`aixtiv audit`: who used which credential for what, and whether the log of it is whole."""
+
+import time
+
+import click
+
+from aixtiv import show
+from aixtiv.commands import options
+from aixtiv.commands.group import Group
+from aixtiv.failures import AixtivError
+from aixtiv_protocol.replies import AuditRecord
+
+COUNT = options.Number("count", 1_000_000, whole=True)
+
+
+@click.group("audit", cls=Group, invoke_without_command=True)
+@click.option("--limit", type=COUNT, default=100, help="How many records, the newest (100); 0: all.")
+@click.option("--account", default="", metavar="NAME", help="Only what this account was used for.")
+@options.common
+@click.pass_context
+def audit(ctx: click.Context, limit: int, account: str, as_json: bool, no_start: bool) -> None:
+    """Print what happened to your credentials, the newest last.
+
+    With --json, one JSON object a line.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    records = 0
+    with options.Asking(no_start=no_start) as client, client.audit(limit, account) as found:
+        for records, record in enumerate(found, 1):  # noqa: B007  # how many there were is wanted afterwards
+            if as_json:
+                show.as_json(show.shape(record))
+            else:
+                show.told(line(record))
+    if not records and not as_json:
+        show.note("there is no such record yet")
+
+
+@audit.command("verify")
+@options.common
+def verify(as_json: bool, no_start: bool) -> None:
+    """Prove that no record was altered, moved or taken away.
+
+    Exit status 1 where one was.
+    """
+    with options.Asking(no_start=no_start) as client:
+        verdict = client.audit_verify()
+    if as_json:
+        show.as_json(show.shape(verdict))
+    elif verdict.intact:
+        show.result(f"the audit log is whole: {_records(verdict.records)}")
+    if not verdict.intact:
+        raise AixtivError(f"the audit log is not whole: {verdict.problem}", hint="aixtiv audit --limit 0")
+    if verdict.problem:
+        show.note(verdict.problem)
+
+
+def line(record: AuditRecord) -> str:
+    """One line: when, what, which account, how it went, and for whom."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.at))
+    what = record.what if record.ok else f"{record.what} failed"
+    how = [record.detail]
+    if record.what == "relay":
+        how += [f"{record.status or 'no answer'}", f"{record.sent} bytes sent, {record.received} received"]
+    words = (when, f"{what:<12}", record.account, ", ".join(word for word in how if word), _who(record))
+    return "  ".join(word for word in words if word).rstrip()
+
+
+def _who(record: AuditRecord) -> str:
+    program = record.program or ("an unknown program" if record.pid else "")
+    who = f"{program} (pid {record.pid})" if record.pid else program
+    extra = [f"agent {record.agent}" if record.agent else "", f"ticket {record.ticket}" if record.ticket else ""]
+    return ", ".join(word for word in (f"by {who}" if who else "", *extra) if word)
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count} records"
