@@ -1,10 +1,11 @@
 """The typed, blocking library: one method for each request, an exception class for each thing to do about a failure."""
 
 from collections.abc import Callable, Iterator
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Generic, Literal, Self, TypeVar
 
 from aixtiv import failures, place
 from aixtiv.connection import Connection
+from aixtiv.relayed import Body, Relayed
 from aixtiv_protocol import VERSION, replies, requests
 from aixtiv_protocol.secret import Secret
 
@@ -157,6 +158,77 @@ class Client:
         asked = requests.ApiKey(account=account, agent=self._agent)
         kinds: tuple[type[replies.Account | replies.LoggedOut], ...] = (replies.Account, replies.LoggedOut)
         return self._ask(asked, *kinds, seconds=LONG)
+
+    def relay(  # noqa: PLR0913  # the request has as many fields
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        account: str = "",
+        headers: requests.Headers = (),
+        body: Body = None,
+        api_key: str | Secret | None = None,
+        endpoint: str = "",
+        fallback: Literal["", "api-key", "none"] = "",
+        wait: float = 30.0,
+        first_byte: float | None = None,
+    ) -> Relayed:
+        """Calls `path` of the account's API with its credential, and returns when the answer begins.
+
+        `body`: bytes, a file, or anything that gives bytes; it is sent as it is read. `api_key`: the caller's own,
+        where there is no token. `wait`: seconds for a credential; `first_byte`: for the answer to begin (None: as long
+        as the daemon waits). Raises Unreachable where it does not.
+        """
+        asked = requests.Relay(
+            path=path,
+            method=method,
+            account=account,
+            headers=headers,
+            api_key=Secret(api_key) if isinstance(api_key, str) else api_key,
+            endpoint=endpoint,
+            fallback=fallback,
+            wait=wait if first_byte is None else min(wait, first_byte),
+            agent=self._agent,
+        )
+        return Relayed(self._connect(), asked, body, first_byte)
+
+    def ticket(
+        self,
+        account: str = "",
+        *,
+        verbs: tuple[requests.Verb, ...] = ("relay",),
+        ttl: int = 0,
+        holder: Literal["caller", "parent", "none"] = "caller",
+        name: str = "",
+        port: bool = False,
+    ) -> replies.TicketMade:
+        """A local capability for `account`, which dies with its holder. `port`: a loopback port of its own with it."""
+        asked = requests.Ticket(
+            account=account, verbs=verbs, ttl=ttl, holder=holder, name=name, port=port, agent=self._agent
+        )
+        return self._ask(asked, replies.TicketMade, seconds=LONG)
+
+    def tickets(self) -> tuple[replies.TicketShown, ...]:
+        return self._ask(requests.Tickets(agent=self._agent), replies.TicketList).tickets
+
+    def revoke_ticket(self, word: str) -> replies.Done:
+        """Ends the ticket with that id or, failing that, those with that name."""
+        return self._ask(requests.RevokeTicket(ticket=word, agent=self._agent), replies.Done, seconds=LONG)
+
+    def audit(self, limit: int = 100, account: str = "") -> Stream[replies.AuditRecord]:
+        """The newest records, oldest first; 0: all."""
+        asked = requests.Audit(limit=limit, account=account, agent=self._agent)
+        return self._stream(asked, (replies.AuditRecord,))
+
+    def audit_verify(self) -> replies.AuditVerdict:
+        return self._ask(requests.Audit(verify=True, agent=self._agent), replies.AuditVerdict, seconds=LONG)
+
+    def usage(self, since: int = 0) -> replies.UsageReport:
+        """What was relayed, by account and caller, since that Unix time."""
+        return self._ask(requests.Usage(since=since, agent=self._agent), replies.UsageReport, seconds=LONG)
+
+    def examine(self, account: str = "") -> replies.Examined:
+        return self._ask(requests.Examine(account=account, agent=self._agent), replies.Examined, seconds=LONG)
 
     def watch(self) -> Stream[replies.Event]:
         """Events as they happen, until it is closed or the daemon ends (NoDaemon)."""

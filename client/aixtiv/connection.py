@@ -74,7 +74,9 @@ class Connection:
         """Whether the daemon has hung up (or said what nobody asked) since the last answer."""
         return bool(select.select([self._socket], [], [], 0)[0])
 
-    def send(self, request: Request) -> None:
+    def send(self, request: Request, seconds: float | None = CONNECT) -> None:
+        """Raises NoAnswer where the daemon does not take it within `seconds` (None: however long that takes)."""
+        self._socket.settimeout(seconds)
         try:
             self._socket.sendall(codec.encode_request(request))
         except TimeoutError:

@@ -15,7 +15,8 @@ from aixtiv.failures import AixtivError, Usage
 from aixtiv_protocol.requests import Headers
 
 if TYPE_CHECKING:
-    from aixtiv.client import Client, Relayed
+    from aixtiv.client import Client
+    from aixtiv.relayed import Relayed
 
 BODY_LIMIT: Final = 1 << 20  # bytes of a refusal that are read
 PROMPT_LIMIT: Final = 32 << 20  # bytes; the API takes no more

@@ -18,7 +18,7 @@ from aixtiv.commands.options import F
 from aixtiv.failures import AixtivError, NoDaemon, Offline, Unreachable, Usage
 
 if TYPE_CHECKING:
-    from aixtiv.client import Relayed
+    from aixtiv.relayed import Relayed
 
 FIRST_BYTE: Final = 15.0  # seconds, the old command's
 _SYSTEM: Final = (
