@@ -29,7 +29,7 @@ def stop(as_json: bool) -> None:
             pid = _pid(client)
             client.stop()
         if pid:
-            _see_off(pid)
+            see_off(pid)
         done = Done(note="stopped")
     except NotRunning:
         done = Done(note="the daemon was not running")
@@ -49,7 +49,7 @@ def _pid(client: Client) -> int:
         return 0
 
 
-def _see_off(pid: int) -> None:
+def see_off(pid: int) -> None:
     """Returns when the process has ended, so that what is typed next finds the store closed."""
     with contextlib.suppress(ProcessLookupError):
         if not (_by_pidfd(pid) if hasattr(os, "pidfd_open") else _by_asking(pid)):

@@ -5,6 +5,7 @@ from typing import Final
 
 from aixtiv import show
 from aixtiv.client import Client
+from aixtiv.commands.stop import see_off
 from aixtiv.doctor.finding import Finding, Repair, fine, skipped, wrong
 from aixtiv.doctor.situation import Situation
 from aixtiv.failures import AixtivError, Locked
@@ -32,15 +33,17 @@ def check_version(situation: Situation) -> Iterator[Finding]:
         yield fine("version", f"daemon and command are both {VERSION}")
     else:
         sentence = f"the daemon is {situation.welcome.version} and this command {VERSION}"
-        mend = Repair("restarted the daemon", _restarting(situation.socket), question="restart the daemon")
+        mend = Repair("restarted the daemon", _restarting(situation), question="restart the daemon")
         yield wrong("version", sentence, "aixtiv stop", repair=mend)  # the next command starts the one beside it
 
 
-def _restarting(path: str) -> Callable[[], None]:
+def _restarting(situation: Situation) -> Callable[[], None]:
     def restart() -> None:
-        with Client(path) as running:
+        with Client(situation.socket) as running:
             running.stop()
-        with Client(path, start=True, say=show.note) as started:
+        if situation.status:
+            see_off(situation.status.pid)  # it lets open refreshes finish, and has the store until then
+        with Client(situation.socket, start=True, say=show.note) as started:
             started.hello()
 
     return restart

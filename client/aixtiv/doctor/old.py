@@ -34,7 +34,8 @@ class Said(Struct, frozen=True):
 
         def mend() -> None:
             text = files.read(file)
-            files.write(_spare(file), text.encode(), mode=0o600)
+            if files.contents(_spare(file)) is None:  # the first one is as it was before aixtiv
+                files.write(_spare(file), text.encode(), mode=0o600)
             changed = jsontext.put(text, self.keys, value) if value else jsontext.drop(text, self.keys)
             files.write(file, changed.encode())
 
