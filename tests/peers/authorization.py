@@ -153,7 +153,7 @@ class AuthorizationServer:
             await self._hang()
         if weather.spend or not (weather.replaces or weather.cut == "silent"):
             try:
-                document = self.endpoints.token(request, said)
+                document = await self.endpoints.token(request, said)
             except Refusal as refusal:
                 return refused(refusal)
             body = json.dumps({name: document[name] for name in document if name not in weather.without} | weather.put)
@@ -265,6 +265,9 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--no-refresh-token", dest="refresh_token", action="store_false")
     parser.add_argument("--no-iss", dest="iss", action="store_false")
     parser.add_argument("--claude", action="store_true", help="Claude's quirks")
+    parser.add_argument("--trusts", default="", metavar="ISSUER", help="take its identity tokens for access tokens")
+    parser.add_argument("--id-token-ttl", type=float, default=3600.0, metavar="S")
+    parser.add_argument("--id-token-on-refresh", action="store_true")
     return parser.parse_args(words)
 
 

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, cast
 
 import anyio
 import anyio.lowlevel
+import msgspec
 
 from aixtiv_protocol import requests
 from aixtiv_protocol.replies import Account
@@ -84,6 +85,7 @@ class House:
 
     def __init__(self, folder: Path, clock: FakeClock, config: Config, *, real: bool) -> None:
         self.clock = clock
+        self._config = config
         self.script = Script()
         self.vault = Vault(folder / "state", config.vault, clock)
         self.web = Web(Network())
@@ -115,6 +117,10 @@ class House:
         self.clock.advance(3000)
         await answer.asked.wait()
         return answer
+
+    def config(self, **changed: object) -> Config:
+        """As it was opened with, but for what is given."""
+        return msgspec.structs.replace(self._config, **changed)
 
     def state(self, name: str) -> Account:
         return next(account for account in self.accounts.states() if account.name == name)

@@ -17,6 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from peers.authority import pages
+from peers.authority.federation import JWT_BEARER, identified, lone
 from peers.authority.grants import Asked, Given, Grants, Refusal, Settings, claims
 
 SCOPES: Final = (
@@ -78,7 +79,7 @@ class Endpoints:
                 "issuer": self.issuer,
                 "scopes_supported": SCOPES,
                 "response_types_supported": ["code"],
-                "grant_types_supported": ["authorization_code", "refresh_token"],
+                "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", JWT_BEARER],
                 "code_challenge_methods_supported": ["S256"],
                 "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
                 "id_token_signing_alg_values_supported": ["RS256"],
@@ -153,8 +154,10 @@ class Endpoints:
 
     # What a client asks
 
-    def token(self, request: web.Request, said: Mapping[str, str]) -> dict[str, Any]:
+    async def token(self, request: web.Request, said: Mapping[str, str]) -> dict[str, Any]:
         """The answer's fields. Raises Refusal."""
+        if said.get("grant_type") == JWT_BEARER:
+            return self._answer(self._grants.give_alone(await identified(request, said, self._settings)))
         client_id = self.client(request, said)
         claude = self._settings.claude
         match said.get("grant_type"):
@@ -172,7 +175,12 @@ class Endpoints:
             case "refresh_token":
                 if claude:
                     _check_claude_refresh(request, said)
-                return self._answer(self._grants.refresh(said.get("refresh_token", ""), client_id))
+                given = self._grants.refresh(said.get("refresh_token", ""), client_id)
+                return self._answer(given, with_id_token=self._settings.id_token_on_refresh)
+            case "client_credentials":
+                if CLIENTS[client_id] == "none":
+                    raise Refusal("unauthorized_client", "a public client has no credentials")
+                return self._answer(self._grants.give_alone(lone(client_id, client_id, said.get("scope", ""))))
             case _:
                 raise Refusal("unsupported_grant_type")
 
@@ -189,7 +197,8 @@ class Endpoints:
 
     def id_token(self, asked: Asked) -> str:
         now = int(time.time())
-        said = claims(asked) | {"iss": self.issuer, "aud": asked.client_id, "iat": now, "exp": now + 3600}
+        until = now + int(self._settings.id_token_ttl)
+        said = claims(asked) | {"iss": self.issuer, "aud": asked.client_id, "iat": now, "exp": until}
         if asked.nonce:
             said["nonce"] = asked.nonce
         token = jwt.encode({"alg": "RS256", "kid": "peer"}, said, self.key)

@@ -22,6 +22,9 @@ class Settings(Struct, kw_only=True):
     refresh_token: bool = True  # whether there are any
     iss: bool = True  # RFC 9207
     claude: bool = False  # Claude's quirks (claude.md): see endpoints.py
+    trusts: str = ""  # issuer whose identity tokens are taken for access tokens (RFC 7523)
+    id_token_ttl: float = 3600.0
+    id_token_on_refresh: bool = False  # OpenID Connect Core §12.2 leaves it to the server
 
 
 class Refusal(Exception):
@@ -113,6 +116,13 @@ class Grants:
             self._refresh[refresh] = family
         family.generations += 1
         return Given(family=family, access=access, refresh=refresh)
+
+    def give_alone(self, asked: Asked) -> "Given":
+        """An access token and no refresh token, as whoever needs no person gets it."""
+        family = Family(asked=asked, generations=1)
+        access = self._new("at")
+        self._access[access] = (family, time.time() + self.settings.access_ttl)
+        return Given(family=family, access=access, refresh="")
 
     def revoke(self, token: str) -> None:
         if family := self._refresh.get(token):
