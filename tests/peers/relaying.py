@@ -4,7 +4,7 @@ Which credential pays is decided by the accounts, and tested there; here it is t
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol, cast
 
@@ -50,12 +50,15 @@ class Purse:
     def __init__(self, *things: Credential | Exception) -> None:
         self.things = list(things)
         self.asked: list[dict[str, Any]] = []
+        self.when_refused: Callable[[], None] | None = None
 
     def relayed(self, name: str) -> str:
         return name or "anthropic"
 
     async def credential(self, name: str, **asked: Any) -> Credential:
         self.asked.append({"name": name} | asked)
+        if asked["refused"] and self.when_refused:
+            self.when_refused()
         await asyncio.sleep(0)
         thing = self.things.pop(0) if len(self.things) > 1 else self.things[0]
         if isinstance(thing, Exception):
@@ -104,7 +107,8 @@ class Pieces:
 def called(method: str = "GET", path: str = "/v1/models", *headers: tuple[str, str], **changed: Any) -> Call:
     body = changed.pop("body", b"")
     given = Pieces(body) if isinstance(body, bytes) else body
-    return Call(**({"method": method, "path": path, "headers": headers, "body": given, "caller": CALLER} | changed))
+    known: dict[str, Any] = {"method": method, "path": path, "headers": headers, "body": given, "caller": CALLER}
+    return Call(**(known | changed))
 
 
 def hello(**changed: Any) -> Call:

@@ -1,5 +1,6 @@
 """A caller's body on its way to an API: handed on as it comes, and kept as long as it may have to be sent again."""
 
+import asyncio
 from typing import Final
 
 from aixtivd.errors import AixtivError, BadRequest
@@ -51,9 +52,9 @@ class Kept:
         self._taken = 0  # bytes, from the caller
         self._counted = 0  # of them in the budget
         self._over = length == 0
-        self._stopped = False
         self._budget = budget
         self._source = aiter(body)
+        self._taking: asyncio.Future[None] | None = None
 
     async def ready(self) -> bytes | None:
         """All of it, where that is little; else None, with its beginning there: who sends will not have to wait for it.
@@ -61,8 +62,10 @@ class Kept:
         Before anything is sent, so that no connection is held, and may be closed meanwhile, for a caller's first byte.
         """
         most = WHOLE if self.length is not None and self.length <= WHOLE else 0
-        while not self._over and self._taken <= most:
-            await self._read()
+        while not self._over and not self.failure and self._taken <= most:
+            await self._take()
+        if self.failure:
+            raise self.failure
         if not self._over or self._taken > WHOLE:
             return None
         whole = b"".join(self._pieces)
@@ -75,9 +78,12 @@ class Kept:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._next == len(self._pieces) and not self._over and not self._stopped:
-            await self._read()
-        if self._stopped or self._next == len(self._pieces):
+        if self._next == len(self._pieces):
+            if self.failure:
+                raise self.failure
+            if not self._over:
+                await self._read()
+        if self._next == len(self._pieces):
             raise StopAsyncIteration
         piece = self._pieces[self._next]
         if self.resendable:
@@ -87,14 +93,9 @@ class Kept:
         self.sent += len(piece)
         return piece
 
-    def stop(self) -> None:
-        """No more pieces are handed out; one that the caller is just giving is still taken, and kept."""
-        self._stopped = True
-
     def again(self) -> None:
         """From the beginning, for another time of sending."""
         assert self.resendable
-        self._stopped = False
         self._next = 0
         self.sent = 0
 
@@ -111,27 +112,38 @@ class Kept:
         self.settle()
         self._pieces.clear()
         self._over = True
+        if self._taking is not None:
+            self._taking.cancel()
 
     async def _read(self) -> None:
-        """The caller's next piece, kept; or it is `over`."""
+        """Takes the caller's next piece, for somebody who may be cancelled while it waits: the taking goes on.
+
+        aiohttp cancels who sends where an answer is whole before its request. The next one then waits for the same
+        piece; had the caller's generator been cancelled, it would look as if the body had ended there.
+        """
+        if self._taking is None or self._taking.done():
+            self._taking = asyncio.ensure_future(self._take())  # ours, until `drop`
+        await asyncio.shield(self._taking)
         if self.failure:
             raise self.failure
+
+    async def _take(self) -> None:
+        """The caller's next piece is kept, or it is `over`, or there is a `failure`."""
         try:
             piece = await anext(self._source)
         except StopAsyncIteration:
             self._over = True
             if self.length is not None and self._taken < self.length:
-                raise self._failed(f"the body ended after {self._taken} of {self.length} bytes") from None
-            return
+                self.failure = BadRequest(f"the body ended after {self._taken} of {self.length} bytes")
         except AixtivError as error:
             self.failure = error
-            raise
         except Exception as error:  # noqa: BLE001  # whatever the caller's side of it is made of
-            raise self._failed(f"the caller's body broke off ({type(error).__name__})") from None
-        self._taken += len(piece)
-        if self.length is not None and self._taken > self.length:
-            raise self._failed(f"the body is longer than the {self.length} bytes that its head says")
-        self._keep(piece)
+            self.failure = BadRequest(f"the caller's body broke off ({type(error).__name__})")
+        else:
+            self._taken += len(piece)
+            if self.length is not None and self._taken > self.length:
+                self.failure = BadRequest(f"the body is longer than the {self.length} bytes that its head says")
+            self._keep(piece)
 
     def _keep(self, piece: bytes) -> None:
         if self.resendable and (self._taken > RESENDABLE or not self._budget.take(len(piece))):
@@ -139,7 +151,3 @@ class Kept:
         if self.resendable:
             self._counted += len(piece)
         self._pieces.append(piece)
-
-    def _failed(self, sentence: str) -> BadRequest:
-        self.failure = BadRequest(sentence)
-        return self.failure

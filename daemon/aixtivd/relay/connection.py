@@ -168,10 +168,9 @@ class Sent:
             self._attempt.abort()
 
     async def put_away(self) -> None:
-        """Ends it so that its body's source can be read on: without cancelling who is just reading there."""
-        self._closed = True
-        self._abort()
-        with suppress(aiohttp.ClientError, OSError):  # of the one who was writing
+        """Ends it, and returns when nobody sends its request's body any more."""
+        self.close()
+        with suppress(aiohttp.ClientError, OSError):  # of the one who did
             await self._response.wait_for_close()
 
 

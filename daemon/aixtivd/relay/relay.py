@@ -96,9 +96,6 @@ class Relay:
         """With another credential, and nothing left of the answer there was; where that cannot be, the answer stays."""
         if not body.resendable or passage.sent is None:
             return
-        body.stop()
         await passage.sent.put_away()
-        if body.failure is not None:
-            raise body.failure
         body.again()
         await self._send(passage, body, credential)

@@ -1,6 +1,7 @@
 """A caller's body: handed on as it comes, whole, and again where it may have to be."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
@@ -159,18 +160,43 @@ async def test_once_it_will_not_be_sent_again_nothing_is_kept_and_the_rest_still
     assert body._pieces == []
 
 
-async def test_what_the_caller_gives_while_it_is_stopped_is_kept_for_the_next_time() -> None:
+async def test_what_the_caller_gives_while_its_reader_is_cancelled_is_kept_for_the_next_time() -> None:
+    """A cancelled generator would end, and the rest of the body be missing without a word."""
     gate = asyncio.Event()
     body = kept(b"a" * LARGE, gate, b"b", b"c", length=LARGE + 2)
     await body.ready()
     await anext(body)
     reading = asyncio.ensure_future(anext(body))
     await asyncio.sleep(0)
-    body.stop()
-    gate.set()
-    with pytest.raises(StopAsyncIteration):
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
         await reading
-    with pytest.raises(StopAsyncIteration):
-        await anext(body)
     body.again()
-    assert [piece async for piece in body] == [b"a" * LARGE, b"b", b"c"]
+    assert await anext(body) == b"a" * LARGE
+    gate.set()
+    assert [piece async for piece in body] == [b"b", b"c"]
+
+
+async def test_a_body_that_is_dropped_waits_for_its_caller_no_longer() -> None:
+    ended = asyncio.Event()
+
+    waits = asyncio.Event()
+
+    class Endless(Pieces):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            try:
+                yield b"x"
+                waits.set()
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+    body = Kept(Endless(), None, Budget())
+    await body.ready()
+    await anext(body)
+    reading = asyncio.ensure_future(anext(body))
+    await waits.wait()
+    body.drop()
+    await ended.wait()
+    with pytest.raises(asyncio.CancelledError):
+        await reading

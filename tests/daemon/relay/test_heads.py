@@ -99,7 +99,7 @@ def test_a_connection_header_cannot_take_our_credential_out() -> None:
 
 
 _names = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=12).map(lambda name: f"k-{name}")
-_values = st.text(st.characters(min_codepoint=0x20, blacklist_categories=("Cs",), blacklist_characters="\x7f"))
+_values = st.text(st.characters(min_codepoint=0x20, exclude_categories=("Cs",), exclude_characters="\x7f"))
 
 
 @given(st.lists(st.tuples(_names, _values)))
