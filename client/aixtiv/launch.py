@@ -16,38 +16,41 @@ class Launch(Struct, frozen=True):
 
 def with_ticket(environ: Mapping[str, str], *, base_url: str, ticket: str, agent: str = "") -> Launch:
     """Claude's SDKs and Claude Code find the gateway by `ANTHROPIC_…`; anything else by `AIXTIV_…`."""
-    changed = dict(environ) | {
+    changed = {
+        **environ,
         "ANTHROPIC_BASE_URL": base_url,
         "ANTHROPIC_AUTH_TOKEN": ticket,
         "AIXTIV_BASE_URL": base_url,
         "AIXTIV_TICKET": ticket,
+        **_named(agent),
+        **_beside_proxies(environ),
     }
-    return Launch(_beside_proxies(_for(agent, changed)), _unshadowed(changed))
+    return _unshadowed(changed)
 
 
 def with_token(environ: Mapping[str, str], *, name: str, token: str, agent: str = "") -> Launch:
     """The real token, in a variable of the caller's choosing."""
-    changed = _for(agent, dict(environ) | {name: token})
-    return Launch(changed, _unshadowed(changed) if name == "ANTHROPIC_AUTH_TOKEN" else ())
+    changed = {**environ, name: token, **_named(agent)}
+    return _unshadowed(changed) if name == "ANTHROPIC_AUTH_TOKEN" else Launch(changed)
 
 
-def _unshadowed(environ: dict[str, str]) -> tuple[str, ...]:
+def _unshadowed(environ: dict[str, str]) -> Launch:
     """SDKs take an API key before a token, and Claude Code warns of two."""
-    if environ.pop("ANTHROPIC_API_KEY", ""):
-        return ("ANTHROPIC_API_KEY is left out of the command's environment: it would be used instead",)
-    return ()
+    left = {name: value for name, value in environ.items() if name != "ANTHROPIC_API_KEY"}
+    told = "ANTHROPIC_API_KEY is left out of the command's environment: it would be used instead"
+    return Launch(left, (told,) if environ.get("ANTHROPIC_API_KEY") else ())
 
 
-def _for(agent: str, environ: dict[str, str]) -> dict[str, str]:
-    return environ | {"AIXTIV_AGENT_ID": agent} if agent else environ
+def _named(agent: str) -> dict[str, str]:
+    return {"AIXTIV_AGENT_ID": agent} if agent else {}
 
 
-def _beside_proxies(environ: dict[str, str]) -> dict[str, str]:
+def _beside_proxies(environ: Mapping[str, str]) -> dict[str, str]:
     """A proxy would be handed the ticket, and could not reach our loopback. Programs differ in which case they read."""
     if not any(environ.get(name) or environ.get(name.upper()) for name in _PROXIES):
-        return environ
+        return {}
     named = environ.get("no_proxy") or environ.get("NO_PROXY", "")
     if named.strip() == "*":
-        return environ
+        return {}
     everything = f"{named},{_LOOPBACK}" if named else _LOOPBACK
-    return environ | {"no_proxy": everything, "NO_PROXY": everything}
+    return {"no_proxy": everything, "NO_PROXY": everything}

@@ -20,7 +20,8 @@ def test_the_ticket_stands_under_claudes_names_and_ours_and_all_else_stays() -> 
 
 
 def test_an_api_key_is_left_out_and_that_is_said() -> None:
-    made = with_ticket({"ANTHROPIC_API_KEY": "sk-secret"}, base_url=URL, ticket="t")
+    given = {"ANTHROPIC_API_KEY": "sk-secret", "https_proxy": "http://p"}
+    made = with_ticket(given, base_url=URL, ticket="t", agent="a1")
     assert "ANTHROPIC_API_KEY" not in made.environ
     assert "ANTHROPIC_API_KEY" in made.notes[0]
     assert "sk-secret" not in made.notes[0]

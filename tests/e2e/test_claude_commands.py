@@ -1,0 +1,324 @@
+"""`aixtiv claude …` against the real daemon and a strict Claude: what a person and a script see."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aixtiv.claude import MODEL
+from aixtiv.offline import MARK
+from peers.claude_api.process import sent
+from peers.claude_api.weather import Weather, failure, overloaded, too_many
+from peers.desk import KEY, Desk, desk
+
+
+@pytest.fixture
+def at(folder: Path) -> Iterator[Desk]:
+    with desk(folder) as at:
+        yield at
+
+
+@pytest.fixture
+def signed_in(at: Desk) -> Desk:
+    at.sign_in()
+    return at
+
+
+def asked(at: Desk, which: int = -1) -> Any:
+    return json.loads(at.claude.requests[which]["body"])
+
+
+# ---- ask
+
+
+def test_ask_prints_the_answer_and_a_newline_and_nothing_else(signed_in: Desk) -> None:
+    ran = signed_in.machine.run("claude", "ask", "why", "is", "it", "blue")
+    assert (ran.out, ran.err, ran.code) == ("You said: why is it blue\n", "", 0)
+    heard = signed_in.claude.requests[-1]
+    assert sent(heard, "authorization") == f"Bearer {signed_in.server.newest}"
+    assert sent(heard, "accept-encoding") == "identity"
+    assert sent(heard, "anthropic-version") == "2023-06-01"
+    assert asked(signed_in) == {
+        "model": MODEL,
+        "max_tokens": 8192,
+        "messages": [{"role": "user", "content": "why is it blue"}],
+        "stream": True,
+    }
+
+
+def test_ask_takes_the_prompt_from_stdin_or_from_both(signed_in: Desk) -> None:
+    signed_in.machine.run("claude", "ask", stdin="from stdin\n")
+    assert asked(signed_in)["messages"][0]["content"] == "from stdin"
+    signed_in.machine.run("claude", "ask", "explain", stdin="this\nand that\n")
+    assert asked(signed_in)["messages"][0]["content"] == "explain\n\nthis\nand that"
+    ran = signed_in.machine.run("claude", "ask")
+    assert ran.code == 64
+    assert "there is no prompt" in ran.err
+
+
+def test_ask_hands_on_what_was_chosen(signed_in: Desk) -> None:
+    words = ("--system", "be brief", "--max-tokens", "7", "--model", "m-1", "--agent", "agent-7")
+    signed_in.machine.run("claude", "ask", *words, "hi")
+    assert {name: asked(signed_in)[name] for name in ("system", "max_tokens", "model")} == {
+        "system": "be brief",
+        "max_tokens": 7,
+        "model": "m-1",
+    }
+    assert sent(signed_in.claude.requests[-1], "x-agent-id") == "agent-7"
+    signed_in.machine.run("claude", "ask", "hi", AIXTIV_CLAUDE_MODEL="m-2", AIXTIV_AGENT_ID="agent-8")
+    assert asked(signed_in)["model"] == "m-2"
+    assert sent(signed_in.claude.requests[-1], "x-agent-id") == "agent-8"
+
+
+def test_ask_json_is_the_whole_answer(signed_in: Desk) -> None:
+    answer = signed_in.machine.run("claude", "ask", "--json", "hi").json()
+    assert answer["content"] == [{"type": "text", "text": "You said: hi"}]
+    assert "stream" not in asked(signed_in)
+
+
+def test_ask_prints_what_came_before_the_stream_broke_off(signed_in: Desk) -> None:
+    ran = signed_in.machine.run("claude", "ask", "--model", "fail-error-event", "one two three four five six")
+    assert ran.code == 4
+    assert ran.out.startswith("You said:")
+    assert ran.out.endswith("\n")
+    assert ran.err == "aixtiv: error: Claude broke off its answer (overloaded_error: Overloaded)\n"
+
+
+@pytest.mark.parametrize("model", ["fail-cut", "fail-closed"])
+def test_a_connection_that_is_cut_is_a_sentence(signed_in: Desk, model: str) -> None:
+    ran = signed_in.machine.run("claude", "ask", "--model", model, "one two three")
+    assert ran.code == 4
+    assert ran.err.startswith("aixtiv: error: ")
+    assert "Traceback" not in ran.err
+
+
+def test_refusals_are_one_sentence_each(signed_in: Desk) -> None:
+    signed_in.claude.set_weather(too_many("7"), overloaded(), failure(403, "permission_error", "not for you"))
+    limited, busy, forbidden = (signed_in.machine.run("claude", "ask", "hi") for _ in range(3))
+    assert (limited.code, busy.code, forbidden.code) == (1, 4, 1)
+    assert "rate_limit_error" in limited.err
+    assert "again in 7 seconds" in limited.err
+    assert "overloaded_error" in busy.err
+    assert "permission_error: not for you" in forbidden.err
+    assert limited.out == busy.out == forbidden.out == ""
+
+
+def test_nobody_signed_in_is_exit_3_with_the_command_to_type(at: Desk) -> None:
+    ran = at.machine.run("claude", "ask", "hi")
+    assert ran.code in (1, 3)
+    assert "aixtiv: hint: aixtiv login" in ran.err
+
+
+# ---- who pays
+
+
+def test_the_key_of_the_environment_pays_where_nobody_signed_in_and_a_warning_says_so(at: Desk) -> None:
+    ran = at.machine.run("claude", "ask", "hi", ANTHROPIC_API_KEY=KEY)
+    assert (ran.out, ran.code) == ("You said: hi\n", 0)
+    assert ran.err.startswith("aixtiv: warning: ")
+    assert KEY not in ran.err
+    assert sent(at.claude.requests[-1], "x-api-key") == KEY
+
+
+def test_the_sign_in_pays_before_the_key_of_the_environment(signed_in: Desk) -> None:
+    ran = signed_in.machine.run("claude", "ask", "hi", ANTHROPIC_API_KEY=KEY)
+    assert (ran.out, ran.err) == ("You said: hi\n", "")
+    assert sent(signed_in.claude.requests[-1], "x-api-key") == ""
+
+
+def test_the_old_file_forbids_the_key(at: Desk) -> None:
+    file = at.machine.home / ".aixtiv/api-config.json"
+    file.parent.mkdir()
+    file.write_text('{"claude": {"api": {"auth": {"type": "oauth2", "fallback": "none"}}}}')
+    ran = at.machine.run("claude", "ask", "hi", ANTHROPIC_API_KEY=KEY)
+    assert ran.code != 0
+    assert not at.claude.requests
+
+
+def test_a_sealed_credential_never_goes_to_an_endpoint_of_the_environment(signed_in: Desk) -> None:
+    before = len(signed_in.claude.requests)
+    ran = signed_in.machine.run("claude", "ask", "hi", CLAUDE_API_ENDPOINT="https://thief.example/v1/messages")
+    assert ran.code == 1
+    assert "thief.example" in ran.err
+    assert len(signed_in.claude.requests) == before
+
+
+def test_the_endpoint_in_its_old_form_is_understood(signed_in: Desk) -> None:
+    ran = signed_in.machine.run("claude", "ask", "hi", CLAUDE_API_ENDPOINT=f"{signed_in.claude.url}/v1/messages")
+    assert ran.out == "You said: hi\n"
+
+
+def test_a_stray_file_in_the_current_folder_is_not_read_and_that_is_said(signed_in: Desk) -> None:
+    (signed_in.machine.home / "api-config.json").write_text('{"claude": {"api": {"endpoint": "https://thief"}}}')
+    ran = signed_in.machine.run("claude", "ask", "hi")
+    assert ran.out == "You said: hi\n"
+    assert "api-config.json in this folder is not read" in ran.err
+
+
+# ---- code generate
+
+
+@pytest.mark.parametrize("command", [("claude", "code", "generate"), ("claude:code:generate",)])
+def test_code_is_written_without_its_fences(signed_in: Desk, command: tuple[str, ...]) -> None:
+    signed_in.claude.reply("Here:\n\n```python\nprint(1)\n```\n")
+    ran = signed_in.machine.run(*command, "-t", "print one", "-l", "python", "-o", "one.py")
+    assert (ran.out, ran.err, ran.code) == ("", "aixtiv: wrote one.py\n", 0)
+    assert (signed_in.machine.home / "one.py").read_text() == "print(1)\n"
+    assert "python" in asked(signed_in)["system"]
+    assert asked(signed_in)["messages"][0]["content"] == "print one"
+    ran = signed_in.machine.run(*command, "print one", "-o", "one.py")
+    assert ran.err == "aixtiv: overwrote one.py\n"
+    assert signed_in.machine.run(*command, "print one").out == "print(1)\n"
+
+
+def test_code_as_json(signed_in: Desk) -> None:
+    signed_in.claude.reply("```go\npackage main\n```")
+    made = signed_in.machine.run("claude", "code", "generate", "--json", "-l", "go", "nothing").json()
+    assert (made["source"], made["language"], made["code"]) == ("claude", "go", "package main\n")
+    assert (made["account"], made["kind"], made["note"], made["output"]) == ("anthropic", "oauth", "", "")
+
+
+def check_template(out: str, err: str, code: int) -> None:
+    assert code == 5
+    assert MARK in out
+    assert "aixtiv: error: " in err
+    assert "offline template" in err
+    assert "aixtiv: hint: " in err
+
+
+def test_a_404_gives_the_template(signed_in: Desk) -> None:
+    signed_in.claude.set_weather(failure(404, "not_found_error", "Not found"))
+    ran = signed_in.machine.run("claude", "code", "generate", "sort", "-l", "python", stdin="")
+    check_template(ran.out, ran.err, ran.code)
+
+
+def test_a_model_that_is_not_there_gives_no_template(signed_in: Desk) -> None:
+    signed_in.claude.set_weather(failure(404, "not_found_error", "model: claude-9"))
+    ran = signed_in.machine.run("claude", "code", "generate", "sort")
+    assert (ran.out, ran.code) == ("", 1)
+    assert ran.err.endswith("aixtiv: hint: aixtiv claude api GET /v1/models\n")
+
+
+def test_nobody_at_the_endpoint_gives_the_template(folder: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with desk(folder) as at:
+            at.machine.configure(f'[api.anthropic]\norigin = "http://127.0.0.1:{nobody.getsockname()[1]}"\n')
+            assert at.machine.run("reload").code == 0
+            at.sign_in()
+            ran = at.machine.run("claude", "code", "generate", "sort")
+    check_template(ran.out, ran.err, ran.code)
+
+
+def test_no_daemon_gives_the_template_and_says_how_to_start_it(folder: Path) -> None:
+    with desk(folder) as at:
+        at.machine.stop()
+        ran = at.machine.run("claude", "code", "generate", "sort", "--output", "x.go")
+        check_template((at.machine.home / "x.go").read_text(), ran.err, ran.code)
+        assert "the daemon is not running" in ran.err
+        told = at.machine.run("claude", "code", "generate", "sort", "--json")
+    assert told.code == 5
+    assert json.loads(told.out)["source"] == "offline"
+
+
+def test_a_template_never_overwrites_a_file(folder: Path) -> None:
+    with desk(folder) as at:
+        at.machine.stop()
+        mine = at.machine.home / "x.py"
+        mine.write_text("mine")
+        ran = at.machine.run("claude", "code", "generate", "sort", "-o", "x.py")
+    assert ran.code == 5
+    assert mine.read_text() == "mine"
+    assert "x.py is left as it was" in ran.err
+    assert MARK in ran.out
+
+
+def test_a_limit_gives_no_template(signed_in: Desk) -> None:
+    signed_in.claude.set_weather(too_many())
+    ran = signed_in.machine.run("claude", "code", "generate", "sort")
+    assert (ran.out, ran.code) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [(("-o", "no/such/x.py"), "there is no folder no/such"), (("-o", "."), ". is a folder"), (("-t", "b"), "once")],
+)
+def test_what_cannot_be_written_is_said_before_anything_is_paid_for(
+    signed_in: Desk, words: tuple[str, ...], sentence: str
+) -> None:
+    ran = signed_in.machine.run("claude", "code", "generate", "a", *words)
+    assert ran.code in (1, 64)
+    assert sentence in ran.err
+    assert not signed_in.claude.requests
+
+
+# ---- api
+
+
+def test_api_gives_the_very_bytes(signed_in: Desk) -> None:
+    ran = signed_in.machine.run("claude", "api", "get", "/v1/models?limit=2")
+    assert ran.err == ""
+    assert len(ran.json()["data"]) == 2
+    assert signed_in.claude.requests[-1]["method"] == "GET"
+
+
+def test_api_takes_the_body_from_stdin_or_a_file_and_headers_from_the_caller(signed_in: Desk) -> None:
+    body = json.dumps({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hé"}]})
+    ran = signed_in.machine.run("claude", "api", "POST", "/v1/messages", "-i", stdin=body)
+    head, _, answer = ran.out.partition("\n\n")
+    assert head.startswith("HTTP/1.1 200 OK\n")
+    assert "request-id: " in head
+    assert json.loads(answer)["content"][0]["text"] == "You said: hé"
+    (signed_in.machine.home / "body.json").write_text(body)
+    words = ("--input", "body.json", "-H", "anthropic-version: 2026-10-21", "-H", "X-Mine:1")
+    assert signed_in.machine.run("claude", "api", "POST", "/v1/messages", *words).code == 0
+    heard = signed_in.claude.requests[-1]
+    assert json.loads(heard["body"]) == json.loads(body)
+    assert (sent(heard, "anthropic-version"), sent(heard, "x-mine")) == ("2026-10-21", "1")
+
+
+def test_api_prints_the_body_of_a_refusal_and_exits_with_1(signed_in: Desk) -> None:
+    ran = signed_in.machine.run("claude", "api", "GET", "/v1/nothing")
+    assert ran.code == 1
+    assert json.loads(ran.out)["error"]["type"] == "not_found_error"
+    assert ran.err.startswith("aixtiv: error: Claude has nothing at that address")
+
+
+def test_api_refuses_the_token_endpoint(signed_in: Desk) -> None:
+    ran = signed_in.machine.run("claude", "api", "POST", "/v1/oauth/token", stdin="{}")
+    assert ran.code == 1
+    assert not signed_in.claude.requests
+
+
+@pytest.mark.parametrize(
+    "words", [("GET", "v1/models"), ("GET", "/v1/models", "-H", "x"), ("POST", "/v1/messages", "--input", "none.json")]
+)
+def test_api_says_what_is_wrong_with_the_words(at: Desk, words: tuple[str, ...]) -> None:
+    ran = at.machine.run("claude", "api", *words)
+    assert ran.code in (1, 64)
+    assert ran.err.startswith("aixtiv: error: ")
+
+
+def test_api_streams_as_it_comes(signed_in: Desk) -> None:
+    signed_in.claude.set_weather(Weather(silence=4))
+    body = json.dumps({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}], "stream": True})
+    (signed_in.machine.home / "body.json").write_text(body)
+    with signed_in.machine.running("claude", "api", "POST", "/v1/messages", "--input", "body.json") as process:
+        assert process.stdout
+        assert process.stdout.readline() == "event: message_start\n"  # while the rest is still to come
+        signed_in.claude.release()
+        assert "message_stop" in process.stdout.read()
+        assert process.wait(30) == 0
+
+
+def test_ctrl_c_cancels_the_call(signed_in: Desk) -> None:
+    with signed_in.machine.running("claude", "ask", "--model", "fail-silence", "one two three four five") as process:
+        assert process.stdin
+        process.stdin.close()  # what a pipe may still bring would belong to the prompt
+        signed_in.claude.until(silent=1)
+        process.send_signal(2)
+        assert process.wait(30) == 130
+    signed_in.claude.until(gone=1)
