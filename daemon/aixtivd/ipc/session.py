@@ -300,11 +300,13 @@ class Session(asyncio.Protocol):
                 await self._outbox.room.wait()
         ended = not self._pouring.cancelled_caught
         self._pouring = self._poured = None
-        if ended and not isinstance(item, Failure | End):
+        if isinstance(item, Failure | End):
+            return
+        if ended:
             self._outbox.send(End())
-        elif not ended and body is not None and body.failure is not None:
+        elif body is not None and body.failure is not None:
             self._outbox.send(body.failure)
-        elif not ended and self._last is None:
+        elif self._last is None:
             self._outbox.send(STOPPING)
 
     # The end
