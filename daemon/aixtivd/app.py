@@ -134,6 +134,7 @@ class App:
 
     async def _close(self) -> None:
         await self._give_up_address()
+        await self._audit.flush()  # what tasks noted while they ended
         await self._vault.aclose()
         await self._web.aclose()
 
