@@ -71,14 +71,13 @@ def port_door(port: int, *, ticket: str = "") -> Door:
 def fixed_doors(port: int) -> tuple[list[Door], str]:
     """On 127.0.0.1 and, where the machine has it, on ::1; and a sentence about what could not be opened."""
     doors: list[Door] = []
-    problem = ""
     for host, family in FAMILIES.items():
         try:
             doors.append(Door(bound(family, host, port), port=port, fixed=True))
         except OSError as error:
-            if host == "127.0.0.1" or _has(family, host):
-                problem = problem or f"port {port} on {host} cannot be opened: {error.strerror}"
-    return doors, problem
+            if not doors or _has(family, host):
+                return doors, f"port {port} on {host} cannot be opened: {error.strerror}"
+    return doors, ""
 
 
 def _has(family: socket.AddressFamily, host: str) -> bool:

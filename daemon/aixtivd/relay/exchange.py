@@ -45,7 +45,7 @@ class Exchanges:
         visitor.begin()
         try:
             written = await self._served(visitor, request)
-            keep = written.keep_alive
+            written.keep = keep = written.keep and not visitor.finishing  # it may be since the head was written
             return written
         finally:
             visitor.end(keep=keep)

@@ -23,11 +23,11 @@ class Written(web.StreamResponse):
     def __init__(self, rest: bytes = b"", *, keep: bool) -> None:
         super().__init__()
         self._rest = rest
-        self._keep = keep
+        self.keep = keep
 
     @property
     def keep_alive(self) -> bool:
-        return self._keep
+        return self.keep
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         rest, self._rest = self._rest, b""
