@@ -2,6 +2,7 @@
 
 import os
 import select
+import textwrap
 import time
 from collections.abc import Callable
 from typing import Final
@@ -78,7 +79,9 @@ class Calls:
         pieces, first, last = b"", 0.0, 0.0
         count = 0
         with self.machine.running(*words) as process:
+            assert process.stdin
             assert process.stdout
+            process.stdin.close()  # what comes there would belong to the prompt
             while select.select([process.stdout], [], [], PATIENCE)[0]:
                 if not (piece := os.read(process.stdout.fileno(), 65536)):
                     break
@@ -160,10 +163,11 @@ class Calls:
         came = sdk.run(
             "plain", "stream", before=(str(SCRIPTS / "aixtiv"), "exec", FEDERATED, "--"), environ=self.machine.environ
         )
-        story.printed(came.out or came.err)
+        for act, text in came.acts.items():
+            story.printed(f"{act:8}{textwrap.shorten(text, 80, placeholder='…')}")
         heard = self.claude.api.requests[before:]
         shown = str([request["headers"] for request in heard])
-        held = came.code == 0 and came.acts == {"plain": ANSWER, "stream": ANSWER} and len(heard) == 2
+        held = came.acts == {"plain": ANSWER, "stream": ANSWER} and len(heard) == 2
         story.shows(
             sdk.title,
             "a plain call and a stream; Claude saw a real token, the program a ticket",
