@@ -56,7 +56,7 @@ def login(
     as_json: bool,
     no_start: bool,
 ) -> None:
-    """Sign in as ACCOUNT, in the browser; or, without a person, say where its tokens come from.
+    """Sign in as ACCOUNT: in the browser, or without a person.
 
     \b
     aixtiv login github --client-id ID

@@ -9,7 +9,6 @@ from aixtivd.accounts.settling import Settling, of_one_sign_in
 from aixtivd.accounts.sources import Sources
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError
-from aixtivd.host import faults
 
 
 class Renewal:
@@ -48,7 +47,6 @@ class Renewal:
                 self._asks.discard(scope)
         if scope.cancelled_caught:
             return
-        faults.point("after-ask")
         with anyio.CancelScope(shield=True):
             await self._settling.granted(entry, grant, tokens)
 

@@ -14,7 +14,7 @@ from aixtivd.accounts.hosts import Host, Hosts
 from aixtivd.accounts.identities import Identities, by_hand
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, BadRequest, Misconfigured, Refused, Unreachable
-from aixtivd.host import program
+from aixtivd.host import faults, program
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
@@ -36,10 +36,13 @@ class Sources:
         self._clock = clock
 
     async def ask(self, grant: Grant) -> outcomes.Tokens:
-        """New tokens for an account with a source. Raises AixtivError, after which it can be asked again.
+        """New tokens for an account with a source. Raises AixtivError, after which it can be asked again."""
+        tokens = await self._ask(grant)
+        faults.point("after-ask")
+        return tokens
 
-        Another account's refresh is waited for outside the host's slots: it may need one itself.
-        """
+    async def _ask(self, grant: Grant) -> outcomes.Tokens:
+        """Another account's refresh is waited for outside the host's slots: it may need one itself."""
         host = self._hosts.of(grant)
         match grant.source:
             case Command() as source:

@@ -33,7 +33,9 @@ const client = (client_id, token_endpoint_auth_method) => ({
   scope,
   redirect_uris: redirects,
   application_type: 'native',
-  grant_types: ['authorization_code', 'refresh_token'],
+  grant_types: [
+    'authorization_code', 'refresh_token', ...(token_endpoint_auth_method === 'none' ? [] : ['client_credentials']),
+  ],
   ...(token_endpoint_auth_method === 'none' ? {} : { client_secret: told.secret }),
 });
 
@@ -49,6 +51,7 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'] },
   conformIdTokenClaims: false, // the ID token names the person, as Google's and Microsoft's do
   features: {
+    clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
@@ -57,6 +60,7 @@ const provider = new Provider(issuer, {
   rotateRefreshToken: true,
   ttl: {
     AccessToken: () => told.accessToken,
+    ClientCredentials: () => told.accessToken,
     AuthorizationCode: () => told.code,
     RefreshToken: () => told.refreshToken,
     IdToken: 3600,
