@@ -66,6 +66,13 @@ class Broken(Unreachable):
     code = "broken"
 
 
+class NotClaude(Unreachable):
+    """what answered is not Claude"""
+
+    code = "not_claude"
+    hint = "aixtiv doctor"
+
+
 class _Trouble(Struct):
     type: str = ""
     message: str = ""
@@ -97,9 +104,20 @@ def refusal(status: int, body: bytes, account: str = "", retry_after: str = "") 
     if status == 429:
         wait = f"; again in {retry_after} seconds" if retry_after.isdigit() else ""
         return AixtivError(f"Claude takes no more for now ({said}){wait}", hint="aixtiv usage", retry=True)
+    if status < 400:
+        return NotClaude(f"what answered is not Claude: it points elsewhere (HTTP {status}), which is not followed")
     if status >= 500:
         return Unreachable(f"Claude cannot answer now ({said})", retry=True)
     return AixtivError(f"Claude refused ({said})")
+
+
+def check_kind(content_type: str, encoding: str) -> None:
+    """Of a success. Raises NotClaude for what is no answer of Claude's, a captive portal's page for one."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in ("text/event-stream", "application/json"):
+        raise NotClaude(f"what answered is not Claude: it sent {kind or 'nothing that has a type'}")
+    if encoding not in ("", "identity"):
+        raise NotClaude(f"what answered is not Claude: it sent {encoding}, which was not asked for")
 
 
 def is_about_model(message: str) -> bool:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from aixtiv import claude
-from aixtiv.claude import Answer, Broken, headers, model, not_found, question, refusal
+from aixtiv.claude import Answer, Broken, NotClaude, check_kind, headers, model, not_found, question, refusal
 from aixtiv.failures import AixtivError, SignInNeeded, Unreachable
 
 SSE = "text/event-stream; charset=utf-8"
@@ -101,6 +101,7 @@ def error(kind: str, message: str = "no") -> bytes:
         (404, error("not_found_error", "model: claude-9"), AixtivError, 1, "aixtiv claude api GET /v1/models"),
         (404, error("not_found_error", "Not Found"), AixtivError, 1, "aixtiv doctor"),
         (404, b"<html>", AixtivError, 1, "aixtiv doctor"),
+        (307, b"<html>", NotClaude, 4, "aixtiv doctor"),
         (429, error("rate_limit_error"), AixtivError, 1, "aixtiv usage"),
         (500, error("api_error"), Unreachable, 4, ""),
         (529, error("overloaded_error"), Unreachable, 4, ""),
@@ -119,6 +120,25 @@ def test_an_answer_of_400_or_above_is_one_sentence(
         if body.startswith(b"<")
         else json.loads(body)["error"]["type"] in str(failure)
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding", "sentence"),
+    [
+        ("text/html; charset=utf-8", "", "it sent text/html"),
+        ("", "", "nothing that has a type"),
+        ("application/json", "gzip", "it sent gzip"),
+    ],
+)
+def test_a_success_of_another_kind_is_not_claudes(kind: str, encoding: str, sentence: str) -> None:
+    with pytest.raises(NotClaude, match=sentence):
+        check_kind(kind, encoding)
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream; charset=utf-8", "application/json", "Application/JSON"])
+def test_claudes_own_kinds_pass(kind: str) -> None:
+    check_kind(kind, "")
+    check_kind(kind, "identity")
 
 
 def test_how_long_to_wait_is_said_where_claude_said_it() -> None:

@@ -103,8 +103,8 @@ def test_it_has_a_method_for_every_request() -> None:
     """A new request without a method here is noticed by nobody else."""
     asked = {kind.__struct_config__.tag for kind in typing.get_args(requests.Request)}
     methods = {name for name in vars(Client) if not name.startswith("_")}
-    assert asked <= {name.replace("_", "-") for name in methods} | {"api-key"}
-    assert {"set_api_key", "remove_api_key"} <= methods
+    assert asked <= {name.replace("_", "-") for name in methods} | {"api-key", "ticket-revoke", "piece"}
+    assert {"set_api_key", "remove_api_key", "revoke_ticket", "relay"} <= methods  # `relay` sends the pieces
 
 
 def test_questions_share_one_conversation_and_a_stream_has_its_own(folder: Path) -> None:

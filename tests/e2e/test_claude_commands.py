@@ -195,6 +195,13 @@ def test_a_404_gives_the_template(signed_in: Desk) -> None:
     check_template(ran.out, ran.err, ran.code)
 
 
+@pytest.mark.parametrize("model", ["fail-html", "fail-redirect"])
+def test_a_captive_portal_gives_the_template(signed_in: Desk, model: str) -> None:
+    ran = signed_in.machine.run("claude", "code", "generate", "sort", "--model", model)
+    check_template(ran.out, ran.err, ran.code)
+    assert "what answered is not Claude" in ran.err
+
+
 def test_a_model_that_is_not_there_gives_no_template(signed_in: Desk) -> None:
     signed_in.claude.set_weather(failure(404, "not_found_error", "model: claude-9"))
     ran = signed_in.machine.run("claude", "code", "generate", "sort")

@@ -30,6 +30,8 @@ from msgspec import Struct
 from aixtiv_protocol import VERSION, replies, requests
 from peers import person
 from peers.authority.process import Running, authorization_server
+from peers.claude_api.process import RunningClaude, claude_process
+from peers.claude_api.weather import failure
 from peers.machine import PATIENCE, Machine
 from peers.scripted import ScriptedDaemon
 
@@ -73,6 +75,7 @@ class Play:
         self._ends = contextlib.ExitStack()
         self._server: Running | None = None
         self._background: subprocess.Popen[str] | None = None
+        self._claude: RunningClaude | None = None
         self._address = ""  # where the browser ended up that could not reach the callback
         self._url = ""  # the last authorization URL that a command printed
         self._browsers = {name: self._browser(name) for name in _BROWSERS}
@@ -152,6 +155,8 @@ class Play:
             text = text.replace(self._server.issuer, "ISSUER").replace(self._server.issuer.split("//")[1], "ISSUER")
             for secret in self._server.issued:
                 text = text.replace(secret, "TOKEN")
+        if self._claude:
+            text = text.replace(self._claude.url, "CLAUDE")
         text = text.replace(str(self._machine.home.parent), "HOME").replace(VERSION, "VERSION")
         for pattern, word in _DIFFERS:
             text = re.sub(pattern, word, text)
@@ -180,6 +185,21 @@ class Play:
 
     def _signed_in(self, name: str, _: tuple[str, ...]) -> None:
         self._machine.sign_in(person.sign_in, self.server.login(name))
+
+    def _claude_api(self, _: str, __: tuple[str, ...]) -> None:
+        """Before the daemon: its config says where Claude is."""
+        self._claude = self._ends.enter_context(claude_process("--accept-prefix", "at-"))
+        self._machine.configure(f'[api.anthropic]\norigin = "{self._claude.url}"\n')
+
+    def _claude_says(self, _: str, lines: tuple[str, ...]) -> None:
+        assert self._claude, "there is no Claude"
+        self._claude.reply("\n".join(lines))
+
+    def _claude_fails(self, what: str, _: tuple[str, ...]) -> None:
+        """Once: a status, a type and a message."""
+        assert self._claude, "there is no Claude"
+        status, kind, message = what.split(" ", 2)
+        self._claude.set_weather(failure(int(status), kind, message))
 
     def _visit(self, _: str, __: tuple[str, ...]) -> None:
         """The person opens the last URL in a browser that cannot reach the callback."""
@@ -219,6 +239,9 @@ class Play:
         "killed": _killed,
         "config": _config,
         "signed in": _signed_in,
+        "claude": _claude_api,
+        "claude says": _claude_says,
+        "claude fails": _claude_fails,
         "visit": _visit,
         "grants are over": _over,
         "background": _in_background,
@@ -228,6 +251,8 @@ class Play:
 
 
 _DIFFERS: Final = (
+    (r"req_[0-9a-f]{24}", "REQUEST"),
+    (r"aixtiv-ticket-[\w-]{43}", "TICKET"),
     (r"(?:https?://|ISSUER)\S+[?&]state=[^\s\"]+", "URL"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d|\b\d\d:\d\d(?::\d\d)?\b", "TIME"),

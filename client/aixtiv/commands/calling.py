@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import click
 
 from aixtiv import claude, environment, settings, show
-from aixtiv.claude import Broken, refusal
+from aixtiv.claude import refusal
 from aixtiv.commands import options
 from aixtiv.commands.options import F
 from aixtiv.failures import AixtivError, Usage
@@ -78,9 +78,7 @@ def checked(relayed: "Relayed") -> None:
     """Raises what an answer that is not 2xx means, or one that cannot be read."""
     if not 200 <= relayed.status < 300:
         raise refused(relayed, beginning(relayed))
-    encoding = header(relayed.headers, "content-encoding")
-    if encoding not in ("", "identity"):
-        raise Broken(f"Claude's answer is compressed ({encoding}), which was not asked for")
+    claude.check_kind(header(relayed.headers, "content-type"), header(relayed.headers, "content-encoding"))
 
 
 def refused(relayed: "Relayed", body: bytes) -> AixtivError:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from aixtiv import claude, fences, offline, show
-from aixtiv.claude import Answer, not_found, question
+from aixtiv.claude import Answer, NotClaude, not_found, question
 from aixtiv.commands import calling, options
 from aixtiv.commands.calling import Caller, beginning, checked, header, refused
 from aixtiv.commands.group import Group
@@ -137,11 +137,13 @@ def _asked(caller: Caller, task: str, language: str, model: str, max_tokens: int
 
 def _check(relayed: "Relayed") -> None:
     if relayed.status != 404:
-        checked(relayed)
-        return
+        try:
+            return checked(relayed)
+        except NotClaude as failure:  # a captive portal, a proxy
+            raise Gone(failure) from None
     data = beginning(relayed)
-    failure = refused(relayed, data)
-    raise Gone(failure) if not_found(data) else failure
+    refusal = refused(relayed, data)
+    raise Gone(refusal) if not_found(data) else refusal
 
 
 def _check_place(output: str) -> None:
