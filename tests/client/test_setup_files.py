@@ -15,7 +15,7 @@ def test_a_new_file_and_its_folders_are_private(folder: Path) -> None:
     files.write(path, b"{}")
     assert path.read_bytes() == b"{}"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert [stat.S_IMODE(made.stat().st_mode) for made in (path.parent, path.parent.parent)] == [0o700, 0o700]
     assert [each.name for each in path.parent.iterdir()] == ["settings.json"]
 
 

@@ -59,7 +59,8 @@ def write(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """
     contents_mode = _mode(path)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in reversed(missing(path)):
+            folder.mkdir(mode=0o700, exist_ok=True)  # one by one: with `parents`, the mode is the last one's only
         held, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(held, "wb") as file:

@@ -92,6 +92,7 @@ def undo(setup: Setup, client: Client, ask: Ask) -> list[Undone] | None:
     """None: there is nothing to undo, or the person did not agree. Raises AixtivError once the files are back."""
     kept, held = record.load(setup.name), record.load(port.NAME)
     if not kept.made_at and setup.name not in held.users:
+        _forget_half_made(kept, held)
         return None
     last = held.users == (setup.name,)
     steps = [*record.reverted(kept), *(record.reverted(held) if last else [])]
@@ -107,6 +108,13 @@ def undo(setup: Setup, client: Client, ask: Ask) -> list[Undone] | None:
         if setup.needs_ticket:
             revoke(client, kept.ticket or _called(setup))
     return told
+
+
+def _forget_half_made(*records: Record) -> None:
+    """Copies whose record was not written any more: then no file was changed either."""
+    for one in records:
+        if not one.made_at:
+            record.forget(one.name)
 
 
 def revoke(client: Client, ticket: str) -> None:
