@@ -47,25 +47,37 @@ def handed_over(environ: MutableMapping[str, str], pid: int) -> Handed:
     for _, fd in handed:
         if fd not in {mine for _, mine in ours}:
             os.close(fd)
-    return _sorted([(name, _listening(fd)) for name, fd in ours])
+    found: list[tuple[str, socket.socket]] = []
+    try:
+        for name, fd in ours:
+            found.append((name, _socket(fd)))  # those before one that is none have to be closed
+        return _sorted(found)
+    except SocketFailed:
+        for _, one in found:
+            one.close()
+        raise
 
 
 def _launchd() -> tuple[tuple[str, int], ...]:
     return launchd.handed_over(NAME) + launchd.handed_over(GATEWAY)
 
 
-def _listening(fd: int) -> socket.socket:
+def _socket(fd: int) -> socket.socket:
     try:
-        found = socket.socket(fileno=fd)
-        listens = sys.platform == "darwin" or found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        return socket.socket(fileno=fd)
     except OSError as error:
         raise SocketFailed(f"what the service manager handed over is not a socket: {error.strerror}") from None
-    if found.type != socket.SOCK_STREAM or not listens:
-        raise SocketFailed("the service manager handed over a socket on which nobody can call")
-    return found
+
+
+def _listens(one: socket.socket) -> bool:
+    if one.type != socket.SOCK_STREAM:
+        return False
+    return sys.platform == "darwin" or one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
 
 
 def _sorted(found: list[tuple[str, socket.socket]]) -> Handed:
+    if not all(_listens(one) for _, one in found):
+        raise SocketFailed("the service manager handed over a socket on which nobody can call")
     unix = {name: [one for named, one in found if named == name and one.family == socket.AF_UNIX] for name, _ in found}
     others = [(name, one) for name, one in found if one.family != socket.AF_UNIX]
     for name, one in others:

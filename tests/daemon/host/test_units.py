@@ -16,10 +16,12 @@ from aixtiv_protocol.where import socket_path
 from aixtivd import app
 from aixtivd.config import load
 from aixtivd.host import activation
+from aixtivd.relay import gateway
 
 ROOT = Path(__file__).parents[3]
 SERVICE = ROOT / "systemd/aixtivd.service"
 SOCKET = ROOT / "systemd/aixtivd.socket"
+CLAUDE = ROOT / "systemd/aixtivd-claude.socket"
 PLIST = ROOT / f"launchd/{app.LAUNCHD_LABEL}.plist"
 
 NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
@@ -40,7 +42,7 @@ def seconds(said: str) -> int:
 @pytest.fixture
 def installed(folder: Path) -> Path:
     """A folder with the units as they are, but for where the program is."""
-    for path in (SERVICE, SOCKET):
+    for path in (SERVICE, SOCKET, CLAUDE):
         text = path.read_text().replace("%h/.local/bin/", f"{sysconfig.get_path('scripts')}/")
         (folder / path.name).write_text(text)
     return folder
@@ -59,7 +61,7 @@ def analyze(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @NEEDS_SYSTEMD
 def test_systemd_finds_nothing_to_say_about_the_units(installed: Path) -> None:
-    verified = analyze(installed, "verify", "./aixtivd.service", "./aixtivd.socket")
+    verified = analyze(installed, "verify", "./aixtivd.service", "./aixtivd.socket", "./aixtivd-claude.socket")
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
 
 
@@ -94,17 +96,23 @@ def test_the_sandbox_is_as_tight_as_the_work_allows(installed: Path) -> None:
 def test_the_socket_is_where_the_command_looks_for_it() -> None:
     listens = unit(SOCKET)["Socket"]["ListenStream"]
     environ = {"XDG_RUNTIME_DIR": "/run/user/1"}
-    assert listens.replace("%t", "/run/user/1") == socket_path(environ, "/home/x", 1, "linux", lambda _: True)
+    main = socket_path(environ, "/home/x", 1, "linux", lambda _: True)
+    assert listens.replace("%t", "/run/user/1") == main
+    claude = unit(CLAUDE)["Socket"]["ListenStream"]
+    assert claude.replace("%t", "/run/user/1") == str(Path(main).with_name(gateway.SOCKET))
 
 
 def test_the_socket_is_handed_over_by_the_name_it_is_taken_by() -> None:
     assert unit(SOCKET)["Socket"]["FileDescriptorName"] == activation.NAME
-    assert list(plistlib.loads(PLIST.read_bytes())["Sockets"]) == [activation.NAME]
+    assert unit(CLAUDE)["Socket"]["FileDescriptorName"] == activation.GATEWAY
+    assert unit(CLAUDE)["Socket"]["Service"] == SERVICE.name
+    assert list(plistlib.loads(PLIST.read_bytes())["Sockets"]) == [activation.NAME, activation.GATEWAY]
 
 
 def test_nobody_else_can_reach_the_socket() -> None:
-    read = unit(SOCKET)["Socket"]
-    assert (read["SocketMode"], read["DirectoryMode"]) == ("0600", "0700")
+    for path in (SOCKET, CLAUDE):
+        read = unit(path)["Socket"]
+        assert (read["SocketMode"], read["DirectoryMode"]) == ("0600", "0700")
 
 
 def test_the_service_does_not_touch_the_sockets_folder_or_make_a_second_store() -> None:
@@ -118,6 +126,7 @@ def test_the_folder_that_can_be_written_is_made_before() -> None:
     assert writable == "%h/.local/state/aixtiv"
     assert unit(SOCKET)["Socket"]["ExecStartPre"] == f"/bin/mkdir -p -m 0700 {writable}"
     assert unit(SERVICE)["Unit"]["Requires"] == SOCKET.name
+    assert unit(SERVICE)["Unit"]["After"] == f"{SOCKET.name} {CLAUDE.name}"
 
 
 def test_the_service_manager_waits_longer_than_the_daemon_does(folder: Path) -> None:
@@ -141,6 +150,9 @@ def test_the_launchd_job_is_complete_once_the_home_folder_is_put_in() -> None:
     taken = job["Sockets"][activation.NAME]
     assert taken["SockPathName"] == socket_path({}, home, 501, "darwin", lambda _: True)
     assert (taken["SockPathMode"], job["Umask"]) == (0o600, 0o077)
+    (claude,) = job["Sockets"][activation.GATEWAY]
+    assert claude["SockPathName"] == str(Path(taken["SockPathName"]).with_name(gateway.SOCKET))
+    assert claude["SockPathMode"] == 0o600
     assert job["HardResourceLimits"]["Core"] == 0
     assert not re.search("~|@", json.dumps(job)), "launchd expands nothing in paths"
 
