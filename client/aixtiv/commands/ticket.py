@@ -116,10 +116,10 @@ def _table(tickets: tuple[TicketShown, ...]) -> "Table":
     from rich.table import Table  # noqa: PLC0415  # heavy: see show.draw
 
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("id", "name", "account", "good for", "ends", "held by", "last used"):
+    for title in ("id", "name", "account", "good for", "ends", "last used", "held by"):
         grid.add_column(title, overflow="fold")
     for one in tickets:
-        cells = (one.id, one.name, one.account, ", ".join(one.verbs), _end(one), _holder(one), _used(one))
+        cells = (one.id, one.name, one.account, ", ".join(one.verbs), _end(one), _used(one), _holder(one))
         grid.add_row(*(clean(cell) for cell in cells))
     return grid
 
