@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -161,6 +161,12 @@ class Side:
         self.drawer = Drawer(self.notes)
         self.door = Door()
         accounts.calls = self.notes.calls
+
+    async def until(self, reached: Callable[[], Any]) -> None:
+        """For what nobody announces."""
+        with anyio.fail_after(PATIENCE):
+            while not reached():  # noqa: ASYNC110  # the daemon sets no event for tests
+                await anyio.sleep(0.002)
 
     async def caller(self) -> "Caller":
         reader, writer = await asyncio.open_unix_connection(str(self.path))

@@ -114,7 +114,7 @@ async def test_a_piece_where_no_body_is_open_is_refused_and_the_conversation_goe
 ) -> None:
     async with serving(folder) as side, await side.caller() as caller:
         caller.say(*before, piece(b"stray"), piece(b"stray", more=False), requests.Hello())
-        heard = []
+        heard: list[object] = []
         while len([one for one in heard if one == STRAY]) < 2:
             heard.append(await caller.hear())
         assert isinstance(await caller.hear(), replies.Welcome)
@@ -178,7 +178,8 @@ async def test_a_body_that_is_cut_before_its_turn_never_reaches_the_relay(folder
         caller.say(requests.Token(account="slow"), relay("echo", body=b"half", more=True))
         await side.accounts.until_asked("slow")
         caller.writer.write_eof()
-        await anyio.sleep(0.05)
+        (session,) = side.listener._sessions
+        await side.until(lambda: session._half_closed)
         side.accounts.let_go()
         assert isinstance(await caller.hear(), replies.AccessToken)
         assert "not whole" in (await failed(caller)).message
@@ -236,19 +237,17 @@ async def test_a_hang_up_in_the_middle_of_a_body_leaves_the_call_and_the_body_wa
 
 
 async def test_a_hang_up_is_noticed_while_the_body_is_not_read(folder: Path) -> None:
-    async with serving(folder, Limits(message=0.05, body=PIECE)) as side:
-        async with await side.caller() as caller:
-            caller.say(relay("waits", body=b"x" * PIECE, more=True), *[piece(b"x" * PIECE)] * 20)
-            await side.upstream.until(lambda: side.upstream.calls)
-            await until_paused(side)
+    async with serving(folder, Limits(message=0.05, body=PIECE)) as side, await side.caller() as caller:
+        caller.say(relay("waits", body=b"x" * PIECE, more=True), *[piece(b"x" * PIECE)] * 20)
+        await side.upstream.until(lambda: side.upstream.calls)
+        await until_paused(side)
+        caller.writer.transport.abort()  # `close` would first wait for what the daemon does not read
         await side.upstream.until(lambda: side.upstream.left == ["/v1/waits"])
 
 
 async def until_paused(side: Side) -> None:
     (session,) = side.listener._sessions
-    with anyio.fail_after(PATIENCE):
-        while session._reading:
-            await anyio.sleep(0.005)
+    await side.until(lambda: not session._reading)
 
 
 async def test_a_body_is_read_no_faster_than_it_is_taken(folder: Path) -> None:
@@ -259,8 +258,7 @@ async def test_a_body_is_read_no_faster_than_it_is_taken(folder: Path) -> None:
         caller.say(relay("waits", more=True), *[piece(b"x" * PIECE)] * pieces, piece(b"", more=False))
         await side.upstream.until(lambda: side.upstream.calls)
         (session,) = [one for one in side.listener._sessions if one._filling is not None]
-        await anyio.sleep(0.1)
-        assert not session._reading
+        await side.until(lambda: not session._reading)
         assert session._filling
         assert session._filling._held < limits.body + PIECE + 1000
         assert len(session._inbox._buffer) < 600_000
@@ -308,13 +306,9 @@ async def test_a_body_is_read_on_although_nobody_reads_the_answer(folder: Path) 
         caller.say(relay("endless", more=True))
         await side.upstream.until(lambda: side.upstream.calls)
         (session,) = side.listener._sessions
-        with anyio.fail_after(PATIENCE):
-            while not session._outbox.full:
-                await anyio.sleep(0.005)
+        await side.until(lambda: session._outbox.full)
         caller.say(piece(b"x", more=False))
-        with anyio.fail_after(PATIENCE):
-            while session._filling is not None:
-                await anyio.sleep(0.005)
+        await side.until(lambda: session._filling is None)
 
 
 async def test_at_the_end_an_answer_whose_body_is_there_comes_to_its_end(folder: Path) -> None:
@@ -331,9 +325,9 @@ async def test_at_the_end_an_answer_whose_body_is_there_comes_to_its_end(folder:
         assert await whole_one.rest() == b""
 
 
-async def test_ten_thousand_calls_on_one_connection_leave_nothing_behind(folder: Path) -> None:
+async def test_a_thousand_calls_on_one_connection_leave_nothing_behind(folder: Path) -> None:
     async with serving(folder) as side, await side.caller() as caller:
-        for _ in range(100):
+        for _ in range(10):
             caller.say(*[relay("early", body=b"x")] * 100)
             for _ in range(100):
                 await whole(caller)
@@ -341,4 +335,4 @@ async def test_ten_thousand_calls_on_one_connection_leave_nothing_behind(folder:
         (session,) = side.listener._sessions
         assert (session._scope, session._pouring, session._poured, session._filling) == (None, None, None, None)
         assert not session._queue
-        assert len(side.upstream.left) == 10_000
+        assert len(side.upstream.left) == 1000
