@@ -21,7 +21,7 @@ from aixtivd.vault.vault import Vault
 
 KEY_SOURCE: Final = 1.0  # seconds in which it should answer: at every start somebody waits for it
 _ISSUER: Final = 10.0  # seconds
-_TOKEN: Final = 15.0  # seconds for a refresh, where one is due
+TOKEN: Final = 15.0  # seconds for a refresh, where one is due
 SKEW: Final = 60.0  # seconds that two clocks may differ, as the check of an ID token has it
 
 
@@ -149,7 +149,7 @@ class Examining:
                 name="token", ok=True, account=name, sentence="an API key: whether it is good, only a call shows"
             )
         try:
-            token = await self._serving.token(requests.Token(account=name, wait=_TOKEN))
+            token = await self._serving.token(requests.Token(account=name, wait=TOKEN))
         except AixtivError as failure:
             return Finding(name="token", ok=False, account=name, sentence=failure.sentence, hint=failure.hint)
         left = token.expires_at - self._clock.wall()
