@@ -10,7 +10,7 @@ import pytest
 
 from peers import sdks
 from peers.claude_api.process import sent
-from peers.desk import ACCOUNT, Desk, desk
+from peers.desk import ACCOUNT, KEY, Desk, desk
 from peers.machine import SCRIPTS
 from peers.sdks import Sdk
 
@@ -72,6 +72,23 @@ def test_over_tcp_with_a_ticket_in_the_environment(at: Desk, sdk: Sdk) -> None:
     came = sdk.run(*ACTS, environ=environ(at), before=executed())
     check(came.acts, sdk)
     check_upstream(at)
+
+
+def test_many_streams_at_once(at: Desk, sdk: Sdk) -> None:
+    came = sdk.run("many", environ=environ(at), before=executed())
+    assert came.acts["many"] == [REPLY] * 20
+
+
+def test_with_an_account_that_is_an_api_key(folder: Path, sdk: Sdk) -> None:
+    """Claude gets it as `x-api-key`, without the flag that goes with tokens, whatever the SDK sends."""
+    with desk(folder) as at:
+        kept = at.machine.run("api-key", "set", ACCOUNT, stdin=f"{KEY}\n")
+        assert kept.code == 0, kept.err
+        came = sdk.run("plain", "stream", "models", environ=environ(at), before=executed())
+        assert (came.acts["plain"], came.acts["stream"], len(came.acts["models"])) == (REPLY, REPLY, 4)
+        heard = at.claude.requests
+        assert {sent(request, "x-api-key") for request in heard} == {KEY}
+        assert {sent(request, "authorization") + sent(request, "anthropic-beta") for request in heard} == {""}
 
 
 def test_over_the_unix_socket_without_anything(at: Desk, sdk: Sdk) -> None:

@@ -8,6 +8,7 @@ import { Agent, fetch } from "undici";
 
 const MODEL = "claude-sonnet-4-6";
 const LARGE = 20 * 1024 * 1024;
+const MANY = 20;
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { socket: { type: "string" } } });
 
@@ -56,6 +57,7 @@ const acts = {
   plain: async () => (await claude.messages.create(asked())).content[0].text,
   stream: async () => (await text(asked())).join(""),
   long: async () => (await text(asked("a word", "long"))).length,
+  many: () => Promise.all(Array.from({ length: MANY }, async () => (await text(asked())).join(""))),
   count: async () => {
     const { max_tokens, ...said } = asked();
     return (await claude.messages.countTokens(said)).input_tokens;

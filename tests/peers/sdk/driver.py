@@ -7,6 +7,7 @@ aixtiv.integrations say else: `--account` (credentials), `--carried` (http_clien
 """
 
 import argparse
+import asyncio
 import json
 from importlib import import_module
 from typing import Any
@@ -15,6 +16,7 @@ import anthropic
 
 MODEL = "claude-sonnet-4-6"
 LARGE = 20 * 1024 * 1024
+MANY = 20
 
 
 def client(told: argparse.Namespace) -> anthropic.Anthropic:
@@ -51,6 +53,20 @@ def long(claude: anthropic.Anthropic) -> int:
     """How many pieces of text came."""
     with claude.messages.stream(**asked(model="long")) as events:
         return sum(1 for _ in events.text_stream)
+
+
+def many(_: anthropic.Anthropic) -> list[str]:
+    """Streams at once, on one loop; the environment says where to."""
+
+    async def one(claude: anthropic.AsyncAnthropic) -> str:
+        async with claude.messages.stream(**asked()) as events:
+            return "".join([text async for text in events.text_stream])
+
+    async def all_of_them() -> list[str]:
+        async with anthropic.AsyncAnthropic(max_retries=0) as claude:
+            return await asyncio.gather(*(one(claude) for _ in range(MANY)))
+
+    return asyncio.run(all_of_them())
 
 
 def count(claude: anthropic.Anthropic) -> int:
@@ -96,7 +112,7 @@ def failure(claude: anthropic.Anthropic, model: str = MODEL) -> dict[str, Any]:
     return {}
 
 
-ACTS = {act.__name__: act for act in (plain, stream, long, count, large, models, limited, overloaded, failure)}
+ACTS = {act.__name__: act for act in (plain, stream, long, many, count, large, models, limited, overloaded, failure)}
 
 
 def main() -> None:
