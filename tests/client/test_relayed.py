@@ -39,9 +39,12 @@ def sent(daemon: ScriptedDaemon) -> list[bytes]:
 @pytest.fixture
 def call(folder: Path) -> Any:
     def calling(script: Callable[[Request], Iterable[Said]], **asked: Any) -> tuple[bytes, ScriptedDaemon]:
-        with ScriptedDaemon(folder, script) as daemon, Client(str(daemon.path)) as client:
-            with client.relay("/v1/x", **asked) as relayed:
-                return relayed.read(), daemon
+        with (
+            ScriptedDaemon(folder, script) as daemon,
+            Client(str(daemon.path)) as client,
+            client.relay("/v1/x", **asked) as relayed,
+        ):
+            return relayed.read(), daemon
 
     return calling
 
@@ -110,9 +113,12 @@ def test_an_answer_that_comes_before_the_body_has_gone_is_the_answer(folder: Pat
     def script(request: Request) -> Iterable[Said]:
         return (Head(status=413), Piece(data=b"too large"), End()) if isinstance(request, Relay) else ()
 
-    with ScriptedDaemon(folder, script) as daemon, Client(str(daemon.path)) as client:
-        with client.relay("/v1/x", method="POST", body=endless()) as relayed:
-            assert (relayed.status, relayed.read()) == (413, b"too large")
+    with (
+        ScriptedDaemon(folder, script) as daemon,
+        Client(str(daemon.path)) as client,
+        client.relay("/v1/x", method="POST", body=endless()) as relayed,
+    ):
+        assert (relayed.status, relayed.read()) == (413, b"too large")
     assert read < 10_000
 
 
@@ -145,9 +151,13 @@ def test_a_daemon_that_dies_in_the_middle_is_no_end(folder: Path) -> None:
         yield Piece(data=b"one")
         raise EOFError
 
-    with ScriptedDaemon(folder, script) as daemon, Client(str(daemon.path)) as client:
-        with client.relay("/v1/x") as relayed, pytest.raises(NoDaemon):
-            relayed.read()
+    with (
+        ScriptedDaemon(folder, script) as daemon,
+        Client(str(daemon.path)) as client,
+        client.relay("/v1/x") as relayed,
+        pytest.raises(NoDaemon),
+    ):
+        relayed.read()
 
 
 @pytest.mark.parametrize("said", [(), (HEAD,)])
@@ -158,10 +168,13 @@ def test_the_first_byte_has_a_limit_of_its_own(call: Any, said: tuple[Said, ...]
 
 def test_once_it_has_begun_it_may_take_its_time(folder: Path) -> None:
     script = answering(HEAD, Piece(data=b"one"))
-    with ScriptedDaemon(folder, script) as daemon, Client(str(daemon.path)) as client:
-        with client.relay("/v1/x", first_byte=5.0) as relayed:
-            assert next(relayed) == b"one"
-            assert relayed._until is None
+    with (
+        ScriptedDaemon(folder, script) as daemon,
+        Client(str(daemon.path)) as client,
+        client.relay("/v1/x", first_byte=5.0) as relayed,
+    ):
+        assert next(relayed) == b"one"
+        assert relayed._until is None
 
 
 def test_other_questions_do_not_wait_for_it(folder: Path) -> None:

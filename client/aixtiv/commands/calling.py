@@ -45,8 +45,8 @@ class Caller:
     def __init__(self, client: "Client", account: str = "") -> None:
         self._client = client
         self._account = account
-        self._filed = settings.api(os.environ)
         options.tell_of_strays()
+        self._filed = settings.api(os.environ)
 
     def call(  # as many parts as a call has
         self,

@@ -2,7 +2,7 @@
 
 import http
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -55,13 +55,22 @@ def api(
     ):
         if include:
             show.raw(_head(relayed.status, relayed.headers))
-        seen = bytearray()
-        for piece in relayed:
-            show.raw(piece)
-            if relayed.status >= 400 and len(seen) < BODY_LIMIT:
-                seen += piece
+        seen = _print(relayed)
         if relayed.status >= 400:
-            raise _alike(refused(relayed, bytes(seen)))
+            raise _alike(refused(relayed, seen))
+
+
+def _print(pieces: Iterable[bytes]) -> bytes:
+    """The bytes as they come. Gives back the first of them."""
+    seen, last = bytearray(), b"\n"
+    for piece in pieces:
+        show.raw(piece)
+        last = piece[-1:] or last
+        if len(seen) < BODY_LIMIT:
+            seen += piece
+    if last != b"\n" and sys.stdout.isatty():
+        show.raw(b"\n")
+    return bytes(seen)
 
 
 def _alike(failure: AixtivError) -> AixtivError:
