@@ -1,25 +1,18 @@
 """`aixtiv setup` on a real machine: done, used as the tool would use it, undone, and the home as it was."""
 
 import json
-import os
 import shlex
-import socket
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from peers.claude_api.process import sent
 from peers.desk import Desk, desk
-from peers.machine import SCRIPTS, Machine, Ran
+from peers.machine import SCRIPTS
+from peers.setups import AIXTIV, SETTINGS, ask, claude_settings, free_port, home, port_of, setup, tickets
 from peers.terminal import Terminal
-
-AIXTIV = f"{SCRIPTS}/aixtiv"
-PROMPT = {"model": "claude-sonnet-4-6", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
 
 
 @pytest.fixture
@@ -27,67 +20,6 @@ def at(folder: Path) -> Iterator[Desk]:
     with desk(folder, configured="# mine\n") as at:
         at.sign_in()
         yield at
-
-
-def home(machine: Machine) -> dict[str, tuple[int, bytes]]:
-    """Every file and folder of the person's, with its mode; the store and the logs beside it live on."""
-    store = machine.state
-    paths = [
-        path for path in machine.home.rglob("*") if store not in (path.parent, *path.parents) or "setup" in path.parts
-    ]
-    return {
-        str(path.relative_to(machine.home)): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
-        for path in paths
-    }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def setup(at: Desk, *words: str, **environ: str) -> Ran:
-    ran = at.machine.run("setup", *words, "--yes", **environ)
-    assert ran.code == 0, ran.err
-    return ran
-
-
-def port_of(at: Desk) -> int:
-    port: int = at.machine.run("status", "--json").json()["gateway_port"]
-    return port
-
-
-def ask(base_url: str, ticket: str) -> tuple[int, Any]:
-    """A message, as a tool with those two settings asks it."""
-    headers = {
-        "authorization": f"Bearer {ticket}",
-        "anthropic-version": "2023-06-01",
-        "content-type": "application/json",
-    }
-    request = urllib.request.Request(f"{base_url}/v1/messages", json.dumps(PROMPT).encode(), headers)
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return refusal.code, json.loads(refusal.read())
-
-
-def tickets(at: Desk) -> list[str]:
-    ran = at.machine.run("ticket", "list", "--json")
-    return [ticket["name"] for ticket in ran.json()["tickets"]]
-
-
-SETTINGS = '{\n    "model": "opus",\n    "permissions": {"allow": ["Bash(ls:*)"]},\n    "env": {"A": "1"}\n}\n'
-
-
-def claude_settings(at: Desk, text: str = SETTINGS) -> Path:
-    path = at.machine.home / ".claude/settings.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    return path
 
 
 # ---- Claude Code
@@ -248,47 +180,6 @@ def test_the_lines_go_into_the_shells_profile_and_out_again(at: Desk, shell: str
         assert ask(*said.stdout.split())[0] == 200
         assert setup(at, "env", SHELL="/usr/bin/bash").out == held.read_text().rstrip() + "\n"
     setup(at, "env", "--undo", SHELL=f"/usr/bin/{shell}")
-    assert home(at.machine) == before
-
-
-# ---- the port, which they share
-
-
-def test_the_port_closes_with_the_last_that_needs_it(at: Desk) -> None:
-    before = home(at.machine)
-    setup(at, "claude-code")
-    setup(at, "sdk-profile")
-    port = port_of(at)
-    assert port >= 47823
-    setup(at, "claude-code", "--undo")
-    assert port_of(at) == port
-    assert (at.machine.run("setup", "env", "--yes", "--port", str(free_port()))).code == 64
-    setup(at, "sdk-profile", "--undo")
-    assert port_of(at) == 0
-    assert home(at.machine) == before
-
-
-def test_a_port_of_the_persons_own_stays_theirs(at: Desk) -> None:
-    port = free_port()
-    with at.machine.config.open("a") as config:
-        config.write(f"[claude]\nport = {port}  # mine\n")
-    assert at.machine.run("reload").code == 0
-    before = home(at.machine)
-    setup(at, "sdk-profile")
-    setup(at, "sdk-profile", "--undo")
-    assert home(at.machine) == before
-    assert port_of(at) == port
-
-
-def test_a_port_that_somebody_has_is_refused_with_who(at: Desk) -> None:
-    before = home(at.machine)
-    with socket.socket() as squatter:
-        squatter.bind(("127.0.0.1", 0))
-        squatter.listen()
-        port = squatter.getsockname()[1]
-        ran = at.machine.run("setup", "claude-code", "--yes", "--port", str(port))
-    assert ran.code == 1
-    assert f"(pid {os.getpid()}) has it" in ran.err
     assert home(at.machine) == before
 
 

@@ -22,6 +22,14 @@ NAME: Final = "port"
 FIRST: Final = 47823  # nobody's at IANA, and below the ports that Linux gives out by itself on no system default
 _TRIED: Final = 20
 UNIT: Final = "aixtivd-claude.socket"
+SERVICE: Final = "aixtivd.service"
+_PATIENCE: Final = 60.0  # seconds; a service that stops lets open refreshes finish
+_RESTART: Final = (  # a socket cannot be changed while its service runs
+    ("daemon-reload",),
+    ("stop", SERVICE),
+    ("restart", UNIT),
+    ("start", SERVICE),
+)
 _KEY: Final = ("claude", "port")
 
 
@@ -48,7 +56,7 @@ def choose(asked: int, tables: Mapping[str, Any], status: DaemonStatus) -> int:
 def goals(config: Path, port: int) -> tuple[Goal, ...]:
     found = [Goal(config, "toml", lambda text: put_toml(text, _KEY, port), (_KEY,))]
     if unit := _unit():
-        text = f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{port}\n"
+        text = f"[Socket]\nListenStream=127.0.0.1:{port}\n"  # beside the Unix socket of the unit itself
         found.append(Goal(unit, "whole", lambda _: text, mode=0o644))
     return tuple(found)
 
@@ -117,8 +125,19 @@ def release(name: str, client: Client) -> list[record.Undone]:
 
 
 def _reload(client: Client) -> None:
-    if _unit():  # a port of the service manager's is handed over when the daemon starts
-        for words in (["daemon-reload"], ["restart", UNIT]):
-            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-                subprocess.run(["systemctl", "--user", *words], capture_output=True, timeout=30, check=False)
-    client.reload()
+    """The port as it is written down now. One of the service manager's is handed over when the service starts."""
+    if not (is_managed() and all(_systemctl(*words) for words in _RESTART)):
+        client.reload()
+
+
+def is_managed() -> bool:
+    """Whether the daemon has its sockets from systemd, and so has to be started anew for another one."""
+    return _unit() is not None and _systemctl("is-active", SERVICE)
+
+
+def _systemctl(*words: str) -> bool:
+    try:
+        asked = subprocess.run(["systemctl", "--user", *words], capture_output=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0

@@ -61,6 +61,8 @@ def do(setup: Setup, client: Client, ask: Ask, *, account: str = "", asked_port:
 
 def _lines(setup: Setup, opening: tuple[Pending, ...], shown: tuple[Pending, ...]) -> Iterator[str]:
     yield from diff.lines((*opening, *shown))
+    if any(change.now != change.after for change in opening) and port.is_managed():
+        yield "and the daemon's service is restarted"
     if setup.needs_ticket:
         yield "and a ticket is made that lasts until --undo, or `aixtiv ticket revoke`"
 
