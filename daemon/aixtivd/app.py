@@ -198,6 +198,7 @@ class App:
             gateway_problem=self._gateway.problem,
             damaged=vault.damaged,
             spilled=vault.spilled,
+            audit_problem=self._audit.problem,
             skews=dict(self._web.skews),
             accounts=self._accounts.states(),
         )

@@ -149,6 +149,7 @@ class DaemonStatus(Told, frozen=True, tag="status"):
     gateway_problem: str = ""  # why not all of the gateway is open, a sentence
     damaged: int = 0  # sealed rows that fail their seal
     spilled: int = 0  # grants that wait in the spill slot for room on the disk
+    audit_problem: str = ""  # why records of the audit log wait to be written or sealed, a sentence
     skews: dict[str, float] = {}  # issuer host -> seconds its clock is ahead of ours
     accounts: tuple[Account, ...] = ()
 
