@@ -113,7 +113,7 @@ def called(method: str = "GET", path: str = "/v1/models", *headers: tuple[str, s
 
 def hello(**changed: Any) -> Call:
     """A message, as an SDK sends it."""
-    return called("POST", "/v1/messages", VERSION, JSON, **({"body": HELLO} | changed))
+    return called("POST", changed.pop("path", "/v1/messages"), VERSION, JSON, **({"body": HELLO} | changed))
 
 
 class Seen:

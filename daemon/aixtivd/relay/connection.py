@@ -8,8 +8,8 @@ import select
 import ssl
 from collections.abc import AsyncIterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
-from weakref import WeakSet
 
 import aiohttp
 from multidict import CIMultiDict
@@ -53,15 +53,21 @@ class Stale(Exception):
     """the API has closed this connection, and nothing was sent on it"""
 
 
+Carried = dict[object, "Attempt"]
+"""Open connections (their protocols) that have carried a call, and the newest one that they did."""
+
+
 class Attempt:
     """One time of sending: how far it got, and the only place that ends it early."""
 
-    def __init__(self, host: str, headers: list[tuple[str, str]], used: "WeakSet[object]") -> None:
+    def __init__(self, host: str, headers: list[tuple[str, str]], carried: Carried) -> None:
         self.sending = False  # from here on the API may have got something
         self.host = host
         self._headers = headers
-        self._used = used  # protocols of connections that have carried a call
+        self._carried = carried
         self._transport: asyncio.Transport | None = None
+        self._content: aiohttp.StreamReader | None = None  # of the answer
+        self._lost = False
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -85,15 +91,35 @@ class Attempt:
         if request.chunked:
             head["Transfer-Encoding"] = "chunked"
         request.headers = head
+        self._headers = []
 
     def take(self, connection: "Connection") -> None:
         """Just before the head is written. Raises Stale where the other side has gone meanwhile."""
         self._transport = connection.transport
         protocol = connection.protocol
-        if protocol in self._used and (connection.transport is None or _readable(connection.transport)):
-            raise Stale
-        self._used.add(protocol)
+        if protocol in self._carried:
+            if connection.transport is None or _readable(connection.transport):
+                raise Stale
+            self._carried[protocol] = self
+        elif protocol is not None and (closed := protocol.closed) is not None:
+            closed.add_done_callback(partial(_tell_lost, self._carried, protocol))
+            self._carried[protocol] = self
         self.sending = True
+
+    def receive(self, content: aiohttp.StreamReader) -> None:
+        self._content = content
+        if self._lost:
+            self.lose()
+
+    def lose(self) -> None:
+        """The connection has ended. aiohttp does not tell who reads where it ended for a chunk that is none (seen)."""
+        self._lost = True
+        if self._content is not None and not self._content.is_eof() and self._content.exception() is None:
+            self._content.set_exception(aiohttp.ClientPayloadError())
+
+    def end(self) -> None:
+        """Nothing is left of it but its place in the book of connections."""
+        self._transport = self._content = None
 
     def abort(self) -> None:
         """At once: `close` would first send what is still buffered to a server that may never read it."""
@@ -134,6 +160,7 @@ class Sent:
         self._response = response
         self._attempt = attempt
         self._read = response.content.readany
+        attempt.receive(response.content)
 
     def __aiter__(self) -> "Sent":
         return self
@@ -141,7 +168,7 @@ class Sent:
     async def __anext__(self) -> bytes:
         try:
             piece = await self._read()
-        except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
+        except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, RuntimeError) as error:
             self._abort()
             silent = isinstance(error, TimeoutError)
             what = f"sent nothing for {SILENCE:g} seconds" if silent else "cut the connection"
@@ -178,7 +205,7 @@ class Line:
     """Connections to APIs over one way there (`[network]`)."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
-        self._used: WeakSet[object] = WeakSet()
+        self._carried: Carried = {}
         self._session = aiohttp.ClientSession(
             # No limit: one API that hangs must not use up the connections of the others.
             connector=aiohttp.TCPConnector(ssl=context, limit=0, keepalive_timeout=IDLE),
@@ -205,7 +232,7 @@ class Line:
         Raises UpstreamFailure.
         """
         where = URL(url, encoded=True)
-        attempt = Attempt(where.host or "", headers, self._used)
+        attempt = Attempt(where.host or "", headers, self._carried)
         framing = [pair for pair in headers if pair[0] == LENGTH]  # tells aiohttp that it is not to send chunks
         try:
             response = await self._session.request(
@@ -217,6 +244,11 @@ class Line:
 
     async def aclose(self) -> None:
         await self._session.close()
+
+
+def _tell_lost(carried: Carried, protocol: object, closed: "asyncio.Future[None]") -> None:
+    closed.exception()  # why, says whoever writes or reads there
+    carried.pop(protocol).lose()
 
 
 def _readable(transport: asyncio.Transport) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 
 from aixtiv_protocol.requests import Headers
 from aixtivd.accounts.credential import Credential
-from aixtivd.errors import BadRequest
+from aixtivd.errors import BadRequest, Misconfigured
 from aixtivd.relay.api import OWN, Api
 from aixtivd.relay.call import Call
 
@@ -46,6 +46,7 @@ _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _STAY_PREFIXES: Final = ("sec-fetch-", "x-aixtiv-")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")  # no control characters, no lone surrogates
+_SECRET: Final = re.compile(r"[!-~]+")
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -153,6 +154,8 @@ def _named(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
 
 def _shown(api: Api, credential: Credential) -> tuple[str, str]:
     secret = credential.secret.reveal()
+    if not _SECRET.fullmatch(secret):
+        raise Misconfigured(f"the credential of {credential.account} has characters that no header can have")
     if credential.form == "api-key" and api.key_header != OWN:
         return api.key_header, secret
     return "Authorization", f"Bearer {secret}"
