@@ -5,9 +5,11 @@ import typing
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from aixtiv import failures
 from aixtiv.commands import COMMANDS, OLD
+from aixtiv.commands.claude_code import Written
 from aixtiv_protocol import replies
 
 PAGE = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-8")
@@ -23,6 +25,7 @@ PAGE = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-
         ("verdict", replies.Verified),
         ("status", replies.DaemonStatus),
         ("event", replies.Event),
+        ("program", Written),
         ("ticket", replies.TicketMade),
         ("holding", replies.TicketShown),
         ("record", replies.AuditRecord),
@@ -30,7 +33,7 @@ PAGE = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-
         ("use", replies.UsageRow),
     ],
 )
-def test_every_field_of_every_object_is_documented_in_its_order(name: str, kind: type[replies.Told]) -> None:
+def test_every_field_of_every_object_is_documented_in_its_order(name: str, kind: type[Struct]) -> None:
     row = re.search(rf"^\| \*\*{name}\*\* \| (.*) \|$", PAGE, re.MULTILINE)
     assert row
     outside = re.sub(r"\(.*?\)", "", row[1])

@@ -1,6 +1,7 @@
 """The old names and variables, at a server with all of Claude's quirks: it refuses whoever does not respect them."""
 
 import fcntl
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,3 +67,23 @@ def test_the_old_redirect_is_listened_to_at_its_very_port_and_path(machine: Mach
         assert login.returncode == 0, err
         assert urlsplit(page.url)[1:3] == ("localhost:3000", "/oauth/callback")
         assert machine.account("anthropic").state == "fresh"
+
+
+def test_the_old_files_say_how_to_sign_in(machine: Machine) -> None:
+    """Below the environment; `${VARIABLE}` is expanded, and what is not set is said."""
+    with authorization_server("--claude") as server:
+        folder = machine.home / ".aixtiv"
+        folder.mkdir()
+        client = {
+            "clientId": "${MY_CLIENT}",
+            "authEndpoint": f"{server.issuer}/authorize",
+            "tokenEndpoint": f"{server.issuer}/token",
+            "defaultScopes": ["code:generate"],
+        }
+        (folder / "oauth2-config.json").write_text(json.dumps({"providers": {"claude": client}}))
+        started = machine.run("login", "-n", "anthropic", MY_CLIENT="native")
+        assert started.code == 0, started.err
+        asked = parse_qs(urlsplit(started.out.strip()).query)
+        assert (asked["client_id"], asked["scope"]) == (["native"], ["code:generate"])
+        missing = machine.run("login", "-n", "anthropic")
+        assert "oauth2-config.json: providers.claude.clientId: ${MY_CLIENT} is not set" in missing.err

@@ -1,6 +1,7 @@
 """What the `claude` commands have in common: whose credential, which endpoint, which model, and how a call begins."""
 
 import os
+import select
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 BODY_LIMIT: Final = 1 << 20  # bytes of a refusal that are read
 PROMPT_LIMIT: Final = 32 << 20  # bytes; the API takes no more
+
+PATIENCE: Final = 3.0  # seconds of silence on stdin, after which it is said that it is waited for
 
 TOKENS: Final = options.Number("tokens", 1_000_000, whole=True)
 
@@ -105,11 +108,19 @@ def model(typed: str) -> str:
 
 def words(typed: Iterable[str], missing: str) -> str:
     """What is asked: the arguments, then what comes on stdin where that is no terminal."""
-    said = [" ".join(typed).strip(), _piped()]
-    text = "\n\n".join(part for part in said if part)
+    said = " ".join(typed).strip()
+    if said:
+        _tell_of_waiting()
+    text = "\n\n".join(part for part in (said, _piped()) if part)
     if not text:
         raise Usage(missing)
     return text
+
+
+def _tell_of_waiting() -> None:
+    """Of a stdin that somebody left open: it could still bring what the prompt is about."""
+    if not sys.stdin.isatty() and not select.select([sys.stdin], [], [], PATIENCE)[0]:
+        show.note("waiting for the end of stdin; if nothing comes from there, add < /dev/null")
 
 
 def _piped() -> str:

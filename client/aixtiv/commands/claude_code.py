@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -121,7 +122,7 @@ def _asked(caller: Caller, task: str, language: str, model: str, max_tokens: int
     with relayed:
         _check(relayed)
         answer = Answer(header(relayed.headers, "content-type"))
-        text = "".join([part for piece in relayed for part in answer.take(piece)] + list(answer.end()))
+        text = _heard(relayed, answer)
         return Written(
             task=task,
             language=language,
@@ -133,6 +134,18 @@ def _asked(caller: Caller, task: str, language: str, model: str, max_tokens: int
             note=relayed.note,
             cut=answer.note(),
         )
+
+
+def _heard(pieces: Iterable[bytes], answer: Answer) -> str:
+    text: list[str] = []
+    try:
+        for piece in pieces:
+            text += answer.take(piece)
+    except Unreachable as failure:
+        if failure.code == "timeout" and not text:  # a head came, and then nothing
+            raise Gone(failure) from None
+        raise
+    return "".join([*text, *answer.end()])
 
 
 def _check(relayed: "Relayed") -> None:
