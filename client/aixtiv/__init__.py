@@ -3,8 +3,9 @@
 TYPE_CHECKING = False  # not typing's: the command's fast lane imports this package and has no time for `typing`
 if TYPE_CHECKING:
     from aixtiv.client import Client
-    from aixtiv.failures import AixtivError, Locked, NoDaemon, SignInNeeded, Unreachable
-    from aixtiv_protocol.requests import ClientSettings
+    from aixtiv.failures import AixtivError, Denied, Locked, NoDaemon, SignInNeeded, Unreachable
+    from aixtiv.relayed import Relayed
+    from aixtiv_protocol.requests import ClientCredentials, ClientSettings, Command, Federation
     from aixtiv_protocol.secret import Secret
 
     __version__: str
@@ -12,9 +13,14 @@ if TYPE_CHECKING:
 __all__ = [
     "AixtivError",
     "Client",
+    "ClientCredentials",
     "ClientSettings",
+    "Command",
+    "Denied",
+    "Federation",
     "Locked",
     "NoDaemon",
+    "Relayed",
     "Secret",
     "SignInNeeded",
     "Unreachable",
@@ -23,7 +29,11 @@ __all__ = [
 
 _ELSEWHERE = {  # than in `failures`
     "Client": ("aixtiv.client", "Client"),
+    "ClientCredentials": ("aixtiv_protocol.requests", "ClientCredentials"),
     "ClientSettings": ("aixtiv_protocol.requests", "ClientSettings"),
+    "Command": ("aixtiv_protocol.requests", "Command"),
+    "Federation": ("aixtiv_protocol.requests", "Federation"),
+    "Relayed": ("aixtiv.relayed", "Relayed"),
     "Secret": ("aixtiv_protocol.secret", "Secret"),
     "__version__": ("aixtiv_protocol", "VERSION"),
 }

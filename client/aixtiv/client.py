@@ -91,10 +91,21 @@ class Client:
         return self._ask(requests.Hello(client=VERSION, agent=self._agent), replies.Welcome)
 
     def token(
-        self, account: str = "", *, min_ttl: int = 0, wait: float = 30.0, scopes: tuple[str, ...] = ()
+        self,
+        account: str = "",
+        *,
+        min_ttl: int = 0,
+        wait: float = 30.0,
+        scopes: tuple[str, ...] = (),
+        ticket: str | Secret | None = None,
     ) -> replies.AccessToken:
-        """An access token with at least `min_ttl` seconds of life; waits up to `wait` seconds for a refresh."""
-        asked = requests.Token(account=account, min_ttl=min_ttl, wait=wait, scopes=scopes, agent=self._agent)
+        """An access token with at least `min_ttl` seconds of life; waits up to `wait` seconds for a refresh.
+
+        `ticket`: one made with the verb `token`; then its account counts.
+        """
+        asked = requests.Token(
+            account=account, min_ttl=min_ttl, wait=wait, scopes=scopes, ticket=_secret(ticket), agent=self._agent
+        )
         return self._ask(asked, replies.AccessToken, seconds=wait + GRACE)
 
     def accounts(self) -> tuple[replies.Account, ...]:
@@ -168,6 +179,7 @@ class Client:
         headers: requests.Headers = (),
         body: Body = None,
         api_key: str | Secret | None = None,
+        ticket: str | Secret | None = None,
         endpoint: str = "",
         fallback: Literal["", "api-key", "none"] = "",
         wait: float = 30.0,
@@ -176,15 +188,16 @@ class Client:
         """Calls `path` of the account's API with its credential, and returns when the answer begins.
 
         `body`: bytes, a file, or anything that gives bytes; it is sent as it is read. `api_key`: the caller's own,
-        where there is no token. `wait`: seconds for a credential; `first_byte`: for the answer to begin (None: as long
-        as the daemon waits). Raises Unreachable where it does not.
+        where there is no token. `ticket`: then its account counts. `wait`: seconds for a credential; `first_byte`: for
+        the answer to begin (None: as long as the daemon waits). Raises Unreachable where it does not.
         """
         asked = requests.Relay(
             path=path,
             method=method,
             account=account,
             headers=headers,
-            api_key=Secret(api_key) if isinstance(api_key, str) else api_key,
+            api_key=_secret(api_key),
+            ticket=_secret(ticket),
             endpoint=endpoint,
             fallback=fallback,
             wait=wait if first_byte is None else min(wait, first_byte),
@@ -305,6 +318,10 @@ class Client:
             f"daemon {welcome.version} does not understand `{asked}` of this command, which is {VERSION}",
             hint=error.hint or "aixtiv stop",  # the next command starts the daemon that came with it
         )
+
+
+def _secret(text: str | Secret | None) -> Secret | None:
+    return Secret(text) if isinstance(text, str) else text
 
 
 def _silently(sentence: str) -> None:

@@ -76,15 +76,34 @@ class Connection:
 
     def send(self, request: Request, seconds: float | None = CONNECT) -> None:
         """Raises NoAnswer where the daemon does not take it within `seconds` (None: however long that takes)."""
+        message = encoded(request)
         self._socket.settimeout(seconds)
         try:
-            self._socket.sendall(codec.encode_request(request))
+            self._socket.sendall(message)
         except TimeoutError:
             raise NoAnswer from None
         except OSError:
             raise NoDaemon("the daemon ended the conversation") from None
-        except codec.ProtocolError as error:
-            raise NotUnderstood(str(error), hint="") from None
+
+    def ready(self, seconds: float | None) -> tuple[bool, bool]:
+        """Waits until the daemon says something (first) or takes something (second). Raises NoAnswer."""
+        poll = select.poll()  # not `select`, which knows no descriptor above 1023
+        poll.register(self._socket, select.POLLIN | select.POLLOUT)
+        found = poll.poll(None if seconds is None else seconds * 1000)
+        if not found:
+            raise NoAnswer
+        events = found[0][1]
+        return bool(events & ~select.POLLOUT), bool(events & select.POLLOUT)
+
+    def send_some(self, data: memoryview) -> int:
+        """Sends what is taken at once: how many bytes. Raises NoDaemon."""
+        self._socket.settimeout(0)
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            raise NoDaemon("the daemon ended the conversation") from None
 
     def receive(self, seconds: float | None, *, skip_news: bool = False) -> Reply | Secret | None:
         """The next message, waited for at most `seconds` (None: for ever). `skip_news`: None for an unknown kind."""
@@ -116,6 +135,14 @@ class Connection:
                 raise NoDaemon("the daemon ended the conversation before it answered", hint="aixtiv status")
             data += piece
         return bytes(data)
+
+
+def encoded(request: Request) -> bytes:
+    """Raises NotUnderstood for what no message can carry."""
+    try:
+        return codec.encode_request(request)
+    except codec.ProtocolError as error:
+        raise NotUnderstood(str(error), hint="") from None
 
 
 def _no_daemon(error: OSError, path: str) -> NoDaemon:

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, Self
 from msgspec.structs import replace
 
 from aixtiv import failures
-from aixtiv.connection import Connection
+from aixtiv.connection import Connection, encoded
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.requests import PIECE
 
@@ -23,18 +23,19 @@ class Relayed:
     """The answer: `status`, `headers`, and its bytes by iteration, undecoded. `trailers` are there at its end.
 
     `account` and `kind` say whose credential paid; `note` why it was not the first choice, a sentence. Closing it
-    before its end cancels the call.
+    before its end cancels the call. A body that is not gone yet when the answer begins is sent on while that is read.
     """
 
     def __init__(self, connection: Connection, asked: requests.Relay, body: Body, first_byte: float | None) -> None:
         """Returns when the answer has begun. Raises what Client's methods raise."""
         self._connection = connection
-        self._until = None if first_byte is None else time.monotonic() + first_byte
         self._patience = first_byte
+        self._until: float | None = None
+        self._be_patient()
         self._ended = False
         self.trailers: requests.Headers = ()
         try:
-            self._send(asked, body)
+            self._upload: _Upload | None = _Upload(asked, body)
             head = self._head()
         except BaseException:
             self.close()
@@ -66,7 +67,7 @@ class Relayed:
         except BaseException:
             self.close()
             raise
-        self._until = None
+        self._until = self._patience = None
         if isinstance(reply, replies.Piece):
             return reply.data
         self._ended = True
@@ -87,39 +88,62 @@ class Relayed:
         return head
 
     def _received(self) -> replies.Reply:
-        left = None if self._until is None else max(0.001, self._until - time.monotonic())
+        """The daemon's next word; until it comes, as much of the body goes out as is taken."""
         while True:
             try:
-                reply = self._connection.receive(left, skip_news=True)
+                self._send_until_told()
+                reply = self._connection.receive(self._left(), skip_news=True)
             except failures.NoAnswer:
-                raise failures.Unreachable(
-                    f"the API did not begin to answer within {self._patience:.0f} seconds", code="timeout", retry=True
-                ) from None
+                sentence = f"the API did not begin to answer within {self._patience or 0:.0f} seconds"
+                raise failures.Unreachable(sentence, code="timeout", retry=True) from None
             if isinstance(reply, replies.Failure):
                 raise failures.raised(reply)
             if isinstance(reply, replies.Told):
                 return reply
 
-    def _send(self, asked: requests.Relay, body: Body) -> None:
+    def _send_until_told(self) -> None:
+        """Both ways are watched: where an answer is large and early, the daemon may take no more before it is read."""
+        while self._upload is not None:
+            told, takes = self._connection.ready(self._left())
+            if told:
+                return
+            try:
+                if takes and not self._upload.step(self._connection):
+                    self._upload = None
+            except failures.NoDaemon:  # what it said last may say why
+                self._upload = None
+            self._be_patient()
+
+    def _be_patient(self) -> None:
+        """The time to begin an answer counts from the last byte that was taken."""
+        self._until = None if self._patience is None else time.monotonic() + self._patience
+
+    def _left(self) -> float | None:
+        return None if self._until is None else max(0.001, self._until - time.monotonic())
+
+
+class _Upload:
+    """A body on its way out, and the request before it: what is read of it is one piece ahead of what was taken."""
+
+    def __init__(self, asked: requests.Relay, body: Body) -> None:
         size = _size(body)
-        pieces = _pieces(body)
-        data, following = next(pieces, b""), next(pieces, None)
-        size = len(data) if following is None else size
+        self._pieces = _pieces(body)
+        data, self._following = next(self._pieces, b""), next(self._pieces, None)
+        size = len(data) if self._following is None else size
         if size and all(name.lower() != _LENGTH for name, _ in asked.headers):
             asked = replace(asked, headers=(*asked.headers, (_LENGTH, str(size))))
-        message: requests.Relay | requests.Piece = replace(asked, body=data, more=following is not None)
-        while True:
-            try:
-                self._connection.send(message, None)
-            except failures.NoDaemon:
-                if self._connection.stale():  # it says why
-                    return
-                raise
-            # An answer that comes before the body has gone is all there will be: the rest would be dropped.
-            if following is None or self._connection.stale():
-                return
-            data, following = following, next(pieces, None)
-            message = requests.Piece(data=data, more=following is not None)
+        self._pending = memoryview(encoded(replace(asked, body=data, more=self._following is not None)))
+
+    def step(self, connection: Connection) -> bool:
+        """Sends what is taken at once. False: that was all."""
+        self._pending = self._pending[connection.send_some(self._pending) :]
+        if self._pending:
+            return True
+        if self._following is None:
+            return False
+        data, self._following = self._following, next(self._pieces, None)
+        self._pending = memoryview(encoded(requests.Piece(data=data, more=self._following is not None)))
+        return True
 
 
 def _pieces(body: Body) -> Iterator[bytes]:

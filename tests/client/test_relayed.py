@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aixtiv.client import Client
-from aixtiv.failures import NoDaemon, NotUnderstood, SignInNeeded, Unreachable
+from aixtiv.failures import AixtivError, NoDaemon, NotUnderstood, SignInNeeded, Unreachable
 from aixtiv_protocol.replies import Done, End, Failure, Head, Piece
 from aixtiv_protocol.requests import PIECE, Relay, Request
 from aixtiv_protocol.requests import Piece as More
@@ -120,6 +120,50 @@ def test_an_answer_that_comes_before_the_body_has_gone_is_the_answer(folder: Pat
     ):
         assert (relayed.status, relayed.read()) == (413, b"too large")
     assert read < 10_000
+
+
+def test_a_body_goes_on_while_the_answer_is_read(folder: Path) -> None:
+    """This API answers each piece before it takes the next: who only sends first, or only reads, waits for ever."""
+    body = bytes(range(256)) * 80_000
+
+    def script(request: Request) -> Iterable[Said]:
+        if isinstance(request, Relay):
+            yield HEAD
+        yield Piece(data=request.body if isinstance(request, Relay) else request.data)  # type: ignore[union-attr]  # a More
+        if ends(request):
+            yield End()
+
+    with (
+        ScriptedDaemon(folder, script) as daemon,
+        Client(str(daemon.path)) as client,
+        client.relay("/v1/x", method="POST", body=body) as relayed,
+    ):
+        assert relayed.read() == body
+
+
+def test_a_body_that_breaks_off_ends_the_call_and_is_never_whole(folder: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x" * PIECE
+        yield b"x" * PIECE
+        raise ValueError("the disk is gone")
+
+    with ScriptedDaemon(folder, answering(HEAD, End())) as daemon, Client(str(daemon.path)) as client:
+        with pytest.raises(ValueError, match="the disk is gone"):
+            client.relay("/v1/x", method="POST", body=broken())
+        assert not [asked for asked in daemon.asked if ends(asked)]
+
+
+def test_what_the_daemon_says_last_is_heard_although_it_takes_no_more(folder: Path) -> None:
+    def script(request: Request) -> Iterable[Said]:
+        yield Failure(code="busy", message="the daemon is stopping")
+        raise EOFError
+
+    with (
+        ScriptedDaemon(folder, script) as daemon,
+        Client(str(daemon.path)) as client,
+        pytest.raises(AixtivError, match="the daemon is stopping"),
+    ):
+        client.relay("/v1/x", method="POST", body=b"x" * 30_000_000)
 
 
 @pytest.mark.parametrize(
