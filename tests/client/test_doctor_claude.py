@@ -198,7 +198,12 @@ def test_a_version_that_cannot_be_asked_for_is_not_judged(here: Situation) -> No
     [
         (Answered(200, account="anthropic", paid="oauth"), "fine", ""),
         (Answered(401, "authentication_error", "no", account="work"), "wrong", "aixtiv login work"),
-        (Answered(404, "not_found_error", "Not found", account="work"), "wrong", "unset CLAUDE_API_ENDPOINT"),
+        (
+            Answered(401, "authentication_error", "no", account="work", paid="api-key"),
+            "wrong",
+            "aixtiv api-key set work",
+        ),
+        (Answered(404, "not_found_error", "Not found", account="work"), "wrong", "aixtiv config check"),
         (Answered(500, account="work"), "wrong", "aixtiv status"),
         (Answered(message="connection refused", hint="aixtiv reload", code="unreachable"), "wrong", "aixtiv reload"),
         (Answered(message="no account", code="no_account"), "skipped", "aixtiv api-key set"),

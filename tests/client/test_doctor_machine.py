@@ -10,7 +10,7 @@ from msgspec import structs
 
 from aixtiv.doctor import command, daemon, files
 from aixtiv.doctor.situation import Situation
-from aixtiv.failures import Locked, NotRunning, NotUnderstood
+from aixtiv.failures import Locked, NoAccount, NotRunning, NotUnderstood
 from aixtiv_protocol import replies
 from peers.patient import STATUS, WELCOME, only, program, with_shell, wrongs
 
@@ -177,6 +177,12 @@ def test_the_daemons_own_findings_are_told_with_their_names_and_hints(here: Situ
         ("unheard-of", "wrong"),
     ]
     assert (found[1].hint, found[3].account) == ("timedatectl", "work")
+
+
+def test_an_account_that_is_not_there_is_a_fault(here: Situation) -> None:
+    failure = NoAccount("there is no account nobody", hint="aixtiv accounts")
+    found = wrongs(daemon.check_examined(structs.replace(here, account="nobody", unexamined=failure)))
+    assert [(one.name, one.sentence, one.hint) for one in found] == [("token", failure.sentence, failure.hint)]
 
 
 @pytest.mark.parametrize(("failure", "words"), [(Locked(), "is locked"), (NotUnderstood("too old"), "too old")])

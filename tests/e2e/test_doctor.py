@@ -303,7 +303,7 @@ def test_a_credential_that_claude_refuses(at: Desk) -> None:
     at.claude.accept_only()
     told = wrong(at.machine)
     assert list(told) == ["claude-api"]
-    assert "Claude answers 401" in told["claude-api"]["sentence"]
+    assert "anthropic: Claude answers 401 to its oauth" in told["claude-api"]["sentence"]
 
 
 # ---- --fix

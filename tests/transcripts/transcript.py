@@ -158,6 +158,7 @@ class Play:
         if self._claude:
             text = text.replace(self._claude.url, "CLAUDE")
         text = text.replace(str(self._machine.home.parent), "HOME").replace(VERSION, "VERSION")
+        text = text.replace(str(SCRIPTS), "SCRIPTS")
         for pattern, word in _DIFFERS:
             text = re.sub(pattern, word, text)
         return text
@@ -259,6 +260,8 @@ _DIFFERS: Final = (
     (rf"\b\d+ {_UNITS}(?: \d+ {_UNITS})?", "SPAN"),
     (r"\b1[789]\d{8}(?:\.\d+)?\b", "0"),
     (r"(127\.0\.0\.1|localhost|\"port\"):\d{2,5}", r"\1:PORT"),
+    (r"\bport = \d+", "port = PORT"),
+    (r"\b\d+ ms\b", "SPAN"),
     (r"ssh -L \d+", "ssh -L PORT"),
     (r"(127\.0\.0\.1:PORT) .*$", r"\1 HOST"),
     (r"pid \d+", "pid PID"),

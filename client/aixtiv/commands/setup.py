@@ -41,7 +41,7 @@ def _common(function: F) -> F:
 @setup.command("claude-code")
 @_common
 def setup_claude_code(account: str, port: int, undone: bool, yes: bool, no_start: bool) -> None:
-    """Claude Code's settings: its address, and the command that gives it a ticket.
+    """Claude Code: where it calls, and its command for tickets.
 
     \b
     apiKeyHelper            aixtiv claude-key
@@ -81,7 +81,9 @@ def setup_sdk_profile(account: str, port: int, undone: bool, yes: bool, no_start
 @click.option("--write", is_flag=True, help="Put them into this shell's profile, instead of on stdout.")
 @_common
 def setup_env(account: str, port: int, undone: bool, yes: bool, no_start: bool, write: bool) -> None:
-    """Lines for the shell: ANTHROPIC_BASE_URL, and a ticket in ANTHROPIC_AUTH_TOKEN.
+    """Lines for the shell, with an address and a ticket.
+
+    ANTHROPIC_BASE_URL, and in ANTHROPIC_AUTH_TOKEN a ticket that lasts until --undo.
 
     \b
     eval "$(aixtiv setup env --yes)"
@@ -121,8 +123,8 @@ def _carried_out(what: Setup, account: str, port: int, *, undone: bool, yes: boo
         done = do(what, client, ask, account=account, asked_port=port)
     if done is None:
         show.note("nothing was changed")
-    elif not done.changed:
-        show.note(f"{what.title} is set up already")
+    else:
+        show.note(f"{what.title} is set up" + ("" if done.changed else " already"))
     return done
 
 

@@ -104,7 +104,7 @@ def check_header(situation: Situation) -> Iterator[Finding]:
         yield fine("claude-header", f"nothing sends a header `{old.HEADER}`, which does not exist")
         return
     question = Question(MODELS.path, headers=(*MODELS.headers, (old.HEADER, "asked-by-aixtiv-doctor")))
-    answered = situation.bare(origin(situation), question)
+    answered = situation.bare(_said_origin(situation) or ORIGIN, question)
     heard = f" (asked: {answered.status} {answered.message})" if answered.status else ""
     for one in said:
         sentence = (
@@ -120,10 +120,10 @@ def _renamed(said: old.Said) -> Repair | None:
     return said.mended("x-api-key" if is_value else None)
 
 
-def origin(situation: Situation) -> str:
-    """Where Claude is, as far as this shell says."""
+def _said_origin(situation: Situation) -> str:
+    """Where Claude is, as far as this shell says; empty: it does not."""
     bases = (_split(said.value)[0] for said in old.endpoints(situation))
-    return next((base for base in bases if base), ORIGIN)
+    return next((base for base in bases if base), "")
 
 
 def check_version(situation: Situation) -> Iterator[Finding]:
@@ -159,30 +159,32 @@ def check_api(situation: Situation) -> Iterator[Finding]:
     if situation.account and not _is_claudes(situation):
         yield skipped("claude-api", f"{situation.account} is no account of Claude's")
         return
-    endpoint = origin(situation) if old.endpoints(situation) else ""
-    answered = situation.relay(structs.replace(MODELS, endpoint=endpoint))
-    whose = f"account {answered.account}, {answered.paid}" if answered.account else "no account"
+    said = _said_origin(situation)
+    answered = situation.relay(structs.replace(MODELS, endpoint=said))
     if answered.status in (200, 429):
-        sentence = f"Claude answers ({answered.status}; {whose})"
-        yield fine(
-            "claude-api", f"{sentence}: {answered.note}" if answered.note else sentence, account=answered.account
-        )
+        sentence = f"{answered.account}: Claude answers ({answered.status}), its {answered.paid} pays"
+        noted = f"{sentence}: {answered.note}" if answered.note else sentence
+        yield fine("claude-api", noted, account=answered.account)
     elif answered.code == "no_account":
         yield skipped("claude-api", "no account for Claude is here yet", "aixtiv api-key set")
     elif situation.welcome is None:
         yield skipped("claude-api", "only the daemon can ask with a credential, and it cannot be asked")
     else:
-        yield _refused(answered, whose)
+        yield _refused(answered, said)
 
 
 def _is_claudes(situation: Situation) -> bool:
     return any(a.name == situation.account and a.provider == "anthropic" for a in situation.accounts)
 
 
-def _refused(answered: Answered, whose: str) -> Finding:
+def _refused(answered: Answered, origin: str) -> Finding:
+    name = answered.account or "anthropic"
     if not answered.status:
         return wrong("claude-api", answered.message, answered.hint, account=answered.account)
     said = f"{answered.kind}: {answered.message}" if answered.kind else answered.message or "no word why"
-    hints = {401: f"aixtiv login {answered.account or 'anthropic'}", 404: "unset CLAUDE_API_ENDPOINT"}
-    sentence = f"Claude answers {answered.status} ({said}; {whose})"
+    hints = {
+        401: f"aixtiv api-key set {name}" if answered.paid == "api-key" else f"aixtiv login {name}",
+        404: "unset CLAUDE_API_ENDPOINT" if origin else "aixtiv config check",
+    }
+    sentence = f"{name}: Claude answers {answered.status} to its {answered.paid or 'credential'} ({said})"
     return wrong("claude-api", sentence, hints.get(answered.status, "aixtiv status"), account=answered.account)

@@ -8,7 +8,7 @@ from aixtiv.client import Client
 from aixtiv.commands.stop import see_off
 from aixtiv.doctor.finding import Finding, Repair, fine, skipped, wrong
 from aixtiv.doctor.situation import Situation
-from aixtiv.failures import AixtivError, Locked
+from aixtiv.failures import AixtivError, Locked, NoAccount
 from aixtiv_protocol import VERSION
 
 EXAMINED: Final = ("key-source", "clock", "issuer", "token")
@@ -69,7 +69,10 @@ def check_examined(situation: Situation) -> Iterator[Finding]:
     for name in EXAMINED:
         found = [finding for finding in situation.examined if finding.name == name]
         yield from (_told(name, found.ok, found.sentence, found.hint, found.account) for found in found)
-        if not found:
+        failure = situation.unexamined
+        if isinstance(failure, NoAccount) and name == "token":
+            yield wrong(name, failure.sentence, failure.hint)
+        elif not found:
             yield skipped(name, _why_not(situation))
     for other in situation.examined:
         if other.name not in EXAMINED:  # a newer daemon's
