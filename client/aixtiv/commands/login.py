@@ -79,7 +79,7 @@ def login(
         token_endpoint=token_endpoint,
         redirect_uri=redirect_uri,
     )
-    provider = provider or sources.provider(source, account, issuer)
+    provider = provider or sources.provider(source, issuer)
     there = provider or account.partition("/")[0]
     found = _found(there, account, source)
     with (

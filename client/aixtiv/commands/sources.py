@@ -73,13 +73,12 @@ _OPTIONS: Final = (
 )
 
 
-def provider(source: Source | None, account: str, issuer: str) -> str:
+def provider(source: Source | None, issuer: str) -> str:
     """Anthropic, where options say so that mean nothing elsewhere; empty: the account's name says it."""
-    name = account.partition("/")[0]
     match source:
         case Federation(rule=rule) if rule and not issuer:
             return "anthropic"
-        case Command(command=command) if command[1:] == ANT[1:] or name == "claude":
+        case Command(command=command) if command[1:] == ANT[1:]:
             return "anthropic"
         case _:
             return ""

@@ -85,13 +85,13 @@ class Changes:
         async with self._turns[name]:
             return await self._forget(self._book.named(name))
 
-    async def keep_key(self, name: str, key: Secret, endpoint: str) -> replies.Account:
+    async def keep_key(self, name: str, provider: str, key: Secret, endpoint: str) -> replies.Account:
         async with self._turns[name]:
             entry = self._book.find(name)
             if entry:
                 _check_endpoint(entry.grant, endpoint)
                 await _landed(entry)
-            old = entry.grant if entry else blank(name, name.partition("/")[0])
+            old = entry.grant if entry else blank(name, provider)
             account = await self._adopt(entry, old, grants.with_key(old, key, endpoint))
         self._events.tell("signed-in", what="api-key", account=name, detail="an API key was stored")
         return account

@@ -4,6 +4,7 @@ import os
 import shlex
 import stat
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Final
 
 import anyio.to_thread
@@ -96,7 +97,7 @@ def _in_file(path: str) -> Secret:
             found = os.fstat(file)
             if not stat.S_ISREG(found.st_mode):
                 raise Misconfigured(f"the identity file {path} is no regular file", hint=hint)
-            if found.st_uid not in {os.geteuid(), 0} or found.st_mode & _OTHERS_MAY_WRITE:
+            if found.st_uid not in _owners() or found.st_mode & _OTHERS_MAY_WRITE:
                 raise Misconfigured(f"the identity file {path} can be written by others", hint=hint)
             text = os.read(file, LONGEST + 1024).decode("ascii", errors="replace")
         finally:
@@ -108,3 +109,14 @@ def _in_file(path: str) -> Secret:
     if assertion is None:
         raise Misconfigured(f"the identity file {path} holds no identity token (a JWT)", hint=hint)
     return assertion
+
+
+def _owners() -> set[int]:
+    """Us and root; in a user namespace that has no root (the systemd unit's), root is nobody like everybody else."""
+    owners = {os.geteuid(), 0}
+    try:
+        if Path("/proc/self/uid_map").read_text(encoding="ascii").split()[2] != "4294967295":
+            owners.add(int(Path("/proc/sys/kernel/overflowuid").read_text(encoding="ascii")))
+    except (OSError, IndexError, ValueError):
+        pass  # not Linux
+    return owners

@@ -152,7 +152,7 @@ class Paying:
     def _with_key(self, name: str, entry: Entry | None, key: Secret | None, note: str) -> Credential:
         """The account's own key before the one that came with the call."""
         sealed = entry.grant.api_key if entry else None
-        provider = "anthropic" if name == self.config.claude.account else name.partition("/")[0]
+        provider = "anthropic" if name in (self.config.claude.account, "claude") else name.partition("/")[0]
         return Credential(
             account=name,
             provider=entry.grant.provider if entry else provider,

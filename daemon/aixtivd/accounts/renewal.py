@@ -56,4 +56,6 @@ class Renewal:
         wait = states.wait_after(entry.failures, failure.retry_after, self._hosts.chance())
         entry.not_before = self._clock.steady() + wait
         hint = failure.hint or f"aixtiv refresh {name}, or aixtiv login {name}"
-        self._settling.problem(entry, type(failure), f"{name}: {failure.sentence}", hint)
+        sentence = f"{name}: {failure.sentence}"
+        known = entry.problem is not None and entry.problem.sentence == sentence  # told once, however often it recurs
+        self._settling.problem(entry, type(failure), sentence, hint, tell=not known)

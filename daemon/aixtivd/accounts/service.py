@@ -205,7 +205,7 @@ class Accounts:
                 f"that is {kind}, and no API key: no API takes it as one", hint=f"aixtiv login {name} --ant"
             )
         endpoint = origin_of(asked.endpoint) if asked.endpoint else ""
-        return await self._work.run(self._changes.keep_key, name, asked.key, endpoint)
+        return await self._work.run(self._changes.keep_key, name, self._terms.provider(name), asked.key, endpoint)
 
     def relayed(self, name: str) -> str:
         """The account that a relay means which names none."""

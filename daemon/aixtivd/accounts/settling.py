@@ -210,10 +210,11 @@ class Settling:
         except StoreFailed as error:
             log.warning("intent-stays", account=entry.grant.name, detail=error.sentence)
 
-    def problem(self, entry: Entry, kind: type[AixtivError], sentence: str, hint: str) -> None:
+    def problem(self, entry: Entry, kind: type[AixtivError], sentence: str, hint: str, *, tell: bool = True) -> None:
         """Keeps a failure for whoever asks, and tells it."""
         entry.problem = Problem(kind, sentence, hint, entry.not_before)
-        self._tell("sign-in-needed" if kind is SignInNeeded else "failing", entry.grant, sentence)
+        if tell:
+            self._tell("sign-in-needed" if kind is SignInNeeded else "failing", entry.grant, sentence)
 
     def _tell(self, event: Happening, grant: Grant, detail: str = "") -> None:
         self._events.tell(event, account=grant.name, detail=detail, expires_at=int(grant.expires_at))

@@ -30,7 +30,7 @@ class Terms:
         """
         entry = self._book.find(name)
         old = entry.grant if entry and entry.grant.kind != "api-key" else None
-        provider = asked.provider or (old.provider if old else name.partition("/")[0])
+        provider = asked.provider or (old.provider if old else self.provider(name, asked.settings.issuer))
         as_before = old if old and _says_nothing(asked, old) else None
         source = asked.source or (as_before.source if as_before else None)
         if source is not None:
@@ -46,6 +46,11 @@ class Terms:
             endpoint=self._endpoint(entry.grant if entry else None, as_before, asked),
             scopes=client.scopes if client else (),
         )
+
+    def provider(self, name: str, issuer: str = "") -> str:
+        """The first part of an account's name. `claude` is at Anthropic, unless the config or the request differ."""
+        first = name.partition("/")[0]
+        return "anthropic" if first == "claude" and not issuer and first not in self.config.provider else first
 
     def _endpoint(self, there: Grant | None, as_before: Grant | None, asked: requests.Login) -> str:
         """A key's own, too, stays when somebody signs in beside it."""

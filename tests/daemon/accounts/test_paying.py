@@ -5,12 +5,13 @@ from contextlib import aclosing
 from typing import Any, cast
 
 import anyio
+import msgspec
 import pytest
 
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd.accounts.credential import Credential
-from aixtivd.config import ClaudeConfig
+from aixtivd.config import ClaudeConfig, ProviderConfig
 from aixtivd.errors import (
     BadRequest,
     Locked,
@@ -22,6 +23,7 @@ from aixtivd.errors import (
 )
 from aixtivd.oauth.outcomes import Misconfigured, NeedsSignIn, TryAgain
 from peers.house import Held, House, Opener, granted
+from peers.logins import ask, at_a_provider, sign_in
 
 KEY = Secret("sk-ant-api-of-the-caller")
 SEALED = Secret("sk-ant-api-sealed")
@@ -353,3 +355,24 @@ async def test_what_can_be_no_api_key_is_not_sealed_as_one(house: Opener, key: s
             await h.accounts.api_key(requests.ApiKey(account="anthropic", key=Secret(key)))
         assert key not in raised.value.sentence
         assert await h.vault.rows() == []
+
+
+async def test_an_endpoint_said_at_the_sign_in_is_kept_by_one_without_options_and_by_no_other(house: Opener) -> None:
+    """A token must not follow an address that was meant for another one."""
+    async with at_a_provider(house) as (h, server):
+        elsewhere = msgspec.structs.replace(ask(server), endpoint="https://elsewhere.example/v1")
+        await sign_in(h, elsewhere)
+        assert (await h.accounts.credential("corp")).endpoint == "https://elsewhere.example"
+        await sign_in(h, requests.Login(account="corp"))
+        assert (await h.accounts.credential("corp")).endpoint == "https://elsewhere.example"
+        await sign_in(h, ask(server))
+        assert (await h.accounts.credential("corp")).endpoint == ""
+
+
+async def test_an_account_called_claude_is_at_anthropic(house: Opener) -> None:
+    async with house() as h:
+        await seal(h, "claude")
+        assert (await h.accounts.credential("")).provider == "anthropic"
+    async with house(provider={"claude": ProviderConfig()}) as h:
+        await seal(h, "claude/other")
+        assert (await h.accounts.credential("claude/other")).provider == "claude"

@@ -91,6 +91,23 @@ async def test_a_command_that_fails_is_said_and_a_key_does_not_pay_for_it(house:
             await h.accounts.credential("", key=Secret("sk-ant-api-x"), wait=0.5)
 
 
+async def test_the_same_failure_is_told_once_however_often_it_recurs(
+    house: Opener, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house() as h:
+        told: list[str] = []
+        monkeypatch.setattr(h.audit, "note", lambda what, *_, **__: told.append(what))
+        await bind(h, Command(command=printing(folder, "echo token-1")))
+        printing(folder, "exit 1")
+        for _ in range(3):
+            with pytest.raises(Unreachable):
+                await h.accounts.refresh(requests.Refresh(account="claude"))
+        printing(folder, "exit 2")
+        with pytest.raises(Unreachable):
+            await h.accounts.refresh(requests.Refresh(account="claude"))
+        assert told == ["sign-in", "oauth2_token_error", "oauth2_token_error"]
+
+
 async def test_lock_does_not_wait_for_a_command_that_hangs(house: Opener, folder: Path) -> None:
     async with house() as h:
         command = printing(folder, "echo token-1")
