@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -17,14 +18,27 @@ from peers.desk import KEY, Desk, desk
 
 @pytest.fixture
 def at(folder: Path) -> Iterator[Desk]:
+    """A desk of its own, with nobody signed in."""
     with desk(folder) as at:
         yield at
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Desk]:
+    """Somebody signed in, and the daemon running: for all the tests that leave it so."""
+    with TemporaryDirectory(prefix="aix-", dir="/tmp") as folder, desk(Path(folder)) as at:
+        at.sign_in()
+        yield at
+
+
 @pytest.fixture
-def signed_in(at: Desk) -> Desk:
-    at.sign_in()
-    return at
+def signed_in(shared: Desk) -> Iterator[Desk]:
+    shared.claude.renew()
+    shared.claude.accept_prefix("at-")
+    before = set(shared.machine.home.iterdir())
+    yield shared
+    for path in set(shared.machine.home.iterdir()) - before:
+        path.unlink()
 
 
 def asked(at: Desk, which: int = -1) -> Any:
@@ -139,11 +153,10 @@ def test_the_old_file_forbids_the_key(at: Desk) -> None:
 
 
 def test_a_sealed_credential_never_goes_to_an_endpoint_of_the_environment(signed_in: Desk) -> None:
-    before = len(signed_in.claude.requests)
     ran = signed_in.machine.run("claude", "ask", "hi", CLAUDE_API_ENDPOINT="https://thief.example/v1/messages")
     assert ran.code == 1
     assert "thief.example" in ran.err
-    assert len(signed_in.claude.requests) == before
+    assert not signed_in.claude.requests
 
 
 def test_the_endpoint_in_its_old_form_is_understood(signed_in: Desk) -> None:

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,11 +19,18 @@ from peers.desk import Desk, desk
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 
 
-@pytest.fixture
-def at(folder: Path) -> Iterator[Desk]:
-    with desk(folder) as at:
+@pytest.fixture(scope="module")
+def at() -> Iterator[Desk]:
+    """One for all: each test leaves it as it was, but for tickets that live an hour."""
+    with TemporaryDirectory(prefix="aix-", dir="/tmp") as folder, desk(Path(folder)) as at:
         at.sign_in()
         yield at
+
+
+def holders(at: Desk) -> set[int]:
+    listed = at.machine.ask(requests.Tickets())
+    assert isinstance(listed, replies.TicketList)
+    return {shown.holder for shown in listed.tickets}
 
 
 def show(at: Desk, *words: str, **environ: str) -> Any:
@@ -73,11 +81,9 @@ def test_the_port_and_the_ticket_die_with_the_command(at: Desk) -> None:
         assert process.stdout
         base_url, ticket = process.stdout.readline().split()
         assert "data" in call(base_url, ticket)
-        listed = at.machine.ask(requests.Tickets())
-        assert isinstance(listed, replies.TicketList)
-        assert [shown.holder for shown in listed.tickets] == [process.pid]
+        assert process.pid in holders(at)
         process.communicate("")
-    while isinstance(listed := at.machine.ask(requests.Tickets()), replies.TicketList) and listed.tickets:
+    while process.pid in holders(at):
         pass  # nothing announces a ticket's end; each question is answered when the daemon has read what came before
     with pytest.raises(urllib.error.URLError):
         call(base_url, ticket)
@@ -135,4 +141,4 @@ def test_a_claude_key_is_a_ticket_for_the_gateway(at: Desk) -> None:
     assert ran.out.startswith("aixtiv-ticket-")
     listed = at.machine.ask(requests.Tickets())
     assert isinstance(listed, replies.TicketList)
-    assert [(shown.name, shown.holder) for shown in listed.tickets] == [("claude-key", 0)]
+    assert ("claude-key", 0) in [(shown.name, shown.holder) for shown in listed.tickets]
