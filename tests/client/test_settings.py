@@ -8,7 +8,8 @@ import pytest
 
 from aixtiv import settings
 from aixtiv.environment import OLD_CLAUDE_SCOPES, OLD_REDIRECT
-from aixtiv.settings import API, DESKTOP, OAUTH, Api, Misread, api, found_for, strays
+from aixtiv.settings import API, DESKTOP, OAUTH, Api, api, found_for, strays
+from aixtiv.table import Misread
 from aixtiv_protocol.requests import ClientSettings
 from aixtiv_protocol.secret import Secret
 

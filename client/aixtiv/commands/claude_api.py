@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import BinaryIO, Final
 
 import click
@@ -100,7 +101,7 @@ def _opened(file: str) -> BinaryIO:
     try:
         return Path(file).open("rb")
     except OSError as error:
-        raise AixtivError(f"{file} cannot be read: {error.strerror}", hint=f"ls -l {file}") from None
+        raise AixtivError(f"{file} cannot be read: {error.strerror}", hint=f"ls -l {quote(file)}") from None
 
 
 def _head(status: int, headers: Headers) -> bytes:

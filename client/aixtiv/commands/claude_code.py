@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -163,11 +164,13 @@ def _check_place(output: str) -> None:
     """Before anything is paid for."""
     path = Path(output or "x")
     if not path.parent.is_dir():
-        raise AixtivError(f"there is no folder {path.parent}", hint=f"mkdir -p {path.parent}")
+        raise AixtivError(f"there is no folder {path.parent}", hint=f"mkdir -p {quote(str(path.parent))}")
     if path.is_dir():
         raise AixtivError(f"{path} is a folder")
     if output and not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise AixtivError(f"{path} cannot be written: {os.strerror(errno.EACCES)}", hint=f"ls -ld {path.parent}")
+        raise AixtivError(
+            f"{path} cannot be written: {os.strerror(errno.EACCES)}", hint=f"ls -ld {quote(str(path.parent))}"
+        )
 
 
 def _deliver(written: Written, output: str, *, as_json: bool) -> None:
@@ -185,7 +188,9 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise AixtivError(f"{path} cannot be written: {error.strerror}", hint=f"ls -ld {path.parent}") from None
+        raise AixtivError(
+            f"{path} cannot be written: {error.strerror}", hint=f"ls -ld {quote(str(path.parent))}"
+        ) from None
     show.note(f"{'overwrote' if known else 'wrote'} {path}")
 
 
