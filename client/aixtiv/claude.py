@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from aixtiv.events import Events, TooLong
-from aixtiv.failures import AixtivError, SignInNeeded, Unreachable
+from aixtiv.failures import AixtivError, SignInNeeded, Unreachable, Usage
 from aixtiv_protocol.requests import Headers
 
 MODEL: Final = "claude-opus-5-5"
@@ -36,7 +36,7 @@ def model(environ: Mapping[str, str]) -> str:
 
 
 def question(prompt: str, *, model: str, system: str = "", max_tokens: int = MAX_TOKENS, stream: bool = True) -> bytes:
-    """The body of a `POST /v1/messages`."""
+    """The body of a `POST /v1/messages`. Raises Usage for arguments that are no text."""
     asked: dict[str, object] = {
         "model": model,
         "max_tokens": max_tokens,
@@ -46,7 +46,10 @@ def question(prompt: str, *, model: str, system: str = "", max_tokens: int = MAX
         asked["system"] = system
     if stream:
         asked["stream"] = True
-    return msgspec.json.encode(asked)
+    try:
+        return msgspec.json.encode(asked)
+    except UnicodeEncodeError:  # bytes of a command line that are no UTF-8
+        raise Usage("what is asked is not text (UTF-8)") from None
 
 
 def headers(given: Headers = (), *, version: str = VERSION) -> Headers:

@@ -6,7 +6,7 @@ import pytest
 
 from aixtiv import claude
 from aixtiv.claude import Answer, Broken, NotClaude, check_kind, headers, model, not_found, question, refusal
-from aixtiv.failures import AixtivError, SignInNeeded, Unreachable
+from aixtiv.failures import AixtivError, SignInNeeded, Unreachable, Usage
 
 SSE = "text/event-stream; charset=utf-8"
 
@@ -174,6 +174,12 @@ def test_what_is_asked_holds_what_was_given_and_no_more() -> None:
     }
     assert json.loads(question("hi", model="m", system="be brief"))["system"] == "be brief"
     assert json.loads(question("hi", model="m"))["stream"] is True
+
+
+def test_what_is_no_text_cannot_be_asked() -> None:
+    """Python gives bytes of a command line that are not UTF-8 as surrogates."""
+    with pytest.raises(Usage, match="not text"):
+        question("\udcff", model="m")
 
 
 def test_our_own_headers_stand_below_the_callers() -> None:
