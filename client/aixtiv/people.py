@@ -91,6 +91,8 @@ def _daemon_rows(daemon: DaemonStatus) -> "list[tuple[str, str | Text]]":
         rows.append(("damaged", f"{daemon.damaged} records fail their seal; they are kept and not used"))
     if daemon.spilled:
         rows.append(("unsaved", f"{daemon.spilled} grants wait for room on the disk"))
+    if daemon.gateway_problem:
+        rows.append(("gateway", daemon.gateway_problem))
     if daemon.audit_problem:
         rows.append(("audit log", daemon.audit_problem))
     rows += [("clock", skew) for skew in _skews(daemon.skews)]
