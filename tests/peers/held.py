@@ -88,6 +88,11 @@ class Held:
 
     async def login(self, asked: requests.Login) -> AsyncIterator[replies.Reply]:
         await anyio.lowlevel.checkpoint()
+        if asked.source:
+            yield replies.SignedIn(
+                account=replies.Account(name=asked.account, provider="x", kind="command", state="fresh")
+            )
+            return
         yield replies.SignInStarted(account=asked.account, url="https://x/", redirect_uri="http://127.0.0.1:1/")
         raise SignInFailed("the person said no")
 

@@ -17,9 +17,13 @@ Edit = Callable[[bytes], bytes]
 
 # Anything MessagePack and JSON can hold, so that the fuzz gets past the first byte of a body.
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8)
-names = st.sampled_from(["op", "re", "account", "wait", "scopes", "settings", "x"])
+names = st.sampled_from(
+    ["op", "re", "account", "wait", "scopes", "settings", "source", "kind", "headers", "body", "data", "more", "x"]
+)
 anything = st.recursive(
-    scalars | st.binary(max_size=8) | st.sampled_from(["token", "login", "failure", "status"]),
+    scalars
+    | st.binary(max_size=8)
+    | st.sampled_from(["token", "login", "relay", "piece", "ticket", "failure", "head"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names | scalars, inner, max_size=4),
     max_leaves=12,
 )

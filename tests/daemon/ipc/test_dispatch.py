@@ -184,6 +184,7 @@ async def test_an_unlock_whose_caller_hangs_up_still_brings_the_tickets_back(fol
 async def test_who_begins_a_sign_in_and_who_signs_out_is_in_the_log(folder: Path) -> None:
     async with serving(folder) as side, await side.caller() as caller:
         await the_stream(caller, requests.Login(account="github"))
+        await the_stream(caller, requests.Login(account="ant", source=requests.Command(command=("/bin/ant",))))
         await answer(caller, requests.Logout(account="fresh"))
         await answer(caller, requests.Logout(account="hunter2"))
         await answer(caller, requests.ApiKey(account="claude", key=Secret("sk-hunter2")))
@@ -191,6 +192,7 @@ async def test_who_begins_a_sign_in_and_who_signs_out_is_in_the_log(folder: Path
         assert side.notes.said() == [
             ("sign-in", True, "github", "began a sign-in"),
             ("sign-in", False, "github", "the person said no"),
+            ("sign-in", True, "ant", "asked for a sign-in without browser"),
             ("sign-out", True, "fresh", ""),
             ("sign-out", False, "", "there is nothing of that name"),
             ("api-key", True, "claude", "stored"),
