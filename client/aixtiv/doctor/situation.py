@@ -20,6 +20,12 @@ class Question(Struct, frozen=True):
     body: bytes = b""
     endpoint: str = ""  # origin, where that is not the account's own
 
+    def __repr__(self) -> str:
+        return f"Question({self.path}, {len(self.headers)} headers)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:  # msgspec's own would show every field
+        return [("path", self.path), ("headers", len(self.headers))]
+
 
 MODELS: Final = Question("/v1/models?limit=1", headers=(("anthropic-version", "2023-06-01"),))
 """The cheapest call of Claude's API that needs a credential."""

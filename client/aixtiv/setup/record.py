@@ -48,6 +48,12 @@ class Pending(Struct, frozen=True):
     base: bytes | None  # without us: `now`, but where an earlier setup of ours stands in it
     after: bytes
 
+    def __repr__(self) -> str:  # a file may hold a ticket
+        return f"Pending({len(self.after)} bytes)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:  # msgspec's own would show every field
+        return [("bytes", len(self.after))]
+
 
 class Undone(Struct, frozen=True):
     """A file that was changed since, and what was done with it."""
