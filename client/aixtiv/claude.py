@@ -76,12 +76,12 @@ class NotClaude(Unreachable):
     hint = "aixtiv doctor"
 
 
-class _Trouble(Struct):
+class _Trouble(Struct, frozen=True):
     type: str = ""
     message: str = ""
 
 
-class _Error(Struct):
+class _Error(Struct, frozen=True):
     """`{"type": "error", "error": {"type", "message"}}`, in a body and in an event."""
 
     error: _Trouble = msgspec.field(default_factory=_Trouble)

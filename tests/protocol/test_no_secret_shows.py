@@ -36,6 +36,9 @@ HARMLESS = {
     "key_file",
     "key_source",
     "key_header",  # of an API: the header's name
+    "token_flag",  # of an API: a word in a header
+    "with_token",  # of an API: headers' names
+    "keys",  # names in somebody's settings, and in an old file
     "key_reason",
     "code",  # of a failure
     "code_challenge_methods_supported",

@@ -16,6 +16,8 @@ def named_wrongly(line: str) -> str:
     words = words[: words.index("--")] if "--" in words else words  # behind it stands another command
     found: click.Command = aixtiv
     while isinstance(found, click.Group) and words and not words[0].startswith("-"):
+        if words[0] == "FILLED":  # a name that is known only when it is said
+            return ""
         inner = found.get_command(click.Context(found), words[0])
         if inner is None or inner.name == "gone":
             return f"no command {words[0]}: {line}"
