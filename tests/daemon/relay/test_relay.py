@@ -92,7 +92,8 @@ async def test_the_apis_captured_bytes_are_the_callers(size: int, chunked: bool)
     assert len([name for name, _ in request.headers if name.lower() in ours]) == 4
 
 
-async def test_a_request_without_a_body_has_nothing_that_its_caller_did_not_send() -> None:
+@pytest.mark.parametrize(("method", "body"), [("GET", b""), ("POST", b"{}"), ("POST", b"x" * (WHOLE + 1))])
+async def test_a_request_has_nothing_that_its_caller_did_not_send(method: str, body: bytes) -> None:
     came: list[Exchange] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -101,14 +102,10 @@ async def test_a_request_without_a_body_has_nothing_that_its_caller_did_not_send
         await writer.drain()
 
     async with raw(talk) as port, relaying(f"http://127.0.0.1:{port}", key()) as around:
-        await around.get(called("GET", "/v1/models", VERSION))
-    assert came == [
-        Exchange(
-            "GET /v1/models HTTP/1.1",
-            [("Host", f"127.0.0.1:{port}"), VERSION, ("x-api-key", "sk-ant-api03-1")],
-            b"",
-        )
-    ]
+        await around.get(called(method, "/v1/models", VERSION, body=body))
+    length = [("Content-Length", str(len(body)))] if body else []
+    headers = [("Host", f"127.0.0.1:{port}"), VERSION, *length, ("x-api-key", "sk-ant-api03-1")]
+    assert came == [Exchange(f"{method} /v1/models HTTP/1.1", headers, body)]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "identity"])

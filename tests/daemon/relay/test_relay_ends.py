@@ -246,6 +246,20 @@ async def test_a_caller_that_stops_reading_stops_the_api_and_nobody_else() -> No
         assert received == len(BIG) * 8
 
 
+async def test_what_is_kept_of_a_body_is_dropped_when_the_answer_begins_and_not_when_it_ends() -> None:
+    async with Claude() as claude, relaying(claude.url) as around:
+        claude.set_weather(Weather(hang=True, silence=3))
+        body = STREAM.replace(b"hello", b"hello " * WHOLE)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(around.get, hello(body=body))
+            await claude.until(silent=1)
+            assert around.relay._budget.left == ALL_KEPT - len(body)
+            tasks.cancel_scope.cancel()
+        claude.set_weather(Weather(silence=3))
+        async with around.relay.call(hello(body=body)):
+            assert around.relay._budget.left == ALL_KEPT
+
+
 async def test_an_api_that_stops_reading_stops_the_caller() -> None:
     go_on = asyncio.Event()
 
