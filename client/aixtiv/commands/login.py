@@ -62,9 +62,11 @@ def login(
     aixtiv login github --client-id ID
     aixtiv login google/work --client-id ID --client-secret
     aixtiv login company --issuer URL --client-id ID
-    aixtiv login claude --federation RULE --organization ORG --identity-account company
     aixtiv login claude --ant
-    aixtiv login robot --client-credentials --issuer URL --client-id ID --client-secret
+    aixtiv login claude --federation RULE \\
+        --organization ORG --identity-account company
+    aixtiv login robot --client-credentials \\
+        --issuer URL --client-id ID --client-secret
 
     What is given here is kept with the grant, so that nothing needs to be given again. GITHUB_OAUTH_CLIENT_ID and the
     other variables of that kind count where an option is left out, and so do the older command's oauth2-config.json and
