@@ -139,6 +139,12 @@ def test_a_wrong_path_in_the_old_file_is_mended_and_the_file_kept(here: Situatio
     assert only(claude.check_path(situation)).verdict == "fine"
 
 
+def test_a_variable_in_the_old_file_counts_as_it_stands_in_this_shell(here: Situation) -> None:
+    api_config(here, endpoint="${CLAUDE_HOST}/v1/messages")
+    api = Api("https://api.example.org")
+    assert only(claude.check_path(api.at(with_shell(here, CLAUDE_HOST="https://api.example.org")))).verdict == "fine"
+
+
 def test_no_credential_is_sent_where_a_path_is_only_tried(here: Situation) -> None:
     api = Api("https://api.example.org")
     shell = with_shell(here, CLAUDE_API_ENDPOINT="https://api.example.org/v1/complete", ANTHROPIC_API_KEY=KEY)

@@ -162,6 +162,25 @@ def test_a_vault_that_is_not_well_is_found(here: Situation, fields: dict[str, An
     assert words in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("fields", "tables", "verdict", "hint"),
+    [
+        ({}, {}, "fine", ""),
+        ({"gateway_port": 4000}, {"claude": {"port": 4000}}, "fine", ""),
+        ({}, {"claude": {"port": 4000}}, "wrong", "aixtiv reload"),
+        ({"gateway_port": 4000}, {}, "wrong", "aixtiv reload"),
+        ({"gateway_problem": "it is taken"}, {"claude": {"port": 4000}}, "wrong", "ss -ltnp 'sport = :4000'"),
+        ({"gateway_problem": "no socket"}, {}, "wrong", "aixtiv status"),
+    ],
+)
+def test_a_gateway_that_is_not_where_the_config_says_is_found(
+    here: Situation, fields: dict[str, Any], tables: dict[str, Any], verdict: str, hint: str
+) -> None:
+    situation = structs.replace(here, status=structs.replace(STATUS, **fields), tables=tables)
+    found = only(daemon.check_gateway(situation))
+    assert (found.name, found.verdict, found.hint) == ("gateway", verdict, hint)
+
+
 def test_the_daemons_own_findings_are_told_with_their_names_and_hints(here: Situation) -> None:
     told = (
         replies.Finding(name="clock", ok=False, sentence="id.example.org is an hour ahead", hint="timedatectl"),

@@ -163,6 +163,14 @@ def test_what_says_the_same_or_something_else_hides_nothing(here: Situation, env
     assert only(environment.check_shadowing(with_shell(here, **environ))).verdict == "fine"
 
 
+def test_a_key_in_the_very_settings_that_name_the_helper_is_found(here: Situation) -> None:
+    (here.home / ".claude").mkdir()
+    settings = {"apiKeyHelper": "aixtiv claude-key", "env": {"ANTHROPIC_API_KEY": KEY}}
+    (here.home / ".claude/settings.json").write_text(json.dumps(settings))
+    found = only(environment.check_shadowing(here))
+    assert (found.verdict, found.hint) == ("wrong", f"$EDITOR {here.home}/.claude/settings.json")
+
+
 def test_a_key_that_hides_claude_codes_helper_is_found(here: Situation) -> None:
     (here.home / ".claude").mkdir()
     (here.home / ".claude/settings.json").write_text('{"apiKeyHelper": "aixtiv claude-key"}')

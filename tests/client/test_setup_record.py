@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from aixtiv.setup import diff, files, jsontext, record
+from aixtiv import ports
+from aixtiv.failures import AixtivError
+from aixtiv.setup import diff, files, jsontext, port, record
 from aixtiv.setup.goal import Broken, Goal, put_toml, with_lines
 from aixtiv.setup.record import Record
+from aixtiv_protocol import replies
 
 TICKET = "aixtiv-ticket-" + "t" * 43
 
@@ -219,3 +222,17 @@ def test_the_diff_shows_no_secret_that_stands_near(folder: Path) -> None:
     assert key not in shown
     assert "hush" not in shown
     assert "abc" not in shown
+
+
+def test_the_first_free_port_is_chosen_and_a_configured_one_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = ports.Refusal(taken=True, absent=False, sentence="address already in use")
+    monkeypatch.setattr(ports, "refusal", lambda _, number: taken if number == port.FIRST else None)
+    status = replies.DaemonStatus(version="1", pid=1, started_at=1, locked=False)
+    assert port.choose(0, {}, status) == port.FIRST + 1
+    assert port.choose(0, {"claude": {"port": 5000}}, status) == 5000
+    assert port.choose(6000, {"claude": {"port": 5000}}, status) == 6000
+    with pytest.raises(AixtivError, match=f"port {port.FIRST} cannot be used"):
+        port.choose(port.FIRST, {}, status)
+    monkeypatch.setattr(ports, "refusal", lambda *_: taken)
+    with pytest.raises(AixtivError, match="none of the ports"):
+        port.choose(0, {}, status)

@@ -150,6 +150,17 @@ def test_a_store_that_is_open_to_others_and_the_daemon_that_does_not_start_for_i
     assert told["store"]["hint"] == told["daemon"]["hint"] == f"chmod 700 {at.machine.state}"
 
 
+def test_a_gateway_port_that_somebody_has(folder: Path) -> None:
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", 0))
+        squatter.listen()
+        port = squatter.getsockname()[1]
+        with desk(folder, configured=f"{FILE_KEY}[claude]\nport = {port}\n") as at:
+            told = wrong(at.machine)
+    assert str(port) in told["gateway"]["sentence"]
+    assert told["gateway"]["hint"] == f"ss -ltnp 'sport = :{port}'"
+
+
 def test_a_key_source_that_has_gone(at: Desk) -> None:
     (at.machine.state / "key").unlink()
     assert "key-source" in wrong(at.machine)

@@ -140,7 +140,8 @@ def test_a_ticket_that_was_revoked_is_made_anew(at: Desk) -> None:
 
 @pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])
 def test_a_shell_evaluates_the_lines(at: Desk, shell: str) -> None:
-    script = f'eval "$({AIXTIV} setup env --yes)"; printf "%s %s" "$ANTHROPIC_BASE_URL" "$ANTHROPIC_AUTH_TOKEN"'
+    lines = f"{AIXTIV} setup env --yes --port {free_port()}"
+    script = f'eval "$({lines})"; printf "%s %s" "$ANTHROPIC_BASE_URL" "$ANTHROPIC_AUTH_TOKEN"'
     ran = subprocess.run(
         [shell, "-c", script], env=at.machine.environ | {"SHELL": shell}, capture_output=True, text=True, check=True
     )

@@ -23,7 +23,6 @@ def test_the_port_closes_with_the_last_that_needs_it(at: Desk) -> None:
     setup(at, "claude-code")
     setup(at, "sdk-profile")
     port = port_of(at)
-    assert port >= 47823
     setup(at, "claude-code", "--undo")
     assert port_of(at) == port
     assert (at.machine.run("setup", "env", "--yes", "--port", str(free_port()))).code == 64

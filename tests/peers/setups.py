@@ -34,6 +34,9 @@ def free_port() -> int:
 
 
 def setup(at: Desk, *words: str, **environ: str) -> Ran:
+    """It must succeed. At a port of its own: the usual one may be another test's."""
+    if not {"--port", "--undo"}.intersection(words) and not port_of(at):
+        words = (*words, "--port", str(free_port()))
     ran = at.machine.run("setup", *words, "--yes", **environ)
     assert ran.code == 0, ran.err
     return ran

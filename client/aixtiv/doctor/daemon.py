@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from aixtiv import show
+from aixtiv import ports, show
 from aixtiv.client import Client
 from aixtiv.commands.stop import see_off
 from aixtiv.doctor.finding import Finding, Repair, fine, skipped, wrong
@@ -62,6 +62,30 @@ def check_vault(situation: Situation) -> Iterator[Finding]:
         yield wrong("vault", f"{status.spilled} grants wait for room on the disk", "df -h ~")
     else:
         yield fine("vault", "open, and every record fits its seal")
+
+
+def check_gateway(situation: Situation) -> Iterator[Finding]:
+    status, claude = situation.status, situation.tables.get("claude")
+    wanted = claude.get("port", 0) if isinstance(claude, dict) else 0
+    if status is None:
+        yield skipped("gateway", _NOT_ASKED)
+    elif status.gateway_problem:
+        hint = ports.who(wanted) if wanted and not status.gateway_port else "aixtiv status"
+        yield wrong("gateway", status.gateway_problem, hint)
+    elif status.gateway_port != wanted:
+        sentence = f"the config says port {wanted or 'none'} for it, and the daemon has {status.gateway_port or 'none'}"
+        yield wrong("gateway", sentence, "aixtiv reload", repair=Repair("reloaded the config", _reloading(situation)))
+    else:
+        fixed = f" and at http://127.0.0.1:{wanted}" if wanted else ""
+        yield fine("gateway", f"tools can call at {show.short(status.gateway)}{fixed}")
+
+
+def _reloading(situation: Situation) -> Callable[[], None]:
+    def reload() -> None:
+        with Client(situation.socket) as client:
+            client.reload()
+
+    return reload
 
 
 def check_examined(situation: Situation) -> Iterator[Finding]:

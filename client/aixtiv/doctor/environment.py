@@ -44,9 +44,22 @@ def _shadows(situation: Situation) -> Iterator[Finding]:
     winner = "ANTHROPIC_API_KEY" if key else TOKEN if token else ""
     if winner and environ.get("ANTHROPIC_PROFILE"):
         yield _hides(winner, f"ANTHROPIC_PROFILE ({environ['ANTHROPIC_PROFILE']})")
-    if winner and not _is_ours(token) and claude_code(situation).get("apiKeyHelper"):
-        yield _hides(winner, "the apiKeyHelper in Claude Code's settings")
+    if claude_code(situation).get("apiKeyHelper"):
+        yield from _hiding_the_helper(situation, "" if _is_ours(token) else winner)
     yield from _older_names(environ)
+
+
+def _hiding_the_helper(situation: Situation, winner: str) -> Iterator[Finding]:
+    """From this shell, and from the very settings that name it."""
+    helper = "the apiKeyHelper in Claude Code's settings"
+    if winner:
+        yield _hides(winner, helper)
+    filed = claude_code(situation).get("env")
+    for name in (TOKEN, "ANTHROPIC_API_KEY"):
+        if isinstance(filed, dict) and filed.get(name):
+            yield wrong(
+                "shadowing", f"{name} in Claude Code's settings hides {helper}", f"$EDITOR {_settings(situation)}"
+            )
 
 
 def _hides(winner: str, loser: str) -> Finding:
@@ -74,12 +87,15 @@ def _is_ours(token: str) -> bool:
 
 def claude_code(situation: Situation) -> Mapping[str, Any]:
     """Claude Code's own settings; empty where there are none, or they cannot be read."""
-    folder = situation.environ.get("CLAUDE_CONFIG_DIR") or situation.home / ".claude"
     try:
-        settings = json.loads((Path(folder) / "settings.json").read_text(encoding="utf-8"))
+        settings = json.loads(_settings(situation).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return settings if isinstance(settings, dict) else {}
+
+
+def _settings(situation: Situation) -> Path:
+    return Path(situation.environ.get("CLAUDE_CONFIG_DIR") or situation.home / ".claude") / "settings.json"
 
 
 def check_base_url(situation: Situation) -> Iterator[Finding]:

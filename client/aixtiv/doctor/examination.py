@@ -20,6 +20,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     daemon.check_daemon,  # behind the files: one that is open to others keeps the daemon from starting
     daemon.check_version,
     daemon.check_vault,
+    daemon.check_gateway,
     daemon.check_examined,
     network.check_callback_ports,
     network.check_redirect_port,

@@ -1,6 +1,7 @@
 """The old command's files, as far as they say how Claude is called: where, with which version, in which header."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -130,8 +131,14 @@ def filed(situation: Situation, *spellings: str) -> list[Said]:
         return []
     found = [(key, value) for key, value in tree.items() if _plain(key) in spellings and isinstance(value, str)]
     return [
-        Said(f"{short(str(file))}: {'.'.join((*at, key))}", value.strip(), file, (*at, key)) for key, value in found
+        Said(f"{short(str(file))}: {'.'.join((*at, key))}", _expanded(value, situation), file, (*at, key))
+        for key, value in found
     ]
+
+
+def _expanded(value: str, situation: Situation) -> str:
+    """`${VARIABLE}` as it counts; one that is not set is `old-config`'s to say."""
+    return re.sub(r"\$\{(\w+)\}", lambda name: situation.environ.get(name[1], name[0]), value).strip()
 
 
 def _naming(tree: object, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

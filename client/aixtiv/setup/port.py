@@ -19,7 +19,7 @@ from aixtiv.setup.record import Pending, Record
 from aixtiv_protocol.replies import DaemonStatus
 
 NAME: Final = "port"
-FIRST: Final = 47823  # nobody's at IANA, and below the ports that Linux gives out by itself on no system default
+FIRST: Final = 27823  # nobody's at IANA, and below what systems give out by themselves (Linux: 32768 on, macOS: 49152)
 _TRIED: Final = 20
 UNIT: Final = "aixtivd-claude.socket"
 SERVICE: Final = "aixtivd.service"
@@ -98,8 +98,10 @@ def open_for(name: str, kept: Record, changes: tuple[Pending, ...], port: int, c
 
 
 def _check_open(client: Client, port: int) -> None:
-    if client.status().gateway_port != port:
-        raise AixtivError(f"the daemon has not opened port {port}", hint="aixtiv status")
+    status = client.status()
+    if status.gateway_port != port:
+        why = f": {status.gateway_problem}" if status.gateway_problem else ""
+        raise AixtivError(f"the daemon has not opened port {port}{why}", hint="aixtiv doctor")
 
 
 def _take_back(kept: Record) -> None:

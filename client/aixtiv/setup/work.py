@@ -1,13 +1,14 @@
 """One setup from the plan to the files, and back: shown, agreed to, done, undone."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct, structs
 
 from aixtiv.client import Client
-from aixtiv.failures import AixtivError
+from aixtiv.failures import AixtivError, NoAccount
 from aixtiv.setup import diff, files, port, record
 from aixtiv.setup.goal import Goal
 from aixtiv.setup.record import Pending, Record, Undone
@@ -123,14 +124,11 @@ def revoke(client: Client, ticket: str) -> None:
     """One that has ended already is as good as revoked."""
     try:
         client.revoke_ticket(ticket)
+    except NoAccount:  # there is no such ticket
+        return
     except AixtivError as failure:
-        if failure.code not in _GONE:
-            raise AixtivError(
-                f"ticket {ticket} was not revoked: {failure.sentence}", hint=f"aixtiv ticket revoke {ticket}"
-            ) from None
-
-
-_GONE: Final = ("bad_request", "denied", "no_account", "refused")
+        again = f"aixtiv ticket revoke {shlex.quote(ticket)}"
+        raise AixtivError(f"ticket {ticket} was not revoked: {failure.sentence}", hint=again) from None
 
 
 def _tables(config: Path) -> dict[str, Any]:
