@@ -73,4 +73,5 @@ class Passage:
 
 
 def _shown(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:_SHOWN])
+    text = text[:_SHOWN]
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -6,6 +6,7 @@ A path is checked in every way in which some server might read it, and sent on a
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -67,15 +68,21 @@ def target(api: Api, account: str, *, pinned: str, wanted: str, free: bool) -> s
     account goes along, only the caller's own key. Raises Denied where a credential would go elsewhere.
     """
     if wanted and free:
-        return origin_of(wanted)
+        return _origin(wanted)
     known = pinned or api.origin
     if not known:
         sentence = f"it is not known where calls for {account} go: set origin below [api.{api.name}] in the config"
         raise BadRequest(sentence, hint=f"aixtiv login {account} --endpoint https://HOST")
-    origin = origin_of(known)
-    if wanted and (elsewhere := origin_of(wanted)) != origin:
+    origin = _origin(known)
+    if wanted and (elsewhere := _origin(wanted)) != origin:
         raise Denied(
             f"{account} is for {origin} and nowhere else: its credential is not sent to {elsewhere}",
             hint=f"aixtiv login {account} --endpoint {elsewhere}",
         )
     return origin
+
+
+@lru_cache(maxsize=256)
+def _origin(endpoint: str) -> str:
+    """Remembered: reading one takes as long as everything else that is done to a call's head."""
+    return origin_of(endpoint)

@@ -43,7 +43,7 @@ class Upstream:
         closed nothing was sent, nor has the body been touched: then it goes out on another.
         """
         line = self._line or await self._opened()
-        proxy = proxy_for(self._network, urlsplit(url).hostname or "")
+        proxy = proxy_for(self._network, urlsplit(url).hostname or "") if self._network.proxy else None
         while True:
             sent = await line.send(method, url, headers, body, proxy)
             if sent is not None:
