@@ -8,6 +8,7 @@ import pytest
 
 from aixtiv_protocol import requests
 from peers.authority.process import Running, authorization_server
+from peers.claude_api.process import claude_process
 from peers.leaks import leaks
 from peers.machine import Machine
 from peers.person import visit
@@ -184,3 +185,33 @@ def test_the_endpoint_of_the_old_environment_is_bound(machine: Machine) -> None:
         "api-key", "set", stdin="sk-ant-api-x\n", CLAUDE_API_ENDPOINT="https://api.anthropic.com/v1/messages"
     )
     assert ran.code == 0
+
+
+def test_a_federation_pays_for_a_relayed_call_is_asked_again_when_refused_and_then_a_key_pays(
+    machine: Machine, provider: Provider, claude: Running
+) -> None:
+    """The order of D12 from end to end: token, another token after a 401, the key after another one; each said."""
+    sign_in(machine, provider)
+    with claude_process() as api:
+        options = ("--identity-account", "corp", "--token-endpoint", f"{claude.issuer}/token", "--endpoint", api.url)
+        assert machine.run("login", "claude", *RULE, *options).code == 0
+        api.accept(claude.newest)
+        assert machine.run("claude", "api", "GET", "/v1/models").code == 0
+
+        refused = claude.newest
+        api.revoke(refused)
+        key = "sk-ant-api03-made-up"
+        api.accept(key)
+        assert machine.run("api-key", "set", "claude", stdin=f"{key}\n").code == 0
+        ran = machine.run("claude", "api", "GET", "/v1/models")
+        assert ran.code == 0, ran.err
+        assert "an API key pays for claude" in ran.err
+        assert claude.newest != refused, "it was asked again first"
+        assert [line["detail"].partition(":")[0] for line in machine.logged("paying")] == ["an API key pays for claude"]
+
+        assert machine.run("refresh", "claude").code == 0
+        api.accept(claude.newest)
+        ran = machine.run("claude", "api", "GET", "/v1/models")
+        assert (ran.code, ran.err) == (0, "")
+        assert len(machine.logged("paying")) == 2
+    assert leaks({key, *claude.issued}, {"log": machine.log.encode()}) == []
