@@ -55,20 +55,30 @@ def program_of(pid: int) -> str:
     """The path of what it runs; of an interpreter also the script, as the process says: `/usr/bin/python3 tool.py`.
 
     A script's name is the caller's own word (any process can write its command line), so the interpreter stands
-    before it. No other argument is ever read out: they may hold secrets.
+    before it. In a user namespace, which a sandboxed unit has, the path cannot be read either: then all of it is the
+    caller's word, and ends with a question mark. No other argument is ever read out: they may hold secrets.
     """
     try:
         path = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115  # half the time of a Path
+    except PermissionError:
+        line = _command_line(pid)
+        return f"{_with_script(line[0], line)}?" if line and line[0] else ""
     except OSError:
         return ""
     path = path.removesuffix(" (deleted)")
-    if not _INTERPRETER.fullmatch(path[path.rfind("/") + 1 :]):
-        return path
-    script = _script(_arguments(pid))
+    return _with_script(path, _command_line(pid)) if _interprets(path) else path
+
+
+def _interprets(path: str) -> bool:
+    return bool(_INTERPRETER.fullmatch(path[path.rfind("/") + 1 :].lstrip("-")))  # a login shell's begins with "-"
+
+
+def _with_script(path: str, line: list[str]) -> str:
+    script = _script(line[1:]) if _interprets(path) else ""
     return f"{path} {script}" if script else path
 
 
-def _arguments(pid: int) -> list[str]:
+def _command_line(pid: int) -> list[str]:
     try:
         held = os.open(f"/proc/{pid}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -77,7 +87,7 @@ def _arguments(pid: int) -> list[str]:
             os.close(held)
     except OSError:
         return []
-    return line.decode(errors="replace").split("\0")[1:]
+    return line.decode(errors="replace").split("\0")
 
 
 def _script(arguments: list[str]) -> str:
@@ -94,7 +104,7 @@ def _script(arguments: list[str]) -> str:
 
 def _is_ours(program: str) -> bool:
     """Whether it is the command of that name, which asks for somebody else."""
-    return program.endswith(("/aixtiv", " -m aixtiv"))
+    return program.removesuffix("?").endswith(("/aixtiv", " -m aixtiv"))
 
 
 def _parent_of(pid: int) -> int:

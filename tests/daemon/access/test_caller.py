@@ -12,6 +12,7 @@ import pytest
 
 from aixtivd.access.caller import Caller, _script, caller_of, program_of
 from aixtivd.access.peer import Peer
+from peers.presence import command
 from peers.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
@@ -81,11 +82,11 @@ def test_what_may_stand_behind_an_option_is_not_told(arguments: list[str], told:
 
 
 def test_through_the_command_it_is_its_parent_that_calls(folder: Path) -> None:
-    command = folder / "aixtiv"
-    command.write_text("import sys; print(flush=True); sys.stdin.read()")
+    ours = folder / "aixtiv"
+    ours.write_text("import sys; print(flush=True); sys.stdin.read()")
     parent = folder / "agent.py"
     parent.write_text(
-        f"import subprocess; p = subprocess.Popen([{PYTHON!r}, {str(command)!r}]); print(p.pid, flush=True); p.wait()"
+        f"import subprocess; p = subprocess.Popen([{PYTHON!r}, {str(ours)!r}]); print(p.pid, flush=True); p.wait()"
     )
     with subprocess.Popen([PYTHON, parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as agent:
         assert agent.stdout
@@ -103,6 +104,28 @@ def test_a_program_that_was_replaced_on_disk_still_has_its_path(folder: Path) ->
     with running(copy, "600") as pid:
         copy.unlink()
         assert program_of(pid) == str(copy)
+
+
+def test_from_inside_a_user_namespace_callers_are_still_told(script: Path) -> None:
+    """As the unit's sandbox makes one: real kernel, real namespace."""
+    unshare = command("unshare", package="util-linux")
+    with (
+        running(PYTHON, script, "--password", "hunter2") as one,
+        running(os.path.realpath("/usr/bin/sleep"), "600") as two,
+    ):
+        asked = ", ".join(f"program_of({pid})" for pid in (one, two, 2**22 + 1))
+        look = f"from aixtivd.access.caller import program_of; print({asked}, sep=';')"
+        ran = subprocess.run(
+            [unshare, "--user", PYTHON, "-c", look],
+            env={"PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    if ran.returncode and "unshare" in ran.stderr:
+        pytest.skip(f"no user namespaces here: {ran.stderr.strip()}")
+    assert ran.stdout == f"{PYTHON} {script}?;{os.path.realpath('/usr/bin/sleep')}?;\n", ran.stderr
 
 
 @pytest.mark.parametrize("pid", [0, 2**22 + 1, -1])
