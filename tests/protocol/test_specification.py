@@ -127,6 +127,7 @@ def test_the_limits_are_the_daemons() -> None:
         f"{limits.message:g} s",
         f"{limits.idle:g} s",
         f"{limits.stuck:g} s",
+        f"{limits.idle:g} s",
         f"{limits.farewell:g} s",
         f"{limits.queued}",
         f"{limits.unread}",

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 class Limits(Struct, frozen=True, kw_only=True):
     message: float = 10.0  # seconds for a message that has begun to become whole
-    idle: float = 600.0  # seconds with nothing asked and nothing outstanding
-    stuck: float = 30.0  # seconds in which a caller reads nothing of an answer that waits for it
+    idle: float = 600.0  # seconds with nothing asked and nothing outstanding; or of silence amid a relayed call
+    stuck: float = 30.0  # seconds in which a caller reads nothing of any other answer that waits for it
     farewell: float = 5.0  # seconds to read a last Failure before the connection is closed
     starved: float = 0.5  # seconds of pause when there are no file descriptors left
     queued: int = 64  # requests of one caller read and not yet answered; more are left in its socket

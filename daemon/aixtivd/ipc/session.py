@@ -372,9 +372,10 @@ class Session(asyncio.Protocol):
         self._deadline.check()
 
     def _look_for_movement(self) -> None:
+        relays = self._poured is not None  # to a person with a pager, perhaps: as long as an API may be silent
         if self._outbox.moved():
             self._moved_at = self._time()
-        elif self._time() - self._moved_at >= self._limits.stuck:
+        elif self._time() - self._moved_at >= (self._limits.idle if relays else self._limits.stuck):
             self._transport.abort()
 
     def _nobody_listens(self) -> bool:

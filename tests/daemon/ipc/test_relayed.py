@@ -299,6 +299,19 @@ async def test_a_caller_that_stops_reading_its_stream_holds_up_nobody_and_grows_
         assert side.upstream.told == asked
 
 
+async def test_a_relayed_answer_waits_longer_for_its_reader_than_others_do(folder: Path) -> None:
+    """A person reads it with a pager."""
+    async with serving(folder, Limits(stuck=0.05, idle=0.6)) as side, await side.caller() as caller:
+        caller.writer.transport.pause_reading()  # type: ignore[attr-defined]  # typeshed: WriteTransport, really both
+        caller.say(relay("endless"))
+        await side.upstream.until(lambda: side.upstream.calls)
+        (session,) = side.listener._sessions
+        await side.until(lambda: session._outbox.full)
+        began = session._time()
+        await side.upstream.until(lambda: side.upstream.left)
+        assert 0.4 < session._time() - began < PATIENCE
+
+
 async def test_a_body_is_read_on_although_nobody_reads_the_answer(folder: Path) -> None:
     """Whoever sends all before it reads must not wait for ever where the answer came early and is large."""
     async with serving(folder, Limits(unread=1000)) as side, await side.caller() as caller:
