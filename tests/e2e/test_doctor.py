@@ -20,6 +20,7 @@ from aixtiv_protocol import VERSION, replies, requests
 from aixtiv_protocol.secret import Secret
 from peers.desk import KEY, Desk, desk
 from peers.machine import SCRIPTS, Machine
+from peers.terminal import Terminal
 
 FILE_KEY = '[vault]\nkey = "file"\n'
 OLDER = "import aixtiv_protocol; aixtiv_protocol.VERSION = '0.0.1'; from aixtivd.app import main; main()"
@@ -87,6 +88,19 @@ def test_a_person_sees_a_line_for_each_and_what_to_type(at: Desk) -> None:
     assert any(line.startswith("✓ browser         ") for line in lines)
     assert "things are wrong\naixtiv: hint: aixtiv doctor --fix\n" in ran.err
     assert ran.code == 1
+
+
+def test_on_a_terminal_no_command_is_broken_and_colours_show_what_is_wrong(at: Desk) -> None:
+    shell = at.machine.environ | {"HTTP_PROXY": "http://127.0.0.1:9"}
+    with Terminal([f"{SCRIPTS}/aixtiv", "doctor"], shell, at.machine.home) as terminal:
+        assert terminal.ended() == 1
+    assert 'hint: export NO_PROXY="127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}"\n' in terminal.shown
+    assert "\x1b[31m✗\x1b[0m no-proxy" in terminal.shown
+
+
+def test_a_locale_without_the_signs_has_letters(at: Desk) -> None:
+    ran = at.machine.run("doctor", "--no-start", BROWSER="/no/such/browser", PYTHONIOENCODING="ascii")
+    assert {line[0] for line in ran.out.splitlines()} == {"+", "!", "-", " "}
 
 
 def test_no_secret_is_shown_whatever_is_wrong(at: Desk) -> None:

@@ -11,6 +11,7 @@ from aixtiv.doctor.finding import Finding, Repair
 from aixtiv.failures import AixtivError
 
 _MARKS: Final = {"fine": "✓", "wrong": "✗", "skipped": "–"}
+_LETTERS: Final = {"fine": "+", "wrong": "!", "skipped": "-"}
 _COLOURS: Final = {"fine": "\x1b[32m", "wrong": "\x1b[31m", "skipped": "\x1b[2m"}
 _WIDTH: Final = 15  # of the longest name
 
@@ -56,14 +57,23 @@ def _asked(repair: Repair) -> bool:
 
 
 def _show(finding: Finding) -> None:
-    mark = _MARKS[finding.verdict]
+    mark = _mark(finding.verdict)
     if show.colourful(sys.stdout):
         mark = f"{_COLOURS[finding.verdict]}{mark}\x1b[0m"
     word = "fixed: " if finding.fixed else ""
     about = f"{finding.account}: " if finding.account and not finding.sentence.startswith(finding.account) else ""
     show.entry(mark, f"{finding.name:<{_WIDTH}}", f"{word}{about}{finding.sentence}")
     if finding.hint:
-        show.entry(" ", " " * _WIDTH, f"hint: {finding.hint}")
+        show.result(f"  {'':<{_WIDTH}} hint: {finding.hint}")  # on one line, so that it can be copied
+
+
+def _mark(verdict: str) -> str:
+    """In a locale that lacks the signs, a letter."""
+    try:
+        _MARKS[verdict].encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return _LETTERS[verdict]
+    return _MARKS[verdict]
 
 
 def _plain(finding: Finding) -> dict[str, object]:
