@@ -58,7 +58,7 @@ def verify(as_json: bool, no_start: bool) -> None:
 def line(record: AuditRecord) -> str:
     """One line: when, what, which account, how it went, and for whom."""
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.at))
-    what = record.what if record.ok else f"{record.what} failed"
+    what = record.what if record.ok or record.what == "denied" else f"{record.what} failed"
     how = [record.detail]
     if record.what == "relay":
         how += [f"{record.status or 'no answer'}", f"{record.sent} bytes sent, {record.received} received"]

@@ -27,7 +27,7 @@ class Span(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
     name = "span"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(\d{1,10})([smhd]?)", str(value))
+        found = re.fullmatch(r"([0-9]{1,10})([smhd]?)", str(value))
         seconds = int(found[1]) * _UNITS[found[2]] if found else 0
         if not 0 < seconds <= _LONGEST and str(value) != "0":
             self.fail("expected a time like 90s, 15m, 1h or 7d", param, ctx)

@@ -27,7 +27,7 @@ class Since(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
         if isinstance(value, int):
             return value
         text = str(value)
-        if back := re.fullmatch(r"(\d{1,5})([dh]?)", text):
+        if back := re.fullmatch(r"([0-9]{1,5})([dh]?)", text):
             return max(0, int(time.time() - int(back[1]) * _UNITS[back[2]]))
         try:
             return max(0, int(time.mktime(time.strptime(text, "%Y-%m-%d"))))
