@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aixtivd.errors import SignInFailed
+from aixtivd.host import loopback
 from aixtivd.oauth import callback
 from aixtivd.oauth.callback import CallbackListener, listens
 from aixtivd.oauth.client import Quirks
@@ -44,7 +45,7 @@ async def test_a_machine_without_ipv6_listens_on_ipv4_alone(monkeypatch: pytest.
             raise OSError(errno.EADDRNOTAVAIL, "no IPv6")
         return bound(family, host, port)
 
-    bound = callback._bound
+    bound = loopback.bound
     monkeypatch.setattr(callback, "_bound", no_ipv6)
     async with listening(Owner()) as listener:
         assert (await ask(listener))[0] == 200
