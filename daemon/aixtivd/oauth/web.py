@@ -4,6 +4,7 @@ Nothing is ever sent twice: connections are not reused, so aiohttp has no occasi
 redirects are not followed.
 """
 
+import importlib
 import ipaddress
 import os
 import socket
@@ -95,13 +96,13 @@ class Web:
 
         Raises WebFailure, or Misconfigured for a URL that is never sent to or a `ca-file` that is none.
         """
-        import aiohttp  # noqa: PLC0415 - heavy: loads when first needed
-
         parts = check_url(url)
+        session = await self._opened()
+        import aiohttp  # noqa: PLC0415 - heavy: has been loaded by now, not in the loop's thread
+
         progress = _Progress(host=_shown(parts))
         try:
             with anyio.fail_after(timeout):
-                session = await self._opened()
                 async with session.request(
                     method,
                     url,
@@ -144,11 +145,11 @@ class Web:
         self.skews[host] = round(date + 0.5 - between, 1)  # a Date is cut to whole seconds: half a one is missing
 
     async def _opened(self) -> "aiohttp.ClientSession":
-        import aiohttp  # noqa: PLC0415 - heavy: loads when first needed
-
         async with self._opening:
             if self._session is None:
-                context = await anyio.to_thread.run_sync(tls_context, self._network.ca_file)
+                context = await anyio.to_thread.run_sync(_loaded, self._network.ca_file)
+                import aiohttp  # noqa: PLC0415 - heavy: see `_loaded`
+
                 tracing = aiohttp.TraceConfig()
                 tracing.on_request_headers_sent.append(_mark_sent)
                 self._session = aiohttp.ClientSession(
@@ -173,6 +174,12 @@ class _Progress:
 
     def failure(self, what: str) -> WebFailure:
         return WebFailure(f"{self.host} {what}", maybe_sent=self.sent, status=self.status, headers=self.headers)
+
+
+def _loaded(ca_file: str) -> "ssl.SSLContext":
+    """In a thread: half a second of imports and certificates in which the loop goes on."""
+    importlib.import_module("aiohttp")
+    return tls_context(ca_file)
 
 
 async def _mark_sent(_session: object, context: SimpleNamespace, _params: object) -> None:
