@@ -52,8 +52,8 @@ def all_commands(group: click.Group = aixtiv, path: str = "") -> Iterable[tuple[
             yield f"{path}{name}", command
 
 
-# What is printed is the API's, the command's, or one word for a program.
-WITHOUT_JSON = {"claude api", "exec", "claude-key"}
+# What is printed is the API's, the command's, one word for a program, or lines for a shell; a setup's result are files.
+WITHOUT_JSON = {"claude api", "exec", "claude-key", "setup claude-code", "setup sdk-profile", "setup env"}
 
 
 @pytest.mark.parametrize(("name", "command"), list(all_commands()))
