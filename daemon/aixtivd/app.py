@@ -26,6 +26,8 @@ from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock, SystemClock
 from aixtivd.config import Config, load
 from aixtivd.errors import AixtivError, BadConfig
+from aixtivd.gateway import gateway
+from aixtivd.gateway.gateway import Gateway
 from aixtivd.host.activation import handed_over
 from aixtivd.host.address import Address, claim, taken_over
 from aixtivd.host.hardening import harden
@@ -36,8 +38,6 @@ from aixtivd.ipc.listener import Listener
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.web import Web
 from aixtivd.paths import Paths, paths
-from aixtivd.relay import gateway
-from aixtivd.relay.gateway import Gateway
 from aixtivd.relay.relay import Relay
 from aixtivd.vault.vault import Vault
 

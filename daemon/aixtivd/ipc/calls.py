@@ -13,8 +13,8 @@ from aixtivd.access.caller import Caller
 from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
 from aixtivd.errors import BadRequest, Denied, NoAccount, Refused
+from aixtivd.gateway.gateway import Gateway
 from aixtivd.relay.call import Body, Call
-from aixtivd.relay.gateway import Gateway
 from aixtivd.relay.relay import Relay
 
 HEAD: Final = 64 * 1024

@@ -17,11 +17,11 @@ from aixtivd.access.caller import Caller
 from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
 from aixtivd.errors import AixtivError, BadRequest
+from aixtivd.gateway.gateway import Gateway
 from aixtivd.ipc.calls import Calls
 from aixtivd.ipc.opening import Opening
 from aixtivd.ipc.record import Record
 from aixtivd.relay.call import Body
-from aixtivd.relay.gateway import Gateway
 from aixtivd.relay.relay import Relay
 
 Stream = AsyncGenerator[Reply, None]

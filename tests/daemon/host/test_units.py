@@ -15,8 +15,8 @@ import pytest
 from aixtiv_protocol.where import socket_path
 from aixtivd import app
 from aixtivd.config import load
+from aixtivd.gateway import gateway
 from aixtivd.host import activation
-from aixtivd.relay import gateway
 
 ROOT = Path(__file__).parents[3]
 SERVICE = ROOT / "systemd/aixtivd.service"

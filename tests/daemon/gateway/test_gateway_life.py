@@ -16,7 +16,7 @@ import pytest
 
 from aixtivd.config import ClaudeConfig, Config
 from aixtivd.errors import Busy, Denied
-from aixtivd.relay.bounds import Bounds
+from aixtivd.gateway.bounds import Bounds
 from peers.porch import PATIENCE, Porch, Said, bearer, get, porch, post
 
 NOBODY = 65534
@@ -315,7 +315,7 @@ def use_up_descriptors(hog: ExitStack) -> None:
 
 
 def test_nothing_heavy_is_loaded_before_somebody_calls() -> None:
-    script = "import sys; import aixtivd.relay.gateway; sys.exit(any(m.startswith('aiohttp') for m in sys.modules))"
+    script = "import sys; import aixtivd.gateway.gateway; sys.exit(any(m.startswith('aiohttp') for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 

@@ -4,11 +4,11 @@ from aiohttp import web
 
 from aixtivd.access.caller import Caller
 from aixtivd.access.tickets import Tickets
-from aixtivd.relay.bounds import Bounds
-from aixtivd.relay.denials import Denials
-from aixtivd.relay.exchange import Exchanges
+from aixtivd.gateway.bounds import Bounds
+from aixtivd.gateway.denials import Denials
+from aixtivd.gateway.exchange import Exchanges
+from aixtivd.gateway.visitor import Host, Place, Visitor
 from aixtivd.relay.relay import Relay
-from aixtivd.relay.visitor import Host, Place, Visitor
 
 
 class Server:

@@ -8,8 +8,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from aixtivd.relay.bounds import Bounds
-from aixtivd.relay.denials import AT_ONCE
+from aixtivd.gateway.bounds import Bounds
+from aixtivd.gateway.denials import AT_ONCE
 from peers.porch import GOOD, Porch, Said, bearer, get, porch, post
 
 QUICK = Bounds(parting=0.2)

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from aixtivd.errors import Busy, SignInNeeded, Unreachable
-from aixtivd.relay.bounds import Bounds
+from aixtivd.gateway.bounds import Bounds
 from peers.porch import Said, bearer, get, porch, post
 
 

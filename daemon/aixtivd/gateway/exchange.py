@@ -10,16 +10,16 @@ from aixtivd import log
 from aixtivd.access.caller import Caller
 from aixtivd.access.tickets import Held, Tickets
 from aixtivd.errors import AixtivError, BadRequest, Denied, TicketNeeded, WrongVerb
-from aixtivd.relay import incoming
-from aixtivd.relay.bounds import Bounds
+from aixtivd.gateway import incoming
+from aixtivd.gateway.bounds import Bounds
+from aixtivd.gateway.denials import Denials
+from aixtivd.gateway.incoming import Head
+from aixtivd.gateway.outgoing import Outgoing, Written, refuse
+from aixtivd.gateway.refusals import Refusal, refusal_of
+from aixtivd.gateway.upload import Upload
+from aixtivd.gateway.visitor import Place, Visitor
 from aixtivd.relay.call import Call
-from aixtivd.relay.denials import Denials
-from aixtivd.relay.incoming import Head
-from aixtivd.relay.outgoing import Outgoing, Written, refuse
-from aixtivd.relay.refusals import Refusal, refusal_of
 from aixtivd.relay.relay import Relay
-from aixtivd.relay.upload import Upload
-from aixtivd.relay.visitor import Place, Visitor
 
 
 class Exchanges:

@@ -19,15 +19,15 @@ from aixtivd.access.doorkeeper import Doorkeeper
 from aixtivd.access.tickets import Held, Tickets
 from aixtivd.config import Config
 from aixtivd.errors import Busy, Denied, SocketFailed
+from aixtivd.gateway.bounds import Bounds
+from aixtivd.gateway.denials import Denials
+from aixtivd.gateway.doors import Door, fixed_doors, port_door
 from aixtivd.host.address import Address, claim, taken_over
-from aixtivd.relay.bounds import Bounds
-from aixtivd.relay.denials import Denials
-from aixtivd.relay.doors import Door, fixed_doors, port_door
 from aixtivd.relay.relay import Relay
 
 if TYPE_CHECKING:  # aiohttp: heavy, loads with the first connection
-    from aixtivd.relay.server import Server
-    from aixtivd.relay.visitor import Visitor
+    from aixtivd.gateway.server import Server
+    from aixtivd.gateway.visitor import Visitor
 
 SOCKET: Final = "claude.sock"
 """Beside the main socket."""
@@ -246,6 +246,6 @@ async def _claimed(path: Path) -> Address:
 
 
 def _load() -> "type[Server]":
-    from aixtivd.relay.server import Server  # noqa: PLC0415  # heavy: aiohttp
+    from aixtivd.gateway.server import Server  # noqa: PLC0415  # heavy: aiohttp
 
     return Server

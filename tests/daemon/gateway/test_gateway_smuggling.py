@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 import pytest
 
-from aixtivd.relay.bounds import Bounds
+from aixtivd.gateway.bounds import Bounds
 from peers.porch import PATIENCE, Porch, get, porch
 
 HOST: Final = b"Host: localhost\r\n"

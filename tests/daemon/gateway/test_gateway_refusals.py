@@ -7,8 +7,8 @@ import pytest
 
 from aixtivd import errors
 from aixtivd.errors import AixtivError, Denied
-from aixtivd.relay.outgoing import head_of
-from aixtivd.relay.refusals import REASONS, refusal_of
+from aixtivd.gateway.outgoing import head_of
+from aixtivd.gateway.refusals import REASONS, refusal_of
 
 PERSON = (403, "permission_error", True)
 PASSES = (503, "api_error", False)

@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from aixtivd.errors import Unreachable
+from aixtivd.gateway.refusals import REASONS, Refusal
 from aixtivd.relay.call import Answer
-from aixtivd.relay.refusals import REASONS, Refusal
 
 WARNING: Final = "x-aixtiv-warning"
 CLOSE: Final = (("connection", "close"),)

@@ -11,10 +11,10 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
 from aixtivd.access.caller import Caller
-from aixtivd.relay.bounds import Bounds
-from aixtivd.relay.outgoing import refuse
-from aixtivd.relay.refusals import Refusal
-from aixtivd.relay.upload import Upload
+from aixtivd.gateway.bounds import Bounds
+from aixtivd.gateway.outgoing import refuse
+from aixtivd.gateway.refusals import Refusal
+from aixtivd.gateway.upload import Upload
 
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR | select.POLLNVAL
 """POLLRDHUP is Linux's: elsewhere a caller that is not being read has left only when both ways are closed."""
