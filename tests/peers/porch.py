@@ -18,9 +18,9 @@ from aixtivd.access.caller import Caller
 from aixtivd.access.tickets import PREFIX, Held, Tickets
 from aixtivd.config import ClaudeConfig, Config
 from aixtivd.errors import Denied, Locked, WrongVerb
-from aixtivd.relay.bounds import Bounds
+from aixtivd.gateway.bounds import Bounds
+from aixtivd.gateway.gateway import SOCKET, Gateway
 from aixtivd.relay.call import Answer, Call
-from aixtivd.relay.gateway import SOCKET, Gateway
 from aixtivd.relay.relay import Relay
 
 PATIENCE: Final = 20.0
