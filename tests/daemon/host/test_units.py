@@ -89,6 +89,7 @@ def test_the_sandbox_is_as_tight_as_the_work_allows(installed: Path) -> None:
         "ProtectHome",
         "RootDirectoryOrRootImage",
         "DeviceAllow",
+        "ProtectProc",  # callers are told apart by their /proc, and in a user namespace it would hide them
         "PrivateMounts",  # a mount namespace comes with ProtectSystem=
     }
 
@@ -122,7 +123,8 @@ def test_the_service_does_not_touch_the_sockets_folder_or_make_a_second_store() 
 
 def test_the_folder_that_can_be_written_is_made_before() -> None:
     """systemd refuses to start a service whose ReadWritePaths= are not there."""
-    writable = unit(SERVICE)["Service"]["ReadWritePaths"]
+    lines = re.findall(r"^ReadWritePaths=(.*)$", SERVICE.read_text(), re.MULTILINE)
+    (writable,) = [path for path in lines if not path.startswith("-")]  # those may be missing
     assert writable == "%h/.local/state/aixtiv"
     assert unit(SOCKET)["Socket"]["ExecStartPre"] == f"/bin/mkdir -p -m 0700 {writable}"
     assert unit(SERVICE)["Unit"]["Requires"] == SOCKET.name
