@@ -4,7 +4,6 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from aixtiv.claude import MODEL
 from aixtiv.offline import MARK
 from peers.claude_api.process import sent
 from peers.claude_api.weather import Weather, failure, overloaded, too_many
-from peers.desk import KEY, Desk, desk
+from peers.desk import KEY, Desk, desk, shared_desk
 
 
 @pytest.fixture
@@ -26,15 +25,13 @@ def at(folder: Path) -> Iterator[Desk]:
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Desk]:
     """Somebody signed in, and the daemon running: for all the tests that leave it so."""
-    with TemporaryDirectory(prefix="aix-", dir="/tmp") as folder, desk(Path(folder)) as at:
-        at.sign_in()
+    with shared_desk() as at:
         yield at
 
 
 @pytest.fixture
 def signed_in(shared: Desk) -> Iterator[Desk]:
-    shared.claude.renew()
-    shared.claude.accept_prefix("at-")
+    shared.renew()
     before = set(shared.machine.home.iterdir())
     yield shared
     for path in set(shared.machine.home.iterdir()) - before:

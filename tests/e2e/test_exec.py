@@ -6,15 +6,13 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from aixtiv_protocol import replies, requests
 from peers.claude_api.process import sent
-from peers.desk import Desk, desk
+from peers.desk import Desk, shared_desk
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 
@@ -22,8 +20,7 @@ SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 @pytest.fixture(scope="module")
 def at() -> Iterator[Desk]:
     """One for all: each test leaves it as it was, but for tickets that live an hour."""
-    with TemporaryDirectory(prefix="aix-", dir="/tmp") as folder, desk(Path(folder)) as at:
-        at.sign_in()
+    with shared_desk() as at:
         yield at
 
 

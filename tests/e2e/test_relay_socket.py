@@ -4,8 +4,6 @@ import hashlib
 import json
 import socket
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ from aixtiv.failures import Denied
 from aixtiv_protocol import codec, replies, requests
 from peers.claude_api.process import sent
 from peers.claude_api.weather import Weather, failure
-from peers.desk import Desk, desk
+from peers.desk import Desk, shared_desk
 
 PATH = "/v1/messages?beta=true"
 HEADERS = (("anthropic-version", "2023-06-01"), ("content-type", "application/json"))
@@ -23,15 +21,13 @@ HEADERS = (("anthropic-version", "2023-06-01"), ("content-type", "application/js
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Desk]:
-    with TemporaryDirectory(prefix="aix-", dir="/tmp") as folder, desk(Path(folder)) as at:
-        at.sign_in()
+    with shared_desk() as at:
         yield at
 
 
 @pytest.fixture
 def at(shared: Desk) -> Desk:
-    shared.claude.renew()
-    shared.claude.accept_prefix("at-")
+    shared.renew()
     return shared
 
 

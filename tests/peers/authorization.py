@@ -9,7 +9,6 @@ punishes their reuse, can be given Claude's quirks, and has weather: how the nex
 import argparse
 import asyncio
 import json
-import signal
 import sys
 from collections import deque
 from types import TracebackType
@@ -22,6 +21,7 @@ from msgspec import Struct
 from peers.authority.endpoints import CLIENTS, Endpoints, refused, spoken
 from peers.authority.grants import Grants, Refusal, Settings
 from peers.authority.weather import Weather
+from peers.processes import ending
 
 __all__ = ["AuthorizationServer", "Heard", "Settings", "Weather"]
 
@@ -274,9 +274,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
 async def _run(words: list[str]) -> None:
     told = vars(_arguments(words))
     port = told.pop("port")
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    ended = ending()
     async with AuthorizationServer(Settings(**told), port) as server:
         line = {"issuer": server.issuer, "clients": list(CLIENTS), "secret": server.secret}
         print(json.dumps(line), flush=True)

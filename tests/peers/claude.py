@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import signal
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
@@ -26,6 +25,7 @@ from peers.claude_api.heard import Heard
 from peers.claude_api.rules import Credentials, Refused, check
 from peers.claude_api.speech import Speech, refusal
 from peers.claude_api.weather import BY_MODEL, Weather
+from peers.processes import ending
 
 __all__ = ["Claude", "Heard", "Weather"]
 
@@ -333,9 +333,7 @@ async def _run(words: list[str]) -> None:
     parser.add_argument("--accept-prefix", action="append", default=[], metavar="PREFIX")
     parser.add_argument("--trust", default="", metavar="ISSUER", help="whose identity tokens are exchanged")
     told = parser.parse_args(words)
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    ended = ending()
     async with Claude(port=told.port, trust=told.trust) as claude:
         for prefix in told.accept_prefix:
             claude.credentials.accept_prefix(prefix)

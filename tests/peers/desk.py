@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from msgspec import Struct
@@ -31,6 +32,11 @@ class Desk(Struct, frozen=True):
         )
         return self.machine.sign_in(visit, requests.Login(account=ACCOUNT, settings=settings))
 
+    def renew(self) -> None:
+        """Claude as it was at the start, for the next test."""
+        self.claude.renew()
+        self.claude.accept_prefix("at-")
+
     @property
     def gateway(self) -> str:
         """The gateway's Unix socket."""
@@ -51,3 +57,11 @@ def desk(folder: Path, *options: str, configured: str = "") -> Iterator[Desk]:
         machine.configure(f'[api.anthropic]\norigin = "{claude.url}"\n{configured}')
         machine.start()
         yield Desk(machine, server, claude)
+
+
+@contextmanager
+def shared_desk() -> Iterator[Desk]:
+    """With somebody signed in, in a folder of its own: for a whole module of tests that leave it as it was."""
+    with TemporaryDirectory(prefix="aix-", dir="/tmp") as folder, desk(Path(folder)) as at:
+        at.sign_in()
+        yield at

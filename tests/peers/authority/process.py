@@ -2,24 +2,17 @@
 
 import base64
 import json
-import os
-import subprocess
-import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
+from peers import processes
 from peers.authority.weather import Weather
 from peers.issuer import Issuer
-
-PATIENCE: Final = 30.0  # seconds
-
-_TESTS: Final = Path(__file__).parents[2]
 
 
 class Running(Issuer):
@@ -75,33 +68,14 @@ class Running(Issuer):
         if client != "native":
             pair = f"{client}:{urllib.parse.quote_plus(self.secret)}"
             request.add_header("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
-        return bool(self._open(request)["active"])
+        return bool(processes.asked(request)["active"])
 
     def _ask(self, path: str, body: bytes | None = None) -> dict[str, Any]:
-        return self._open(urllib.request.Request(f"{self.issuer}{path}", body))
-
-    def _open(self, request: urllib.request.Request) -> dict[str, Any]:
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(request, timeout=PATIENCE) as answer:
-            document: dict[str, Any] = json.loads(answer.read())
-            return document
+        return processes.asked(urllib.request.Request(f"{self.issuer}{path}", body))
 
 
 @contextmanager
 def authorization_server(*options: str) -> Iterator[Running]:
     """A server process for the length of the block. `options`: as `python -m peers.authorization --help` lists them."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "peers.authorization", *options],
-        env=os.environ | {"PYTHONPATH": str(_TESTS)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            assert process.stdout
-            ready = json.loads(process.stdout.readline())
-            yield Running(ready["issuer"], ready["secret"])
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
+    with processes.running("peers.authorization", *options) as ready:
+        yield Running(ready["issuer"], ready["secret"])

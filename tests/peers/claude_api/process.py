@@ -1,23 +1,16 @@
-"""The stand-in for Claude as a process, and how a blocking test talks to it; made like peers/authority/process.py."""
+"""The stand-in for Claude as a process, and how a blocking test talks to it."""
 
 import json
-import os
-import subprocess
-import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
+from peers import processes
 from peers.claude_api.weather import Weather
-
-PATIENCE: Final = 30.0  # seconds
-
-_TESTS: Final = Path(__file__).parents[2]
 
 
 class RunningClaude:
@@ -71,10 +64,7 @@ class RunningClaude:
         self._ask("tell", json.dumps(said).encode())
 
     def _ask(self, what: str, body: bytes | None = None) -> dict[str, Any]:
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(urllib.request.Request(f"{self.url}/control/{what}", body), timeout=PATIENCE) as answer:
-            document: dict[str, Any] = json.loads(answer.read())
-            return document
+        return processes.asked(urllib.request.Request(f"{self.url}/control/{what}", body))
 
 
 def sent(request: dict[str, Any], name: str) -> str:
@@ -85,17 +75,5 @@ def sent(request: dict[str, Any], name: str) -> str:
 @contextmanager
 def claude_process(*options: str) -> Iterator[RunningClaude]:
     """A process for the length of the block. `options`: as `python -m peers.claude --help` lists them."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "peers.claude", *options],
-        env=os.environ | {"PYTHONPATH": str(_TESTS)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            assert process.stdout
-            yield RunningClaude(json.loads(process.stdout.readline())["url"])
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
+    with processes.running("peers.claude", *options) as ready:
+        yield RunningClaude(ready["url"])
