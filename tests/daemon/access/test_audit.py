@@ -1,32 +1,22 @@
 """The audit log: what is noted is written soon, in order, sealed, and in nobody's way."""
 
-import json
 import stat
-import string
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_type_hints
 
 import anyio
 import anyio.lowlevel
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from aixtiv_protocol import replies, requests
-from aixtiv_protocol.replies import AuditRecord
+from aixtiv_protocol import replies
 from aixtivd.access import audit as module
 from aixtivd.access import logbook
 from aixtivd.access.audit import DELAY, RETRY, Audit
-from aixtivd.access.caller import DAEMON, Caller
-from aixtivd.access.note import LONGEST, clean
-from aixtivd.access.usage import OTHERS, ROWS
 from aixtivd.errors import Locked
 from peers.audits import CALLER, desk, lines, shown
 from peers.clock import FakeClock, limit, settle
 from peers.disks import small_disk
-from peers.leaks import files_under, leaks
 from peers.vaults import opened
 
 
@@ -35,42 +25,6 @@ async def until(there: Callable[[], bool]) -> None:
     async with limit(10):
         while not there():  # as said
             await anyio.lowlevel.checkpoint()
-
-
-def opened_files() -> set[str]:
-    return {one.resolve().name for one in Path("/proc/self/fd").iterdir()}
-
-
-async def test_a_record_says_what_happened_for_whom_and_who_asked(folder: Path) -> None:
-    async with desk(folder) as here:
-        here.note(
-            "relay",
-            CALLER,
-            account="anthropic",
-            detail="POST /v1/messages",
-            status=200,
-            sent=812,
-            received=20480,
-            kind="oauth",
-        )
-        here.note("denied", DAEMON, ok=False, detail="no")
-        one, two = await here.all()
-        assert one == AuditRecord(
-            number=1,
-            at=here.clock.wall(),
-            what="relay",
-            account="anthropic",
-            pid=4711,
-            program="/usr/bin/claude",
-            agent="agent-7",
-            ticket="ab12cd34",
-            detail="POST /v1/messages",
-            status=200,
-            sent=812,
-            received=20480,
-            kind="oauth",
-        )
-        assert (two.number, two.what, two.ok, two.pid, two.program) == (2, "denied", False, 0, "aixtivd")
 
 
 async def test_the_log_is_json_lines_that_only_its_owner_reads(folder: Path) -> None:
@@ -277,155 +231,3 @@ async def test_before_the_first_unlock_there_is_a_log_too(folder: Path) -> None:
         await vault.unlock()
         await audit.unlocked()
         assert (await audit.verify()).intact
-
-
-async def test_the_newest_records_are_found_from_the_end(folder: Path) -> None:
-    async with desk(folder) as here:
-        for number in range(1000):
-            here.note("token", CALLER, account=f"a{number % 3}", detail="x" * (number % 390))
-        await here.flush()
-        every = await here.all()
-        assert [record.number for record in every] == list(range(1, 1001))
-        for wanted in (1, 7, 200, 333, 999, 1000, 5000):
-            assert await here.all(limit=wanted) == every[-wanted:]
-            of_one = [record for record in every if record.account == "a1"]
-            assert await here.all(limit=wanted, account="a1") == of_one[-wanted:]
-        assert await here.all(limit=5, account="nobody") == []
-
-
-async def test_an_account_is_not_taken_for_another_whose_name_it_quotes(folder: Path) -> None:
-    async with desk(folder) as here:
-        here.note("token", CALLER, account="github/work", detail='"account":"github"')
-        here.note("token", CALLER, account="github")
-        assert [record.number for record in await here.all(account="github")] == [2]
-
-
-async def test_a_reader_who_leaves_early_holds_no_file_open(folder: Path) -> None:
-    async with desk(folder) as here:
-        await here.happened(*(f"a{number}" for number in range(600)))
-        records = here.records(requests.Audit(limit=0))
-        assert (await anext(records)).number == 1
-        await here.happened("later")
-        await records.aclose()
-        assert "audit.log" not in opened_files()
-
-
-async def test_a_log_that_cannot_be_read_is_a_sentence(folder: Path) -> None:
-    async with desk(folder) as here:
-        await here.happened("one")
-        here.path.unlink()
-        here.path.mkdir()
-        for ask in (here.usage(requests.Usage()), here.verify(), here.all()):
-            with pytest.raises(Exception, match=r"the audit log .* cannot be read") as failure:
-                await ask
-            assert failure.value.hint == f"ls -l {here.path}"  # type: ignore[attr-defined]  # a StoreFailed
-
-
-async def test_usage_adds_up_what_was_relayed_by_account_and_caller(folder: Path) -> None:
-    async with desk(folder) as here:
-        other = Caller(uid=1, pid=2, program="/usr/bin/python3.11 tool.py")
-        for status, sent, received in ((200, 10, 100), (200, 20, 200), (429, 1, 2), (0, 5, 0)):
-            here.note("relay", CALLER, account="anthropic", status=status, sent=sent, received=received)
-            here.clock.advance(10)
-        here.note("relay", other, account="anthropic", status=200, sent=1, received=1)
-        here.note("token", other, account="anthropic", detail='{"what":"relay"}')
-        report = await here.usage(requests.Usage())
-        assert report.rows == (
-            replies.UsageRow(
-                account="anthropic",
-                program="/usr/bin/claude",
-                agent="agent-7",
-                calls=4,
-                sent=36,
-                received=302,
-                statuses={"0": 1, "200": 2, "429": 1},
-                last_at=1_800_000_030,
-            ),
-            replies.UsageRow(
-                account="anthropic",
-                program="/usr/bin/python3.11 tool.py",
-                calls=1,
-                sent=1,
-                received=1,
-                statuses={"200": 1},
-                last_at=1_800_000_040,
-            ),
-        )
-        later = await here.usage(requests.Usage(since=1_800_000_025))
-        assert [(row.calls, row.statuses) for row in later.rows] == [(1, {"0": 1}), (1, {"200": 1})]
-        assert later.since == 1_800_000_025
-
-
-async def test_a_report_of_many_callers_still_fits_into_one_message(folder: Path) -> None:
-    from aixtiv_protocol.codec import encode_reply
-
-    async with desk(folder) as here:
-        for number in range(ROWS + 20):
-            caller = Caller(uid=1, pid=2, program=f"{number}-".ljust(2 * LONGEST, "é"), agent="ü" * 2 * LONGEST)
-            for _ in range(2 if number < ROWS else 1):
-                here.note("relay", caller, account="ö" * 2 * LONGEST, status=200, sent=1)
-        report = await here.usage(requests.Usage())
-        assert len(report.rows) == ROWS + 1
-        assert (report.rows[-1].program, report.rows[-1].calls, report.rows[-1].sent) == (OTHERS, 20, 20)
-        assert isinstance(encode_reply(report, "frames"), bytes)
-
-
-ODD = st.text(st.characters(), max_size=600)
-
-
-@given(ODD)
-def test_no_control_character_reaches_the_log_and_nothing_is_endless(text: str) -> None:
-    cleaned = clean(text)
-    assert cleaned.isprintable()
-    assert len(cleaned) <= LONGEST
-    cleaned.encode()
-
-
-async def test_whatever_a_caller_calls_itself_the_log_stays_lines(folder: Path) -> None:
-    caller = Caller(uid=1, pid=2, program="/tmp/\udcff\n{}", agent='\x1b[31m"\\\x00\u202e\x85\u2028', ticket="\r\n")
-    async with desk(folder) as here:
-        here.note("denied", caller, account="\n", detail="\x7f" + "y" * 10_000)
-        (record,) = await here.all()
-        assert (await here.verify()).intact
-        assert len(record.detail) == LONGEST
-    (line,) = lines(folder)
-    assert all(letter in string.printable or ord(letter) > 0xA0 for letter in line.decode())
-    assert len(line) < 4096
-
-
-def test_no_field_of_a_record_could_hold_a_secret() -> None:
-    """A walk over the type: numbers, yes or no, and texts that are each said to be something else."""
-    harmless = {"what", "account", "program", "agent", "ticket", "detail", "kind"}  # `ticket` is its id
-    for name, hint in get_type_hints(AuditRecord).items():
-        assert hint in (int, float, bool) or (hint is str and name in harmless), name
-
-
-async def test_what_is_logged_of_a_ticket_is_its_id(folder: Path) -> None:
-    from aixtivd.access.tickets import Tickets
-
-    async with desk(folder) as here:
-        tickets = Tickets(here.vault, here, here.clock)
-        await tickets.start()
-        held, ticket = await tickets.make(requests.Ticket(holder="none", ttl=5), "anthropic", CALLER_WITHOUT_TICKET)
-        here.clock.advance(6)
-        assert tickets.shown() == ()
-        (record,) = await here.all()
-        assert (record.what, record.account, record.ticket, record.detail) == (
-            "ticket-end",
-            "anthropic",
-            held.id,
-            "it has expired",
-        )
-        assert leaks([ticket.reveal().removeprefix("aixtiv-ticket-")], files_under(folder)) == []
-
-
-CALLER_WITHOUT_TICKET = Caller(uid=1000, pid=4711)
-
-
-def test_the_lines_are_json_for_every_other_program(folder: Path) -> None:
-    async def write() -> None:
-        async with desk(folder) as here:
-            await here.happened("é", '"')
-
-    anyio.run(write)
-    assert [json.loads(line)["account"] for line in lines(folder)] == ["é", '"']
