@@ -175,9 +175,6 @@ class Drawer:
         await anyio.lowlevel.checkpoint()
         self._calls.append("tickets.start")
 
-    def lock(self) -> None:
-        self._calls.append("tickets.lock")
-
 
 class Door:
     """A gateway: its ports count up, and one that is held back opens when `go` is set."""

@@ -1,1 +1,1 @@
-"""Who is calling, as the kernel says."""
+"""Who is calling, what a ticket lets them do, and the log of what they did."""

@@ -14,7 +14,7 @@ _BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # what
 _INTERPRETER: Final = re.compile(
     r"(?:python|pypy|node|nodejs|deno|bun|ruby|perl|php|lua|bash|dash|zsh|fish|ksh|sh)[\d.]*(?:-\w+)?"
 )
-_LOOK: Final = 4096  # bytes of a command line that are looked at
+_LOOK: Final = 4096  # bytes of such a file that are looked at: of a long command line, the beginning
 _CODE: Final = re.compile(r"(-\w*[ceEpr]\w*|--\w+)(=.*)?", re.DOTALL)
 """Options behind which a program stands, which may hold anything (`bash -lc`, `perl -ne`, `node --eval=…`), and long
 ones, which may take a value. Too many rather than too few: then the name of a script is not told."""
@@ -80,14 +80,19 @@ def _with_script(path: str, line: list[str]) -> str:
 
 def _command_line(pid: int) -> list[str]:
     try:
-        held = os.open(f"/proc/{pid}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            line = os.read(held, _LOOK)
-        finally:
-            os.close(held)
+        line = _read(pid, "cmdline")
     except OSError:
         return []
     return line.decode(errors="replace").split("\0")
+
+
+def _read(pid: int, what: str) -> bytes:
+    """Of that file in /proc, its beginning. Raises OSError."""
+    held = os.open(f"/proc/{pid}/{what}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(held, _LOOK)
+    finally:
+        os.close(held)
 
 
 def _script(arguments: list[str]) -> str:
@@ -110,11 +115,7 @@ def _is_ours(program: str) -> bool:
 def _parent_of(pid: int) -> int:
     """0: it cannot be said."""
     try:
-        held = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            stat = os.read(held, _LOOK)
-        finally:
-            os.close(held)
+        stat = _read(pid, "stat")
         return int(stat[stat.rindex(b")") + 2 :].split(maxsplit=2)[1])
     except (OSError, ValueError, IndexError):
         return 0

@@ -109,9 +109,6 @@ class Tickets:
         self._loaded = True
         self._changed.set()
 
-    def lock(self) -> None:
-        """Hashes are no secrets and stay, and the end of a holder is still noticed; what they open is locked itself."""
-
     async def make(self, asked: requests.Ticket, account: str, caller: Caller) -> tuple[Held, Secret]:
         """Raises BadRequest, Denied, Busy; for one that has no holder also Locked and StoreFailed.
 

@@ -11,6 +11,7 @@ from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access.audit import Audit
+from aixtivd.access.ticket import PREFIX
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry, checked_name
 from aixtivd.accounts.changes import Changes, another, blank
@@ -52,11 +53,10 @@ from aixtivd.vault.vault import Vault
 KEY_LENGTH: Final = 16384
 """Characters of an API key at most. Real ones have about a hundred; a line of a caller must hold it."""
 
-
 _NO_KEYS: Final = {
     "sk-ant-oat": "an OAuth token of Anthropic's",
     "sk-ant-ort": "a refresh token of Anthropic's",
-    "aixtiv-ticket-": "a ticket of aixtiv's own",
+    PREFIX: "a ticket of aixtiv's own",
 }
 
 
@@ -310,6 +310,7 @@ class Accounts:
         return sign_in
 
     async def _another(self, entry: Entry, deadline: float) -> None:
+        """For `Identities`, which `Serving` itself rests on."""
         await self._serving.another(entry, deadline)
 
     def _described(self, entry: Entry) -> replies.Account:

@@ -24,8 +24,8 @@ class Opening:
                 await self._audit.unlocked()
 
     async def lock(self) -> None:
+        """Tickets stay: their hashes are no secrets, and what they open is locked itself."""
         with anyio.CancelScope(shield=True):
             async with self._turning:
                 await self._audit.flush()  # while there is a key to seal it with
                 await self._accounts.lock()
-                self._tickets.lock()

@@ -74,7 +74,6 @@ async def test_locking_keeps_tickets_and_makes_no_lasting_ones(folder: Path, chi
         kept, ticket = await here.make(holder="none", name="profile")
         held, _ = await here.make(pid=child.pid)
         await here.vault.lock()
-        here.tickets.lock()
         here.tickets.check(ticket, "relay")
         with pytest.raises(Locked):
             await here.make(holder="none", ttl=60)

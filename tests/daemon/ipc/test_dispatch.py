@@ -154,7 +154,6 @@ async def test_what_hangs_on_the_vault_follows_it(folder: Path) -> None:
         assert side.notes.calls == [
             "audit.flush",
             "accounts.lock",
-            "tickets.lock",
             "accounts.unlock",
             "tickets.start",
             "audit.unlocked",
