@@ -1,10 +1,10 @@
 """The relay's HTTP face, for SDKs and Claude Code: a Unix socket always, loopback ports while something needs them."""
 
-import asyncio
 import os
 import socket
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,8 @@ from aixtivd.errors import Busy, Denied, SocketFailed
 from aixtivd.gateway.bounds import Bounds
 from aixtivd.gateway.denials import Denials
 from aixtivd.gateway.doors import Door, fixed_doors, port_door
+from aixtivd.gateway.refusals import UNREADABLE
+from aixtivd.host.accepting import hand_over
 from aixtivd.host.address import Address, claim, taken_over
 from aixtivd.relay.relay import Relay
 
@@ -187,14 +189,7 @@ class Gateway:
         except BaseException:
             connection.close()
             raise
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: visitor, connection)
-        except BaseException as error:  # also where this task is cancelled: nobody would miss the visitor otherwise
-            connection.close()
-            self.left(visitor)
-            if not isinstance(error, OSError):
-                raise
-            log.warning("connection-lost", errno=error.errno or 0)
+        await hand_over(connection, visitor, partial(self.left, visitor))
 
     def _caller(self, door: Door, connection: socket.socket) -> Caller | None:
         if door.port:
@@ -222,7 +217,7 @@ class Gateway:
         return self._server
 
     def unreadable(self, visitor: "Visitor") -> None:
-        self._denials.note(visitor.place.caller, "that is no HTTP/1.1 request, or not a plain one")
+        self._denials.note(visitor.place.caller, UNREADABLE.sentence)
 
     def left(self, visitor: "Visitor") -> None:
         self._visitors.pop(visitor, None)

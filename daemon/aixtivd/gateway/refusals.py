@@ -35,6 +35,9 @@ class Refusal(Struct, frozen=True):
         return (("content-type", "application/json"), ("content-length", str(len(self.body()))), *told)
 
 
+UNREADABLE: Final = Refusal(400, "invalid_request_error", "that is no HTTP/1.1 request, or not a plain one")
+
+
 def refusal_of(error: AixtivError) -> Refusal:
     """The forms that Claude Code shows to people: 403 where a person must act, 503 for what may pass (claude.md)."""
     sentence = f"{error.sentence}; run: {error.hint}" if error.hint else error.sentence

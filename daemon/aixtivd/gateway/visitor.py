@@ -13,13 +13,11 @@ from aiohttp.http import RawRequestMessage
 from aixtivd.access.caller import Caller
 from aixtivd.gateway.bounds import Bounds
 from aixtivd.gateway.outgoing import refuse
-from aixtivd.gateway.refusals import Refusal
+from aixtivd.gateway.refusals import UNREADABLE
 from aixtivd.gateway.upload import Upload
 
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR | select.POLLNVAL
 """POLLRDHUP is Linux's: elsewhere a caller that is not being read has left only when both ways are closed."""
-
-UNREADABLE: Final = Refusal(400, "invalid_request_error", "that is no HTTP/1.1 request, or not a plain one")
 
 
 class Place:

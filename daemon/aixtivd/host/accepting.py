@@ -1,9 +1,9 @@
-"""Accepting connections by ourselves, so that running out of descriptors is a pause and nothing worse."""
+"""Accepting connections and handing them over, so that running out of descriptors is a pause and nothing worse."""
 
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 import anyio
@@ -34,3 +34,15 @@ async def connections(listening: socket.socket, pause: float) -> AsyncGenerator[
             await anyio.sleep(pause)
             continue
         yield connection
+
+
+async def hand_over(connection: socket.socket, protocol: asyncio.BaseProtocol, lost: Callable[[], None]) -> None:
+    """To whoever talks on it from now on, in one or two turns of the loop. `lost`: called where they never will."""
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, connection)
+    except BaseException as error:  # also where this task is cancelled: nobody would miss the protocol otherwise
+        connection.close()
+        lost()
+        if not isinstance(error, OSError):
+            raise
+        log.warning("connection-lost", errno=error.errno or 0)

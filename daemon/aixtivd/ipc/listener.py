@@ -1,17 +1,16 @@
 """Who is let in: accepts connections, asks the kernel who it is, and keeps the open conversations within bounds."""
 
-import asyncio
 import socket
 from contextlib import aclosing
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
 from aixtiv_protocol.replies import Failure
-from aixtivd import log
 from aixtivd.access.caller import caller_of
 from aixtivd.access.doorkeeper import Doorkeeper
-from aixtivd.host.accepting import connections
+from aixtivd.host.accepting import connections, hand_over
 from aixtivd.ipc.dispatch import Dispatch
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.session import Session
@@ -36,7 +35,7 @@ class Listener:
             async with aclosing(connections(self._socket, self._limits.starved)) as arriving:
                 async for connection in arriving:
                     if (session := self._admitted(connection)) is not None:
-                        await self._converse(connection, session)
+                        await hand_over(connection, session, partial(self._gone, session))
 
     def close(self) -> None:
         """Accepts nobody more. The conversations go on, and the socket stays its owner's."""
@@ -64,17 +63,6 @@ class Listener:
         session = Session(self._dispatch, self._tasks, self._limits, self._gone, caller_of(peer), refusal)
         self._sessions.add(session)
         return session
-
-    async def _converse(self, connection: socket.socket, session: Session) -> None:
-        """Hands the connection to the session. It is over in one or two turns of the loop."""
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: session, connection)
-        except BaseException as error:  # also where this task is cancelled: nobody would miss the session otherwise
-            connection.close()
-            self._gone(session)
-            if not isinstance(error, OSError):
-                raise
-            log.warning("connection-lost", errno=error.errno or 0)
 
     def _gone(self, session: Session) -> None:
         self._sessions.discard(session)
