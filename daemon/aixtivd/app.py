@@ -65,7 +65,7 @@ class App:
         self._audit = Audit(where.state, self._vault, clock)
         self._tickets = Tickets(self._vault, self._audit, clock)
         self._accounts = Accounts(self._vault, self._endpoint, self._web, self._audit, config, clock)
-        self._relay = Relay(self._accounts, self._web, self._audit, config, clock)
+        self._relay = Relay(self._accounts, self._audit, config)
         self._gateway = Gateway(self._relay, self._tickets, self._audit, config)
         self._notifier = Notifier(os.environ, os.getpid())
         self._address: Address | None = None

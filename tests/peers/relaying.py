@@ -13,9 +13,7 @@ from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.service import Accounts
-from aixtivd.clock import SystemClock
-from aixtivd.config import ApiConfig, Config, Network
-from aixtivd.oauth.web import Web
+from aixtivd.config import ApiConfig, Config
 from aixtivd.relay.call import Answer, Call
 from aixtivd.relay.relay import Relay
 
@@ -142,7 +140,7 @@ class _Around:
         self.purse = purse
         self.ledger = Ledger()
         accounts, audit = cast("Accounts", purse), cast("Audit", self.ledger)
-        self.relay = Relay(accounts, Web(Network()), audit, config, SystemClock())
+        self.relay = Relay(accounts, audit, config)
 
     async def get(self, call: Call) -> Seen:
         async with self.relay.call(call) as answer:

@@ -14,13 +14,13 @@ from aixtiv_protocol.requests import Headers
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.tickets import PREFIX
 from aixtivd.errors import BadRequest, Denied, TicketNeeded
+from aixtivd.relay.call import AGENT
 
 ACCOUNT: Final = "x-aixtiv-account"
-AGENT: Final = "x-agent-id"
 LONGEST_AGENT: Final = 200  # characters, in each audit record
 
 _CREDENTIALS: Final = frozenset({"authorization", "x-api-key"})
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})  # not OPTIONS: that is a browser's
 _TARGET: Final = re.compile(r'/(?:[!"$-\[\]-~][!"$-\[\]-~]*)?')  # visible ASCII without # and backslash
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")

@@ -14,7 +14,7 @@ from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
 from aixtivd.errors import BadRequest, Denied, NoAccount, Refused
 from aixtivd.gateway.gateway import Gateway
-from aixtivd.relay.call import Body, Call
+from aixtivd.relay.call import AGENT, Body, Call
 from aixtivd.relay.relay import Relay
 
 HEAD: Final = 64 * 1024
@@ -106,4 +106,4 @@ class Calls:
 
 
 def _agent(headers: Headers) -> str:
-    return next((value for name, value in headers if name.lower() == "x-agent-id"), "")
+    return next((value for name, value in headers if name.lower() == AGENT), "")

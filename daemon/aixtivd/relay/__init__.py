@@ -1,1 +1,1 @@
-"""Calling an API for a caller who never sees the credential: over the socket, and as HTTP."""
+"""Calling an API for a caller who never sees the credential, whichever way the call came in."""

@@ -1,7 +1,7 @@
 """One API call as the relay sees it, whichever way it came, and the answer that goes back."""
 
 from collections.abc import AsyncIterator
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
@@ -9,6 +9,9 @@ from aixtiv_protocol.replies import Kind
 from aixtiv_protocol.requests import Headers
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.caller import Caller
+
+AGENT: Final = "x-agent-id"
+"""The header, in lower case, in which a caller says which agent it is, and the API is told."""
 
 
 class Body(Protocol):

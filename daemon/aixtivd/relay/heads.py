@@ -8,7 +8,7 @@ from aixtiv_protocol.requests import Headers
 from aixtivd.accounts.credential import Credential
 from aixtivd.errors import BadRequest, Misconfigured
 from aixtivd.relay.api import OWN, Api
-from aixtivd.relay.call import Call
+from aixtivd.relay.call import AGENT, Call
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Not TRACE, which would send our credential back to the caller, and not CONNECT."""
@@ -88,7 +88,7 @@ def upstream_headers(api: Api, call: Call, credential: Credential, length: int |
     ]
     if api.token_flag:
         headers = without_flag(headers, api) if with_key else with_flag(headers, api)
-    if call.caller.agent and not any(name.lower() == "x-agent-id" for name, _ in headers):
+    if call.caller.agent and not any(name.lower() == AGENT for name, _ in headers):
         headers.append(("X-Agent-ID", call.caller.agent))
     if length or (length == 0 and _says_none(call)):
         headers.append((LENGTH, str(length)))

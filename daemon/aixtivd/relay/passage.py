@@ -1,6 +1,6 @@
 """One call on its way: which credential it has, how far it got, and what the audit will say of it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aixtivd.access.audit import Audit
 from aixtivd.accounts.credential import Credential
@@ -11,7 +11,7 @@ from aixtivd.relay.heads import downstream_headers
 if TYPE_CHECKING:
     from aixtivd.relay.connection import Sent
 
-_SHOWN = 200  # characters of a path, in the audit
+_SHOWN: Final = 200  # characters of a path, in the audit
 
 
 class Passage:

@@ -6,10 +6,8 @@ from contextlib import asynccontextmanager
 from aixtivd.access.audit import Audit
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.service import Accounts
-from aixtivd.clock import Clock
 from aixtivd.config import Config
 from aixtivd.errors import AixtivError, Unreachable
-from aixtivd.oauth.web import Web
 from aixtivd.relay.apis import api_for
 from aixtivd.relay.bodies import Budget, Kept
 from aixtivd.relay.call import Answer, Call
@@ -20,7 +18,7 @@ from aixtivd.relay.upstream import Upstream
 
 
 class Relay:
-    def __init__(self, accounts: Accounts, web: Web, audit: Audit, config: Config, clock: Clock) -> None:  # noqa: ARG002
+    def __init__(self, accounts: Accounts, audit: Audit, config: Config) -> None:
         self._accounts = accounts
         self._audit = audit
         self._config = config

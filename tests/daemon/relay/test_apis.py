@@ -8,7 +8,6 @@ import pytest
 from msgspec import structs
 
 from aixtiv_protocol.secret import Secret
-from aixtivd.clock import SystemClock
 from aixtivd.config import ApiConfig, Config
 from aixtivd.errors import BadRequest, Denied
 from aixtivd.relay.api import OWN
@@ -62,7 +61,7 @@ def test_a_ready_made_api_has_an_origin_and_its_paths_are_prefixes(name: str) ->
 @asynccontextmanager
 async def relayed(folder: object, **tables: ApiConfig) -> AsyncIterator[tuple[House, Relay]]:
     async with opened_house(folder, FakeClock(), api=tables) as house:  # type: ignore[arg-type]  # the fixture's Path
-        relay = Relay(house.accounts, house.web, house.audit, house.config(), SystemClock())
+        relay = Relay(house.accounts, house.audit, house.config())
         try:
             yield house, relay
         finally:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from aixtivd.clock import SystemClock
 from aixtivd.config import ApiConfig
 from aixtivd.relay.relay import Relay
 from peers.claude import Claude, Weather
@@ -26,7 +25,7 @@ async def at_home(folder: Path, claude: Claude) -> AsyncIterator[tuple[House, Re
     """A relay with the real accounts, one of which is signed in; its first token is access-0."""
     async with opened(folder, FakeClock(), api={"anthropic": ApiConfig(origin=claude.url)}) as house:
         await house.adopt("anthropic")
-        relay = Relay(house.accounts, house.web, house.audit, house.config(), SystemClock())
+        relay = Relay(house.accounts, house.audit, house.config())
         try:
             yield house, relay
         finally:
