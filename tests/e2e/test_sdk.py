@@ -138,10 +138,13 @@ def test_a_token_that_claude_refuses_is_fetched_anew_by_the_sdk_itself(at: Desk,
 
 
 def test_a_token_that_claude_refuses_is_refreshed_behind_the_sdks_back(at: Desk, sdk: Sdk) -> None:
+    """Also with twenty megabytes on their way, which are sent a second time."""
     at.claude.revoke(at.server.newest)
-    came = sdk.run("plain", "large", environ=environ(at), before=executed())
+    came = sdk.run("large", "plain", environ=environ(at), before=executed())
+    assert came.acts["large"].startswith("You said: xxx")
     assert came.acts["plain"] == REPLY
     assert [request["status"] for request in at.claude.requests] == [401, 200, 200]
+    assert at.claude.requests[1]["size"] > LARGE
     assert at.server.refreshes == 1
 
 
