@@ -14,6 +14,7 @@ MODEL: Final = "claude-opus-5-5"
 """The model of the README of `anthropic` 2.12. Ids since 4.6 name one pinned version, so there is no `-latest`."""
 
 MAX_TOKENS: Final = 8192  # enough for a file of code; a model that thinks counts that in
+ORIGIN: Final = "https://api.anthropic.com"
 VERSION: Final = "2023-06-01"
 MESSAGES: Final = "/v1/messages"
 
@@ -76,7 +77,9 @@ class NotClaude(Unreachable):
     hint = "aixtiv doctor"
 
 
-class _Trouble(Struct, frozen=True):
+class Trouble(Struct, frozen=True):
+    """What an error is and says; empty where it is none in Claude's form."""
+
     type: str = ""
     message: str = ""
 
@@ -84,25 +87,25 @@ class _Trouble(Struct, frozen=True):
 class _Error(Struct, frozen=True):
     """`{"type": "error", "error": {"type", "message"}}`, in a body and in an event."""
 
-    error: _Trouble = msgspec.field(default_factory=_Trouble)
+    error: Trouble = msgspec.field(default_factory=Trouble)
 
 
-def _trouble(data: bytes | str) -> _Trouble:
+def trouble(data: bytes | str) -> Trouble:
     try:
         return msgspec.json.decode(data, type=_Error).error
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _Trouble()
+        return Trouble()
 
 
 def refusal(status: int, body: bytes, account: str = "", retry_after: str = "") -> AixtivError:
     """The failure that an answer of 400 or above is."""
-    trouble = _trouble(body)
-    said = f"{trouble.type}: {trouble.message}" if trouble.type else f"HTTP {status}"
+    told = trouble(body)
+    said = f"{told.type}: {told.message}" if told.type else f"HTTP {status}"
     name = account or "anthropic"
     if status == 401:
         return SignInNeeded(f"Claude does not take the credential of {name} ({said})", hint=f"aixtiv login {name}")
     if status == 404:
-        hint = "aixtiv claude api GET /v1/models" if is_about_model(trouble.message) else "aixtiv doctor"
+        hint = "aixtiv claude api GET /v1/models" if is_about_model(told.message) else "aixtiv doctor"
         return AixtivError(f"Claude has nothing at that address or by that name ({said})", hint=hint)
     if status == 429:
         wait = f"; again in {retry_after} seconds" if retry_after.isdigit() else ""
@@ -130,7 +133,7 @@ def is_about_model(message: str) -> bool:
 
 def not_found(body: bytes) -> bool:
     """Of a 404: the endpoint is not there; whoever answered, it was not Claude asked for an unknown model."""
-    return not is_about_model(_trouble(body).message)
+    return not is_about_model(trouble(body).message)
 
 
 class Answer:
@@ -168,7 +171,7 @@ class Answer:
 
     def _heard(self, name: str, data: str) -> Iterator[str]:
         if name == "error":
-            raise _in_the_stream(_trouble(data))
+            raise _in_the_stream(trouble(data))
         if name == "ping":
             return
         told = _object(data)
@@ -211,6 +214,6 @@ def _text(block: object) -> Iterator[str]:
         yield block["text"]
 
 
-def _in_the_stream(trouble: _Trouble) -> Unreachable:
-    said = f"{trouble.type}: {trouble.message}" if trouble.type else "no reason given"
+def _in_the_stream(told: Trouble) -> Unreachable:
+    said = f"{told.type}: {told.message}" if told.type else "no reason given"
     return Unreachable(f"Claude broke off its answer ({said})", retry=True)

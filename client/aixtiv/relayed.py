@@ -81,6 +81,15 @@ class Relayed:
         """All that is left."""
         return b"".join(self)
 
+    def beginning(self, most: int) -> bytes:
+        """The first of it, at most a piece more than `most` bytes: of a refusal that is all that has any sense."""
+        body = bytearray()
+        for piece in self:
+            body += piece
+            if len(body) > most:
+                break
+        return bytes(body)
+
     def _head(self) -> replies.Head:
         head = self._received()
         if not isinstance(head, replies.Head):

@@ -269,6 +269,6 @@ def test_a_setup_that_was_killed_is_undone(at: Desk) -> None:
 def test_the_helper_of_a_path_with_blanks_is_quoted() -> None:
     from aixtiv.setup import claude_code
 
-    (goal,) = claude_code.goals({}, Path("/my bin/aixtiv"), "a b", 1)
+    (goal,) = claude_code.goals({}, Path("/home/me"), Path("/my bin/aixtiv"), "a b", 1)
     helper = json.loads(goal.edit(""))["apiKeyHelper"]
     assert shlex.split(helper) == ["/my bin/aixtiv", "claude-key", "a b"]

@@ -80,22 +80,12 @@ class Caller:
 def checked(relayed: "Relayed") -> None:
     """Raises what an answer that is not 2xx means, or one that cannot be read."""
     if not 200 <= relayed.status < 300:
-        raise refused(relayed, beginning(relayed))
+        raise refused(relayed, relayed.beginning(BODY_LIMIT))
     claude.check_kind(header(relayed.headers, "content-type"), header(relayed.headers, "content-encoding"))
 
 
 def refused(relayed: "Relayed", body: bytes) -> AixtivError:
     return refusal(relayed.status, body, relayed.account, header(relayed.headers, "retry-after"))
-
-
-def beginning(relayed: "Relayed") -> bytes:
-    """The first of a body: all of a refusal that has any sense."""
-    body = bytearray()
-    for piece in relayed:
-        body += piece
-        if len(body) > BODY_LIMIT:
-            break
-    return bytes(body)
 
 
 def header(headers: Headers, name: str) -> str:

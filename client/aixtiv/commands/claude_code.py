@@ -14,7 +14,7 @@ from msgspec import Struct
 from aixtiv import claude, fences, offline, show
 from aixtiv.claude import Answer, NotClaude, not_found, question
 from aixtiv.commands import calling, options
-from aixtiv.commands.calling import Caller, beginning, checked, header, refused
+from aixtiv.commands.calling import BODY_LIMIT, Caller, checked, header, refused
 from aixtiv.commands.group import Group
 from aixtiv.commands.options import F
 from aixtiv.failures import AixtivError, NoDaemon, Offline, Unreachable, Usage
@@ -155,7 +155,7 @@ def _check(relayed: "Relayed") -> None:
             return checked(relayed)
         except NotClaude as failure:  # a captive portal, a proxy
             raise Gone(failure) from None
-    data = beginning(relayed)
+    data = relayed.beginning(BODY_LIMIT)
     refusal = refused(relayed, data)
     raise Gone(refusal) if not_found(data) else refusal
 

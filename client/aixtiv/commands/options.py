@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import click
 
 from aixtiv import environment, settings, show
+from aixtiv.claude import ORIGIN
 from aixtiv.client import Client
 from aixtiv.failures import Usage
 
@@ -55,17 +56,13 @@ def scopes(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002  # click's
 
 endpoint = click.option("--endpoint", default="", metavar="URL", help="Where the API is, if not at its own place.")
 
-_CLAUDE: Final = "https://api.anthropic.com"  # the API's own place, which need not be said
-
 
 def endpoint_of(environ: Mapping[str, str], provider: str) -> str:
     """What the older command's variables and file say about Claude's endpoint; empty where they say nothing new."""
     if provider not in {"anthropic", "claude"}:
         return ""
-    from aixtiv import environment, settings  # noqa: PLC0415  # most commands do not need them
-
     found = environment.api_endpoint(environ) or settings.api(environ).endpoint
-    return "" if found == _CLAUDE or found.startswith(f"{_CLAUDE}/v1") else found
+    return "" if found == ORIGIN or found.startswith(f"{ORIGIN}/v1") else found  # the API's own place need not be said
 
 
 WAIT: Final = Number("seconds", 3600)

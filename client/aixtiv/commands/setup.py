@@ -2,20 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from aixtiv import itself, show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
+from aixtiv.commands.options import F
 from aixtiv.failures import Usage
 from aixtiv.setup import claude_code, files, jsontext, record, sdk_profile, shell
 from aixtiv.setup.work import Ask, Done, Setup, do, undo
-
-F = TypeVar("F", bound=Callable[..., object])
 
 
 @click.group("setup", cls=Group)
@@ -48,12 +45,14 @@ def setup_claude_code(account: str, port: int, undone: bool, yes: bool, no_start
     env.ANTHROPIC_BASE_URL  http://127.0.0.1:PORT
     """  # noqa: D301  # \b is click's mark for "do not wrap this"
     what = Setup(
-        "claude-code", "Claude Code", lambda number, _: claude_code.goals(os.environ, itself.lasting(), account, number)
+        "claude-code",
+        "Claude Code",
+        lambda number, _: claude_code.goals(os.environ, Path.home(), itself.lasting(), account, number),
     )
     done = _carried_out(what, account, port, undone=undone, yes=yes, no_start=no_start)
     if done is None:
         return
-    tree = jsontext.read(claude_code.settings(os.environ).read_text(encoding="utf-8"))
+    tree = jsontext.read(claude_code.settings(os.environ, Path.home()).read_text(encoding="utf-8"))
     if hiding := claude_code.hidden(tree, os.environ):
         show.note(f"{' and '.join(hiding)} is set, and Claude Code takes that instead")
         show.hint(f"unset {' '.join(hiding)}")

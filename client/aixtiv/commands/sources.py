@@ -4,15 +4,13 @@ import functools
 import os
 import shlex
 import shutil
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 import click
 
+from aixtiv.commands.options import F
 from aixtiv.failures import Usage
 from aixtiv_protocol.requests import ClientCredentials, Command, Federation, Source
-
-F = TypeVar("F", bound=Callable[..., object])
 
 ANT: Final = ("ant", "auth", "print-credentials", "--access-token")
 

@@ -6,25 +6,20 @@ from urllib.parse import urlsplit
 
 from msgspec import structs
 
+from aixtiv.claude import MESSAGES, ORIGIN, VERSION
 from aixtiv.doctor import old
 from aixtiv.doctor.finding import Finding, Repair, fine, skipped, wrong
 from aixtiv.doctor.situation import MODELS, Answered, Question, Situation
 
-ORIGIN: Final = "https://api.anthropic.com"
-MESSAGES: Final = "/v1/messages"
-VERSION: Final = "2023-06-01"
 _EMPTY: Final = b"{}"  # a message without its fields: never answered by a model, and so free
 _NOBODYS: Final = "/aixtiv-doctor-asks/whether-this-is-there"
 _NOWHERE: Final = (404, 405)
 _JSON: Final = (("content-type", "application/json"), ("anthropic-version", VERSION))
 
 
-def check_path(situation: Situation) -> Iterator[Finding]:
-    said = old.endpoints(situation)
-    if not said:
-        yield fine("claude-path", f"nothing says another path than Claude's own, {MESSAGES}")
-    for one in said:
-        yield _path(situation, one)
+def check_path(situation: Situation) -> list[Finding]:
+    nothing = fine("claude-path", f"nothing says another path than Claude's own, {MESSAGES}")
+    return [_path(situation, said) for said in old.endpoints(situation)] or [nothing]
 
 
 def _path(situation: Situation, said: old.Said) -> Finding:
@@ -126,12 +121,9 @@ def _said_origin(situation: Situation) -> str:
     return next((base for base in bases if base), "")
 
 
-def check_version(situation: Situation) -> Iterator[Finding]:
-    said = old.versions(situation)
-    if not said:
-        yield fine("claude-version", f"nothing says another anthropic-version than aixtiv's own, {VERSION}")
-    for one in said:
-        yield _version(situation, one)
+def check_version(situation: Situation) -> list[Finding]:
+    nothing = fine("claude-version", f"nothing says another anthropic-version than aixtiv's own, {VERSION}")
+    return [_version(situation, said) for said in old.versions(situation)] or [nothing]
 
 
 def _version(situation: Situation, said: old.Said) -> Finding:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from aixtiv import ports
 from aixtiv.doctor.finding import Finding, fine, wrong
 from aixtiv.doctor.situation import Situation
+from aixtiv.setup.claude_code import settings as settings_file
 
 KEYS: Final = ("ANTHROPIC_API_KEY", "DR_CLAUDE_API")
 TOKEN: Final = "ANTHROPIC_AUTH_TOKEN"
@@ -95,7 +96,7 @@ def claude_code(situation: Situation) -> Mapping[str, Any]:
 
 
 def _settings(situation: Situation) -> Path:
-    return Path(situation.environ.get("CLAUDE_CONFIG_DIR") or situation.home / ".claude") / "settings.json"
+    return settings_file(situation.environ, situation.home)
 
 
 def check_base_url(situation: Situation) -> Iterator[Finding]:

@@ -2,13 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import platformdirs
 
 from aixtiv import itself, place
+from aixtiv.claude import trouble
 from aixtiv.client import Client
 from aixtiv.doctor.situation import Answered, Question, Situation
 from aixtiv.failures import AixtivError
@@ -93,19 +94,10 @@ def _relayed(client: Client, account: str, question: Question) -> Answered:
             endpoint=question.endpoint,
             wait=PATIENCE,
         ) as answer:
-            kind, message = said(_first(answer)) if answer.status >= 400 else ("", "")
+            kind, message = _said(answer.beginning(_MOST)) if answer.status >= 400 else ("", "")
             return Answered(answer.status, kind, message, account=answer.account, paid=answer.kind, note=answer.note)
     except AixtivError as failure:
         return Answered(message=failure.sentence, hint=failure.hint, code=failure.code)
-
-
-def _first(pieces: Iterable[bytes]) -> bytes:
-    body = bytearray()
-    for piece in pieces:
-        body += piece
-        if len(body) > _MOST:
-            break
-    return bytes(body)
 
 
 def bare(origin: str, question: Question) -> Answered:
@@ -122,7 +114,7 @@ def bare(origin: str, question: Question) -> Answered:
             return Answered(answer.status)
     except urllib.error.HTTPError as refusal:
         with refusal:
-            return Answered(refusal.code, *said(refusal.read(_MOST)))
+            return Answered(refusal.code, *_said(refusal.read(_MOST)))
     except urllib.error.URLError as error:
         return Answered(message=_why(error.reason))
     except (OSError, ValueError) as error:  # an answer that is no HTTP, a time-out while reading
@@ -144,12 +136,7 @@ def _no_redirect() -> Any:
     return NoRedirect()
 
 
-def said(body: bytes) -> tuple[str, str]:
+def _said(body: bytes) -> tuple[str, str]:
     """Type and message of an error in Claude's form; empty for any other."""
-    import json  # noqa: PLC0415  # heavy: see bare
-
-    try:
-        error = json.loads(body)["error"]
-        return str(error["type"]), str(error["message"])[:300]
-    except (ValueError, KeyError, TypeError):
-        return "", ""
+    told = trouble(body)
+    return told.type, told.message[:300]

@@ -14,6 +14,7 @@ from aixtiv.doctor.situation import Situation
 from aixtiv.failures import AixtivError
 from aixtiv.setup import files, jsontext
 from aixtiv.show import short
+from aixtiv.table import plain
 
 HEADER: Final = "anthropic-api-key"  # which the old command sent, and no API ever knew
 
@@ -124,12 +125,12 @@ def filed(situation: Situation, *spellings: str) -> list[Said]:
     tree: Any = _tree(file)
     at: tuple[str, ...] = ()
     for name in ("claude", "api"):
-        key = next((key for key in tree if _plain(key) == name), "") if isinstance(tree, dict) else ""
+        key = next((key for key in tree if plain(key) == name), "") if isinstance(tree, dict) else ""
         if key:
             tree, at = tree[key], (*at, key)
     if not isinstance(tree, dict):
         return []
-    found = [(key, value) for key, value in tree.items() if _plain(key) in spellings and isinstance(value, str)]
+    found = [(key, value) for key, value in tree.items() if plain(key) in spellings and isinstance(value, str)]
     return [
         Said(f"{short(str(file))}: {'.'.join((*at, key))}", _expanded(value, situation), file, (*at, key))
         for key, value in found
@@ -154,7 +155,3 @@ def _tree(file: Path) -> object:
         return json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return None  # `old-config` says so
-
-
-def _plain(key: str) -> str:
-    return key.lower().replace("_", "").replace("-", "")

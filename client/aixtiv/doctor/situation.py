@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from aixtiv.claude import VERSION
 from aixtiv.failures import AixtivError
 from aixtiv_protocol import replies
 from aixtiv_protocol.requests import Headers
@@ -27,7 +28,7 @@ class Question(Struct, frozen=True):
         return [("path", self.path), ("headers", len(self.headers))]
 
 
-MODELS: Final = Question("/v1/models?limit=1", headers=(("anthropic-version", "2023-06-01"),))
+MODELS: Final = Question("/v1/models?limit=1", headers=(("anthropic-version", VERSION),))
 """The cheapest call of Claude's API that needs a credential."""
 
 

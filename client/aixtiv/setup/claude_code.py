@@ -15,18 +15,18 @@ HIDING: Final = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
 """What Claude Code takes before the helper, wherever it stands."""
 
 
-def settings(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "settings.json"
+def settings(environ: Mapping[str, str], home: Path) -> Path:
+    return Path(environ.get("CLAUDE_CONFIG_DIR") or home / ".claude") / "settings.json"
 
 
-def goals(environ: Mapping[str, str], command: Path, account: str, port: int) -> tuple[Goal, ...]:
+def goals(environ: Mapping[str, str], home: Path, command: Path, account: str, port: int) -> tuple[Goal, ...]:
     helper = shlex.join([str(command), "claude-key", *([account] if account else [])])
 
     def edit(text: str) -> str:
         text = jsontext.put(text if text.strip() else "{}\n", HELPER, helper)
         return jsontext.put(text, BASE_URL, f"http://127.0.0.1:{port}")
 
-    return (Goal(settings(environ), "json", edit, (HELPER, BASE_URL)),)
+    return (Goal(settings(environ, home), "json", edit, (HELPER, BASE_URL)),)
 
 
 def hidden(tree: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
