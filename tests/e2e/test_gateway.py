@@ -18,7 +18,7 @@ import pytest
 from aixtiv_protocol import replies, requests
 from peers.claude_api.process import sent
 from peers.claude_api.weather import Weather
-from peers.desk import ACCOUNT, Desk, desk
+from peers.desk import ACCOUNT, Desk, desk, shared_desk
 from peers.machine import PATIENCE, SCRIPTS, Machine
 from peers.waiting import until
 
@@ -29,16 +29,10 @@ ASKED: Final = json.dumps(
 
 
 @pytest.fixture(scope="module")
-def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def at() -> Iterator[Desk]:
     """One desk for the tests that leave it as it was; its fixed port is `port`."""
-    import shutil
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="aix-", dir="/tmp"))
-    with desk(folder, configured=f"[claude]\nport = {free_port()}\n") as made:
-        made.sign_in()
-        yield made
-    shutil.rmtree(folder, ignore_errors=True)
+    with shared_desk(configured=f"[claude]\nport = {free_port()}\n") as at:
+        yield at
 
 
 def free_port() -> int:
@@ -188,6 +182,39 @@ def test_who_is_turned_away_is_in_the_audit_log_and_no_secret_is(at: Desk) -> No
 def denials(at: Desk) -> list[dict[str, Any]]:
     records = [json.loads(line) for line in at.machine.run("audit", "--json", "--limit", "0").out.splitlines()]
     return [record for record in records if record["what"] == "denied"]
+
+
+def test_a_ticket_that_is_over_or_anothers_opens_nothing_and_is_in_the_audit_log(at: Desk) -> None:
+    port = status(at.machine).gateway_port
+    over, revoked, anothers = (made(at, ttl=1), made(at), made(at))
+    until(lambda: over.id not in {shown.id for shown in tickets(at)}, "the ticket has expired")
+    at.machine.ask(requests.RevokeTicket(ticket=revoked.id))
+    before = len(denials(at))
+    for ticket, more, expected, why in [
+        (over, {}, 401, "it has expired"),
+        (revoked, {}, 401, "it was revoked"),
+        (anothers, {"x-aixtiv-account": "github"}, 403, "another account"),
+    ]:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as line:
+            line.request("GET", "/v1/models", headers=VERSION | {"x-api-key": ticket.ticket.reveal()} | more)
+            answer = line.getresponse()
+            assert answer.status == expected
+            assert why in json.loads(answer.read())["error"]["message"]
+        assert why in denials(at)[-1]["detail"]
+    assert len(denials(at)) == before + 3
+    at.machine.ask(requests.RevokeTicket(ticket=anothers.id))
+
+
+def made(at: Desk, ttl: int = 0) -> replies.TicketMade:
+    answer = at.machine.ask(requests.Ticket(account=ACCOUNT, holder="none", ttl=ttl))
+    assert isinstance(answer, replies.TicketMade), answer
+    return answer
+
+
+def tickets(at: Desk) -> tuple[replies.TicketShown, ...]:
+    answer = at.machine.ask(requests.Tickets())
+    assert isinstance(answer, replies.TicketList), answer
+    return answer.tickets
 
 
 def test_a_signed_out_account_is_a_sentence_with_the_command(folder: Path) -> None:

@@ -60,8 +60,8 @@ def desk(folder: Path, *options: str, configured: str = "") -> Iterator[Desk]:
 
 
 @contextmanager
-def shared_desk() -> Iterator[Desk]:
+def shared_desk(configured: str = "") -> Iterator[Desk]:
     """With somebody signed in, in a folder of its own: for a whole module of tests that leave it as it was."""
-    with TemporaryDirectory(prefix="aix-", dir="/tmp") as folder, desk(Path(folder)) as at:
+    with TemporaryDirectory(prefix="aix-", dir="/tmp") as folder, desk(Path(folder), configured=configured) as at:
         at.sign_in()
         yield at
