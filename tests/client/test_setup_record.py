@@ -207,7 +207,7 @@ def test_the_record_holds_no_secret_of_ours(folder: Path, state: Path) -> None:
 
 def test_a_broken_file_is_refused_with_its_name_and_line(folder: Path) -> None:
     path = folder / "settings.json"
-    path.write_text('{\n  "a": 1,\n}\n')
+    path.write_text('{\n  "a": 1\n  "b": 2\n}\n')
     with pytest.raises(Broken, match=r"settings\.json: line 3: ") as refused:
         record.pending((settings(path),), Record("it"))
     assert refused.value.hint == f"$EDITOR {path}"

@@ -11,7 +11,8 @@ import pytest
 from peers.claude_api.process import sent
 from peers.desk import Desk, desk
 from peers.machine import SCRIPTS
-from peers.setups import AIXTIV, SETTINGS, ask, claude_settings, free_port, home, port_of, setup, tickets
+from peers.ports import free_port
+from peers.setups import AIXTIV, SETTINGS, ask, claude_settings, home, port_of, setup, tickets
 from peers.terminal import Terminal
 
 
@@ -214,7 +215,7 @@ def test_a_person_is_shown_the_change_and_asked(at: Desk) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{\n  "a": 1,\n}\n', "~/.claude/settings.json: line 3: "),
+        ('{\n  "a": 1\n  "b": 2\n}\n', "~/.claude/settings.json: line 3: "),
         ("[]", "it is not an object"),
         ('{"env": 1}', "env is not an object"),
     ],

@@ -25,10 +25,12 @@ SLEEP = "import time; time.sleep(600)"
 def running(*command: str | Path) -> Iterator[int]:
     """The process itself, not the fork that is about to become it."""
     with subprocess.Popen(command) as process:
-        wanted = os.path.realpath(command[0])
-        until(lambda: str(Path(f"/proc/{process.pid}/exe").readlink()) == wanted, "it runs")
-        yield process.pid
-        process.kill()
+        wanted = "\0".join(map(str, command)).encode() + b"\0"
+        try:
+            until(lambda: Path(f"/proc/{process.pid}/cmdline").read_bytes() == wanted, "it runs")
+            yield process.pid
+        finally:
+            process.kill()
 
 
 @pytest.fixture
