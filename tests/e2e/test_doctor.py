@@ -20,6 +20,7 @@ from aixtiv_protocol import VERSION, replies, requests
 from aixtiv_protocol.secret import Secret
 from peers.desk import KEY, Desk, desk
 from peers.machine import SCRIPTS, Machine
+from peers.ports import free_port
 from peers.terminal import Terminal
 
 FILE_KEY = '[vault]\nkey = "file"\n'
@@ -52,13 +53,6 @@ def old_file(machine: Machine, **api: Any) -> Path:
     path.write_text(json.dumps({"claude": {"api": api}}, indent=2) + "\n")
     path.chmod(0o600)
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 # ---- all is well

@@ -20,6 +20,7 @@ from peers.claude_api.process import sent
 from peers.claude_api.weather import Weather
 from peers.desk import ACCOUNT, Desk, desk, shared_desk
 from peers.machine import PATIENCE, SCRIPTS, Machine
+from peers.ports import free_port
 from peers.waiting import until
 
 VERSION: Final = {"anthropic-version": "2023-06-01"}
@@ -33,12 +34,6 @@ def at() -> Iterator[Desk]:
     """One desk for the tests that leave it as it was; its fixed port is `port`."""
     with shared_desk(configured=f"[claude]\nport = {free_port()}\n") as at:
         yield at
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Unix(http.client.HTTPConnection):

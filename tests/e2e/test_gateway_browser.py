@@ -1,7 +1,6 @@
 """A real browser at the gateway's port: whatever a page does there, nothing is relayed and nothing can be read."""
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pytest
 from aixtiv_protocol import replies, requests
 from peers.browser import Browser, chromium
 from peers.desk import ACCOUNT, Desk, desk
+from peers.ports import free_port
 from peers.waiting import until
 
 PAGE = b"""<!doctype html><title>evil</title>
@@ -64,10 +64,7 @@ def evil_site() -> Iterator[str]:
 
 @pytest.fixture
 def at(folder: Path) -> Iterator[Desk]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with desk(folder, configured=f"[claude]\nport = {port}\n") as made:
+    with desk(folder, configured=f"[claude]\nport = {free_port()}\n") as made:
         made.sign_in()
         yield made
 

@@ -1,7 +1,6 @@
 """The official SDKs, unmodified, through the real daemon's gateway: each finds there what it would find at Claude's."""
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from peers import sdks
 from peers.claude_api.process import sent
 from peers.desk import ACCOUNT, KEY, Desk, desk
 from peers.machine import SCRIPTS
+from peers.ports import free_port
 from peers.sdks import Sdk
 
 ACTS: Final = ("plain", "stream", "long", "count", "models", "limited", "overloaded", "large")
@@ -109,14 +109,6 @@ def test_by_the_sdks_own_profile_with_only_its_name_set(at: Desk, sdk: Sdk) -> N
     came = sdk.run(*ACTS, environ=environ(at, ANTHROPIC_PROFILE="aixtiv"))
     check(came.acts, sdk)
     check_upstream(at)
-
-
-def free_port() -> int:
-    """One that nobody listens at, on a machine where several tests want one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_with_the_callable_that_the_sdk_takes_as_its_credentials(at: Desk, python: Sdk) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from peers.desk import Desk, desk
-from peers.setups import AIXTIV, free_port, home, port_of, setup
+from peers.ports import free_port
+from peers.setups import AIXTIV, home, port_of, setup
 
 
 @pytest.fixture

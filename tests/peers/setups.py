@@ -1,7 +1,6 @@
 """`aixtiv setup` in tests: done without a question, its results used as a tool would, and the home compared."""
 
 import json
-import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Final
 
 from peers.desk import Desk
 from peers.machine import SCRIPTS, Machine, Ran
+from peers.ports import free_port
 
 AIXTIV: Final = f"{SCRIPTS}/aixtiv"
 PROMPT: Final = {"model": "claude-sonnet-4-6", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
@@ -24,13 +24,6 @@ def home(machine: Machine) -> dict[str, tuple[int, bytes]]:
         str(path.relative_to(machine.home)): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
         for path in paths
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def setup(at: Desk, *words: str, **environ: str) -> Ran:

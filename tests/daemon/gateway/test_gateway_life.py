@@ -18,14 +18,9 @@ from aixtivd.config import ClaudeConfig, Config
 from aixtivd.errors import Busy, Denied
 from aixtivd.gateway.bounds import Bounds
 from peers.porch import PATIENCE, Porch, Said, bearer, get, porch, post
+from peers.ports import free_port
 
 NOBODY = 65534
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_the_socket_is_there_while_it_runs_and_for_us_alone(folder: Path) -> None:
