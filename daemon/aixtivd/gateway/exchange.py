@@ -8,11 +8,11 @@ from aiohttp import web
 
 from aixtivd import log
 from aixtivd.access.caller import Caller
+from aixtivd.access.denials import Denials
 from aixtivd.access.tickets import Held, Tickets
 from aixtivd.errors import AixtivError, BadRequest, Denied, TicketNeeded, WrongVerb
 from aixtivd.gateway import incoming
 from aixtivd.gateway.bounds import Bounds
-from aixtivd.gateway.denials import Denials
 from aixtivd.gateway.incoming import Head
 from aixtivd.gateway.outgoing import Outgoing, Written, refuse
 from aixtivd.gateway.refusals import Refusal, refusal_of

@@ -15,12 +15,12 @@ from anyio.abc import TaskGroup, TaskStatus
 from aixtivd import log
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller, caller_of
+from aixtivd.access.denials import Denials
 from aixtivd.access.doorkeeper import Doorkeeper
 from aixtivd.access.tickets import Held, Tickets
 from aixtivd.config import Config
 from aixtivd.errors import Busy, Denied, SocketFailed
 from aixtivd.gateway.bounds import Bounds
-from aixtivd.gateway.denials import Denials
 from aixtivd.gateway.doors import Door, fixed_doors, port_door
 from aixtivd.gateway.refusals import UNREADABLE
 from aixtivd.host.accepting import hand_over
@@ -232,6 +232,7 @@ class Gateway:
             await self.close()
             if self._server is not None:
                 await self._server.over()
+        self._denials.flush()
         if patience.cancelled_caught:
             log.warning("gateway-cut")
 

@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from aixtivd.access.caller import Caller
+from aixtivd.access.denials import Denials
 from aixtivd.access.tickets import Tickets
 from aixtivd.gateway.bounds import Bounds
-from aixtivd.gateway.denials import Denials
 from aixtivd.gateway.exchange import Exchanges
 from aixtivd.gateway.visitor import Host, Place, Visitor
 from aixtivd.relay.relay import Relay
