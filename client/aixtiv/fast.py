@@ -7,6 +7,7 @@ A property test holds the frame equal to what `aixtiv_protocol.codec` would have
 import os
 
 from aixtiv import place
+from aixtiv_protocol.names import is_secret
 
 TYPE_CHECKING = False  # not typing's: see aixtiv/__init__.py
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ def _is_number(word: str, *, whole: bool) -> bool:
 
 
 def _is_sendable(name: str) -> bool:
+    """What looks like a secret in a name's place is not: the whole command says so."""
     try:
-        return len(name.encode()) < 256
+        return len(name.encode()) < 256 and not is_secret(name)
     except UnicodeEncodeError:  # an argument that is not UTF-8
         return False
 

@@ -23,7 +23,16 @@ AIXTIV = f"{sysconfig.get_path('scripts')}/aixtiv"
 TOKEN = "made-up-access-token"
 
 # What may be loaded when a token has been printed: the interpreter's own start, and these.
-LIGHT = {"aixtiv", "aixtiv.entry", "aixtiv.fast", "aixtiv.place", "aixtiv_protocol", "aixtiv_protocol.where", "_socket"}
+LIGHT = {
+    "aixtiv",
+    "aixtiv.entry",
+    "aixtiv.fast",
+    "aixtiv.place",
+    "aixtiv_protocol",
+    "aixtiv_protocol.names",
+    "aixtiv_protocol.where",
+    "_socket",
+}
 
 
 def tokens(request: Request) -> Iterable[Said]:

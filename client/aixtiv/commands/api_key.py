@@ -17,7 +17,7 @@ def api_key() -> None:
 
 
 @api_key.command("set")
-@click.argument("account", envvar="AIXTIV_ACCOUNT", default="anthropic")
+@click.argument("account", envvar="AIXTIV_ACCOUNT", default="anthropic", callback=options.no_secret)
 @click.option("--from-environment", is_flag=True, help="Take it from ANTHROPIC_API_KEY (or DR_CLAUDE_API).")
 @options.endpoint
 @options.common

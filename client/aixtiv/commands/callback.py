@@ -9,8 +9,12 @@ from aixtiv.commands import options
 from aixtiv.failures import Usage
 
 
+def _no_secrets(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word if _is_pasted(word) else options.no_secret(ctx, param, word) for word in words)
+
+
 @click.command("callback")
-@click.argument("words", nargs=-1, metavar="[ACCOUNT]")
+@click.argument("words", nargs=-1, metavar="[ACCOUNT]", callback=_no_secrets)
 @options.common
 def callback(words: tuple[str, ...], as_json: bool, no_start: bool) -> None:
     """Finish a sign-in with a pasted address or code.

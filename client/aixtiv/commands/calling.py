@@ -29,7 +29,13 @@ TOKENS: Final = options.Number("tokens", 1_000_000, whole=True)
 
 def account(function: F) -> F:
     named = click.option(
-        "--account", "-a", default="", envvar="AIXTIV_ACCOUNT", metavar="ACCOUNT", help="Whose credential pays."
+        "--account",
+        "-a",
+        default="",
+        envvar="AIXTIV_ACCOUNT",
+        metavar="ACCOUNT",
+        help="Whose credential pays.",
+        callback=options.no_secret,
     )
     return named(options.agents_id(options.no_start(function)))
 

@@ -31,7 +31,7 @@ class _Before(click.Command):
 
 
 @click.command("exec", cls=_Before)
-@click.argument("account", required=False, default="", envvar="AIXTIV_ACCOUNT", metavar="[ACCOUNT]")
+@options.account
 @click.option("--token", "variable", default="", metavar="NAME", help="Put the real token into this variable instead.")
 @click.option("--ttl", type=options.LIFE, default=0, help="Seconds after which the ticket ends, at the latest.")
 @options.agents_id

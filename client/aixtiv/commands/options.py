@@ -13,12 +13,27 @@ from aixtiv import environment, settings, show
 from aixtiv.claude import ORIGIN
 from aixtiv.client import Client
 from aixtiv.failures import Usage
+from aixtiv_protocol.names import is_secret
 
 F = TypeVar("F", bound=Callable[..., object])
 
 SECRET_LIMIT: Final = 16 * 1024  # characters; whatever is longer is not a secret
 
-account = click.argument("account", required=False, default="", envvar="AIXTIV_ACCOUNT", metavar="[ACCOUNT]")
+
+def no_secret(ctx: click.Context, param: click.Parameter, word: str) -> str:  # noqa: ARG001  # click's signature
+    """Of an account's name: a key that was typed in its place is sent to nobody, and not repeated."""
+    if is_secret(word or ""):
+        raise Usage(
+            "that is no account's name: it looks like a key or a token, and now stands in this shell's history;"
+            " have it replaced where it was made, and give the new one at the prompt",
+            hint="aixtiv api-key set NAME",
+        )
+    return word
+
+
+account = click.argument(
+    "account", required=False, default="", envvar="AIXTIV_ACCOUNT", metavar="[ACCOUNT]", callback=no_secret
+)
 json = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object on stdout.")
 no_start = click.option("--no-start", is_flag=True, help="Do not start the daemon (or set AIXTIV_NO_START).")
 

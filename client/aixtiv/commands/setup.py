@@ -29,7 +29,9 @@ def _common(function: F) -> F:
         click.option("--yes", "-y", is_flag=True, help="Do not ask."),
         click.option("--undo", "undone", is_flag=True, help="Take it back: files, ticket and port."),
         click.option("--port", type=options.PORT, default=0, help="Of the gateway on 127.0.0.1, fixed from then on."),
-        click.option("--account", "-a", default="", metavar="NAME", help="Whose credential pays."),
+        click.option(
+            "--account", "-a", default="", metavar="NAME", help="Whose credential pays.", callback=options.no_secret
+        ),
     ):
         function = option(function)
     return function

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from aixtiv.commands.options import F
+from aixtiv.commands.options import F, no_secret
 from aixtiv.failures import Usage
 from aixtiv_protocol.requests import ClientCredentials, Command, Federation, Source
 
@@ -65,7 +65,13 @@ _OPTIONS: Final = (
     click.option("--workspace", default="", metavar="ID", help="Which one, if not the organisation's own."),
     click.option("--identity-file", default="", metavar="FILE", help="The identity token is in this file."),
     click.option("--identity-command", default="", metavar="COMMAND", help="…is what this prints."),
-    click.option("--identity-account", default="", metavar="NAME", help="…is that of this account here."),
+    click.option(
+        "--identity-account",
+        default="",
+        metavar="NAME",
+        help="…is that of this account here.",
+        callback=no_secret,
+    ),
     click.option("--ant", is_flag=True, help="The token of Anthropic's own command, which keeps refreshing it."),
     click.option("--command", default="", metavar="COMMAND", help="The token is what this prints."),
 )

@@ -9,6 +9,7 @@ import anyio
 from msgspec import Struct
 
 from aixtiv_protocol import replies
+from aixtiv_protocol.names import is_secret
 from aixtiv_protocol.replies import State
 from aixtiv_protocol.secret import Secret
 from aixtivd.accounts import states
@@ -18,6 +19,9 @@ from aixtivd.errors import AixtivError, BadRequest, Locked, NoAccount, SignInNee
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*(/[A-Za-z0-9._@+-]+)*")
 _NAME_LENGTH: Final = 100
+
+_FORGETTING: Final = frozenset({"logout", "api-key remove"})
+"""Commands of which no hint may name an account that nobody typed: hints are copied."""
 
 
 class Problem(Struct, frozen=True):
@@ -224,9 +228,10 @@ class Book:
             raise self._unknown(name or self._default, doing)
         if self._entries:
             names = ", ".join(sorted(self._entries))
+            first = min(self._entries)
             raise NoAccount(
                 f"no account was named, and there is no default; there are {names}",
-                hint=f"aixtiv {doing} {min(self._entries)}, or export AIXTIV_ACCOUNT={min(self._entries)}",
+                hint=None if doing in _FORGETTING else f"aixtiv {doing} {first}, or export AIXTIV_ACCOUNT={first}",
             )
         raise NoAccount("nobody has signed in to anything yet", hint="aixtiv login NAME")
 
@@ -234,10 +239,11 @@ class Book:
         """Somebody who mistyped is told what is near, somebody who wants a token how to get there."""
         near = difflib.get_close_matches(name, self._entries, n=1)
         if near:
-            return NoAccount(f"there is no account {shown(name)}; there is {near[0]}", hint=f"aixtiv {doing} {near[0]}")
+            hint = None if doing in _FORGETTING else f"aixtiv {doing} {near[0]}"
+            return NoAccount(f"there is no account {shown(name)}; there is {near[0]}", hint=hint)
         if doing in {"token", "refresh", "verify"} and shown(name) == name:
             return NoAccount(f"there is no account {name}", hint=f"aixtiv login {name}")
-        return NoAccount(f"there is no account {shown(name)}", hint="aixtiv accounts")
+        return NoAccount(f"there is no account {shown(name)}")
 
     @property
     def default(self) -> str:
@@ -248,14 +254,24 @@ class Book:
 
 
 def checked_name(name: str) -> str:
-    """A name for a new account. Raises BadRequest."""
-    if len(name) > _NAME_LENGTH or not _NAME.fullmatch(name):
+    """A name for a new account. Raises BadRequest, which repeats nothing of what may be a secret."""
+    if is_secret(name):
+        raise BadRequest(
+            "what stands in the place of an account's name looks like a key or a token, and is not kept",
+            hint="aixtiv accounts",
+        )
+    if not is_name(name):
         raise BadRequest(
             "an account's name is letters, digits and . _ @ + - in parts joined by /", hint="aixtiv login github/work"
         )
     return name
 
 
+def is_name(word: str) -> bool:
+    """Whether an account can be called that, so that the word may stand in sentences and logs."""
+    return len(word) <= _NAME_LENGTH and _NAME.fullmatch(word) is not None and not is_secret(word)
+
+
 def shown(name: str) -> str:
     """A caller's word as it may stand in a sentence that is shown in a terminal."""
-    return name if len(name) <= _NAME_LENGTH and _NAME.fullmatch(name) else "of that name"
+    return name if is_name(name) else "of that name"

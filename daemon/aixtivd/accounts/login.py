@@ -9,6 +9,7 @@ import msgspec
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
+from aixtivd.accounts.book import is_name
 from aixtivd.accounts.events import Events
 from aixtivd.accounts.grant import Bound
 from aixtivd.accounts.typed import login_command
@@ -234,10 +235,9 @@ class SignIns:
         if account:
             candidates = [sign_in for sign_in in candidates if sign_in.account == account]
         if not candidates:
-            which = f"no sign-in to {account}" if account else "no sign-in"
-            raise NoAccount(
-                f"{which} is open; one stays open for ten minutes", hint=f"aixtiv login {account or 'NAME'}"
-            )
+            name = account if is_name(account) else ""
+            which = f"no sign-in to {name}" if name else "no sign-in"
+            raise NoAccount(f"{which} is open; one stays open for ten minutes", hint=f"aixtiv login {name or 'NAME'}")
         if response.state or not response.shown:
             matching = [one for one in candidates if same_state(response.state, one.state)]
             if not matching:

@@ -13,6 +13,7 @@ from aixtiv_protocol.replies import Failure, Reply, What
 from aixtiv_protocol.requests import Request
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
+from aixtivd.accounts.book import is_name
 
 _WHAT: Final[dict[type, What]] = {
     requests.Token: "token",
@@ -61,7 +62,9 @@ class Record:
             self._audit.note(what, caller, ok=False, detail="there is nothing of that name")
         else:
             account = getattr(asked, "account", "")
-            self._audit.note(what, caller, ok=False, account=account, detail=failure.message)
+            self._audit.note(
+                what, caller, ok=False, account=account if is_name(account) else "", detail=failure.message
+            )
 
 
 def _account(answer: Reply) -> str:

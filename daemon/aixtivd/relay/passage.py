@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from aixtivd.access.audit import Audit
+from aixtivd.accounts.book import is_name
 from aixtivd.accounts.credential import Credential
 from aixtivd.relay.bodies import Kept
 from aixtivd.relay.call import Answer, Call
@@ -19,7 +20,7 @@ class Passage:
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.account = call.account
+        self.account = call.account if is_name(call.account) else ""  # what is none may be a secret
         self.body: Kept | None = None
         self.credential: Credential | None = None
         self.sent: Sent | None = None  # the newest answer, from its head on

@@ -162,11 +162,25 @@ async def test_who_mistypes_a_name_is_told_what_is_near(house: Opener) -> None:
     async with house() as h:
         await h.adopt("work")
         with pytest.raises(NoAccount, match="there is no account wrok; there is work") as raised:
-            await h.accounts.logout(requests.Logout(account="wrok"))
-        assert raised.value.hint == "aixtiv logout work"
+            await h.accounts.verify(requests.Verify(account="wrok"))
+        assert raised.value.hint == "aixtiv verify work"
         with pytest.raises(NoAccount) as raised:
             await h.accounts.logout(requests.Logout(account="elsewhere"))
         assert raised.value.hint == "aixtiv accounts"
+
+
+@pytest.mark.parametrize("name", ["wrok", ""])
+async def test_no_hint_of_a_command_that_forgets_names_an_account_that_nobody_typed(house: Opener, name: str) -> None:
+    async with house() as h:
+        for there in ("work", "work/two"):
+            await h.adopt(there)
+        for forget in (
+            h.accounts.logout(requests.Logout(account=name)),
+            h.accounts.api_key(requests.ApiKey(account=name)),
+        ):
+            with pytest.raises(NoAccount, match="work") as raised:
+                await forget
+            assert raised.value.hint == "aixtiv accounts"
 
 
 async def test_another_issuer_cannot_take_an_accounts_place_whatever_subject_it_gives(house: Opener) -> None:
