@@ -23,10 +23,10 @@ def ready(machine: Machine) -> Machine:
     return machine
 
 
-def shell(machine: Machine) -> "subprocess.Popen[str]":
+def shell(machine: Machine, program: str = "sh") -> "subprocess.Popen[str]":
     """One that types what its stdin says."""
     return subprocess.Popen(
-        ["sh"], env=machine.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [program], env=machine.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -56,9 +56,12 @@ def test_a_ticket_ends_with_the_shell_that_asked_for_it_however_it_ends(ready: M
     assert [(line["ticket"], line["detail"]) for line in ended] == [(held["id"], "the process that held it has ended")]
 
 
-def test_a_command_substitution_leaves_the_ticket_to_the_shell(ready: Machine) -> None:
-    with shell(ready) as one:
-        ticket = typed(one, f'T=$({SCRIPTS}/aixtiv ticket new); echo "$T"')
+@pytest.mark.parametrize("behind", ["", "2>/dev/null", "| cat"])
+@pytest.mark.parametrize("program", ["sh", "bash"])
+def test_a_command_substitution_leaves_the_ticket_to_the_shell(ready: Machine, program: str, behind: str) -> None:
+    """With a redirect bash runs the command in a fork of itself, which ends at once."""
+    with shell(ready, program) as one:
+        ticket = typed(one, f'T=$({SCRIPTS}/aixtiv ticket new {behind}); echo "$T"')
         assert ticket.startswith("aixtiv-ticket-")
         assert [held["holder"] for held in tickets(ready)] == [one.pid]
         one.kill()

@@ -15,7 +15,7 @@ from aixtiv_protocol import replies, requests
 from aixtiv_protocol.requests import Verb
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
-from aixtivd.access import presence
+from aixtivd.access import presence, shells
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import DAEMON, Caller
 from aixtivd.access.presence import Gone, Presence
@@ -146,6 +146,7 @@ class Tickets:
         if found is None or (caller.since and not presence.began_before(found, caller.since)):
             raise BadRequest("the kernel does not say whose child this command is", hint=_lasting(asked))
         pid = _usable(found.parent, "the process that started this command")
+        pid = await anyio.to_thread.run_sync(shells.shell_of, pid)
         parent = await anyio.to_thread.run_sync(presence.process, pid)
         if parent is None:
             raise BadRequest("the process that started this command cannot be seen", hint=_lasting(asked))
