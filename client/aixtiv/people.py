@@ -40,13 +40,28 @@ def life(account: Account) -> str:
     return f"is good until {until(account.expires_at)}"
 
 
+_KINDS: Final = {
+    "oauth": "sign-in",
+    "client-credentials": "client's own",
+    "api-key": "API key",
+}
+
+
+def kind(account: Account) -> str:
+    """What it is, and whether a key stands beside it."""
+    name = _KINDS.get(account.kind, account.kind)
+    return f"{name} + API key" if account.key and account.kind != "api-key" else name
+
+
 def identity(account: Account) -> None:
     rows = [
         ("account", account.name),
+        ("kind", kind(account)),
         ("who", account.who),
         ("subject", account.subject),
         ("provider", account.provider),
         ("issuer", account.issuer),
+        ("endpoint", account.endpoint),
         ("scopes", " ".join(account.scopes)),
         ("signed in", moment(account.signed_in_at) if account.signed_in_at else ""),
     ]
@@ -57,10 +72,11 @@ def table(accounts: tuple[Account, ...]) -> None:
     from rich.table import Table  # noqa: PLC0415  # heavy: see show.draw
 
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("account", "state", "who", "token"):
+    for title in ("account", "kind", "state", "who", "token"):
         grid.add_column(title, overflow="fold")
     for account in accounts:
-        grid.add_row(_name(account), _state(account), clean(account.who or account.subject), until(account.expires_at))
+        who = clean(account.who or account.subject)
+        grid.add_row(_name(account), clean(kind(account)), _state(account), who, until(account.expires_at))
     show.draw(grid)
 
 
@@ -119,15 +135,17 @@ def _accounts_at_length(accounts: tuple[Account, ...]) -> None:
     from rich.table import Table  # noqa: PLC0415  # heavy: see show.draw
 
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True)
+    for _ in range(3):
+        grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for account in accounts:
-        grid.add_row(_name(account), _state(account), _prospect(account))
+        grid.add_row(_name(account), clean(kind(account)), _state(account), _prospect(account))
+        if account.endpoint:
+            grid.add_row("", "", "", clean(f"at {account.endpoint}"))
         if account.problem:
-            grid.add_row("", "", _styled(_beside(account.name, account.problem), ""))
+            grid.add_row("", "", "", _styled(_beside(account.name, account.problem), ""))
         if account.hint:
-            grid.add_row("", "", show.hinted(account.hint))
+            grid.add_row("", "", "", show.hinted(account.hint))
     show.draw(grid)
 
 

@@ -22,8 +22,9 @@ _LENGTH: Final = "content-length"
 class Relayed:
     """The answer: `status`, `headers`, and its bytes by iteration, undecoded. `trailers` are there at its end.
 
-    `account` and `kind` say whose credential paid; `note` why it was not the first choice, a sentence. Closing it
-    before its end cancels the call. A body that is not gone yet when the answer begins is sent on while that is read.
+    `account` and `kind` say whose credential paid, `own` that it was the key given with the call, and `note` why it was
+    not the first choice, a sentence. Closing it before its end cancels the call. A body that is not gone yet when the
+    answer begins is sent on while that is read.
     """
 
     def __init__(self, connection: Connection, asked: requests.Relay, body: Body, first_byte: float | None) -> None:
@@ -45,6 +46,7 @@ class Relayed:
         self.account = head.account
         self.kind = head.kind
         self.note = head.note
+        self.own = head.own
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +66,11 @@ class Relayed:
             raise StopIteration
         try:
             reply = self._received()
+        except failures.NoDaemon:
+            self.close()
+            raise failures.NoDaemon(
+                "the daemon ended in the middle of the answer, which is not whole", hint="aixtiv status"
+            ) from None
         except BaseException:
             self.close()
             raise

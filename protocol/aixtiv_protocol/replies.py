@@ -126,6 +126,8 @@ class Account(Told, frozen=True, tag="account"):
     problem: str = ""  # the last failure, a sentence
     hint: str = ""  # the command that mends it
     default: bool = False
+    key: bool = False  # an API key is sealed here: all there is, or beside the sign-in
+    endpoint: str = ""  # origin of the API that it is bound to; empty: the API's own place
 
 
 class AccountList(Told, frozen=True, tag="accounts"):
@@ -170,7 +172,8 @@ class SignedIn(Told, frozen=True, tag="signed-in"):
 class LoggedOut(Told, frozen=True, tag="logged-out"):
     account: str
     revoked: bool = False  # the provider confirmed
-    note: str = ""  # why it was not revoked, a sentence
+    note: str = ""  # why it was not revoked, and what else is gone or stays; a sentence
+    remains: bool = False  # only an open sign-in was ended: the account is as it was
 
 
 class Verified(Told, frozen=True, tag="verified"):
@@ -198,6 +201,7 @@ class Head(Told, frozen=True, tag="head"):
     kind: OpenKind = "oauth"  # of the credential that paid
     note: str = ""  # why it was not the first choice, a sentence
 
+    own: bool = False  # the key that came with the call paid, and none of aixtiv's
     def __repr__(self) -> str:
         return f"Head({self.status}, {len(self.headers)} headers, account={self.account!r})"
 

@@ -199,7 +199,7 @@ def test_a_daemon_that_dies_in_the_middle_is_no_end(folder: Path) -> None:
         ScriptedDaemon(folder, script) as daemon,
         Client(str(daemon.path)) as client,
         client.relay("/v1/x") as relayed,
-        pytest.raises(NoDaemon),
+        pytest.raises(NoDaemon, match="the daemon ended in the middle of the answer"),
     ):
         relayed.read()
 

@@ -32,11 +32,12 @@ def set_key(account: str, from_environment: bool, endpoint: str, as_json: bool, 
         raise Usage("neither ANTHROPIC_API_KEY nor DR_CLAUDE_API holds a key")
     with options.Asking(no_start=no_start) as client:
         endpoint = endpoint or options.endpoint_of(os.environ, account.partition("/")[0])
+        known = any(there.name == account and there.key for there in client.accounts())
         kept = client.set_api_key(account, key, endpoint)
     if as_json:
         show.as_json(show.shape(kept))
     else:
-        show.result(f"sealed the API key of {kept.name}")
+        show.result(f"{'replaced' if known else 'sealed'} the API key of {kept.name}")
         _tell_of_sign_in(kept)
 
 

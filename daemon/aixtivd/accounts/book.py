@@ -176,6 +176,8 @@ class Entry:
         )
 
 
+            key=grant.api_key is not None,
+            endpoint=grant.endpoint,
 class Book:
     """All accounts by name. Closed while the vault is locked: then every question is answered with Locked."""
 

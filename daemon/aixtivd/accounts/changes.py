@@ -2,6 +2,7 @@
 
 import secrets
 from collections import defaultdict
+from pathlib import PurePath
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -29,6 +30,8 @@ from aixtivd.vault.journal import Stale
 from aixtivd.vault.vault import Vault
 
 _GIVE_BACK: Final = 5.0  # seconds for revoking what a refused sign-in was granted: its person waits for the page
+
+_KEY_GONE: Final = "its API key is forgotten here, and stays good at the provider"
 
 
 class Changes:
@@ -126,13 +129,16 @@ class Changes:
             grant = entry.grant
             note = await self._revoke(grant.client, grant.refresh_token, grant.access_token)
             if isinstance(grant.source, Command):
-                note = f"{grant.source.command[0]} keeps its own sign-in: end it there"
+                note = _left_by(grant.source.command)
+            revoked = not note and grant.client is not None
+            if grant.api_key is not None:
+                note = "; ".join(filter(None, (note, _KEY_GONE)))
             await self._vault.journal.delete(grant.id)
         finally:
             entry.leaving = False
         self._book.remove(entry)
         self._events.tell("logged-out", account=grant.name, detail=note)
-        return replies.LoggedOut(account=grant.name, revoked=not note and grant.client is not None, note=note)
+        return replies.LoggedOut(account=grant.name, revoked=revoked, note=note)
 
     async def _who(self, sign_in: SignIn, tokens: outcomes.Tokens) -> tuple[str, str]:
         """Subject, and how a person would recognise it; empty for a provider that says neither."""
@@ -144,6 +150,7 @@ class Changes:
         elif "openid" in client.scopes:
             raise SignInFailed(f"{client.provider} sent no ID token though the scope openid was asked for")
         if not who and (told := await ask_userinfo(self._web, client, tokens.access_token, subject)):
+            await self._vault.journal.probe()  # a token that is revoked here must not go on being served
             subject, who = told.subject, told.who
         return subject, who
 
@@ -197,6 +204,13 @@ def another(old: Grant, terms: Bound, *, known: bool) -> SignInFailed | None:
     hint = f"aixtiv login {old.name} --replace"
     if old.client and terms.client and _server(old.client) != _server(terms.client):
         here, there = _server(old.client), _server(terms.client)
+def _left_by(command: tuple[str, ...]) -> str:
+    """What goes on of an account that a command gave tokens to."""
+    if PurePath(command[0]).name == "ant":
+        return f"{command[0]} keeps its own sign-in: end it there"
+    return f"whatever {command[0]} has its tokens from is as it was"
+
+
         return SignInFailed(f"{old.name} is signed in at {here}, and this sign-in is at {there}", hint=hint)
     kind = kind_of(terms.source, signed_in=True)
     if old.kind not in ("api-key", kind):

@@ -19,3 +19,8 @@ class Credential(Struct, frozen=True, kw_only=True):
     generation: int = 0  # of the grant; 0: a key that came with the call
     endpoint: str = ""  # origin bound into the account; empty: as config and `apis/` say
     note: str = ""  # why it is not the first choice, a sentence
+
+    @property
+    def own(self) -> bool:
+        """Whether it is the caller's, and nothing of an account."""
+        return self.form == "api-key" and self.generation == 0

@@ -181,7 +181,10 @@ class Accounts:
     async def logout(self, asked: requests.Logout) -> replies.LoggedOut:
         name = asked.account or self._book.default
         ended = self._sign_ins.end(name, "it was ended by a logout")
-        if ended and self._book.find(name) is None:
+        there = self._book.find(name)
+        if ended and there is not None and there.grant.kind == "api-key":
+            return replies.LoggedOut(account=name, note=f"the API key of {name} stays", remains=True)
+        if ended and there is None:
             return replies.LoggedOut(account=name, note="nobody had signed in yet; the open sign-in was ended")
         entry = self._book.named(asked.account, "logout")
         return await self._work.run(self._changes.log_out, entry.grant.name)

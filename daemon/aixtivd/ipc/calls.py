@@ -69,6 +69,7 @@ class Calls:
                 kind=answer.kind,
                 note=answer.note,
             )
+                own=answer.own,
             async for piece in answer.pieces:
                 for at in range(0, len(piece), PIECE):
                     yield replies.Piece(data=piece[at : at + PIECE])

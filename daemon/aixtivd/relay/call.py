@@ -53,6 +53,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     account: str
     kind: Kind  # of the credential that paid
     note: str = ""  # why it was not the first choice, a sentence
+    own: bool = False  # it came with the call
 
     def __repr__(self) -> str:
         return f"Answer({self.status}, {len(self.headers)} headers, account={self.account!r})"

@@ -49,6 +49,7 @@ class Passage:
             note=self.credential.note,
         )
 
+            own=self.credential.own,
     def end(self) -> None:
         """Wherever it is. Never waits: whoever hangs up, hangs up upstream."""
         if self.sent is not None:

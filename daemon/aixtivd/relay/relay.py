@@ -77,8 +77,14 @@ class Relay:
         call = passage.call
         api = api_for(self._config, passage.account, credential.provider)
         check_path(api, call.path)
-        free = credential.form == "api-key" and credential.generation == 0
-        origin = target(api, passage.account, pinned=credential.endpoint, wanted=call.endpoint, free=free)
+        origin = target(
+            api,
+            passage.account,
+            pinned=credential.endpoint,
+            wanted=call.endpoint,
+            free=credential.own,
+            kind=credential.kind,
+        )
         passage.credential = credential
         whole = await body.ready()
         headers = upstream_headers(api, call, credential, body.length if whole is None else len(whole))

@@ -61,23 +61,25 @@ def _readings(written: str) -> Iterator[str]:
     raise BadRequest("the path is percent-encoded again and again")
 
 
-def target(api: Api, account: str, *, pinned: str, wanted: str, free: bool) -> str:
+def target(api: Api, account: str, *, pinned: str, wanted: str, free: bool, kind: Kind = "oauth") -> str:
     """The origin that a call's path is put behind, without a slash at its end.
 
     `pinned`: the account's own, as bound into it. `wanted`: where the caller expects the API. `free`: nothing of an
-    account goes along, only the caller's own key. Raises Denied where a credential would go elsewhere.
+    account goes along, only the caller's own key. `kind`: of the account. Raises Denied where a credential would go
+    elsewhere.
     """
     if wanted and free:
         return _origin(wanted)
     known = pinned or api.origin
     if not known:
         sentence = f"it is not known where calls for {account} go: set origin below [api.{api.name}] in the config"
-        raise BadRequest(sentence, hint=f"aixtiv login {account} --endpoint https://HOST")
+        raise BadRequest(sentence, hint=f"{bind} --endpoint https://HOST")
     origin = _origin(known)
     if wanted and (elsewhere := _origin(wanted)) != origin:
         raise Denied(
+    bind = f"aixtiv api-key set {account}" if kind == "api-key" else f"aixtiv login {account}"
             f"{account} is for {origin} and nowhere else: its credential is not sent to {elsewhere}",
-            hint=f"aixtiv login {account} --endpoint {elsewhere}",
+            hint=f"{bind} --endpoint {elsewhere}",
         )
     return origin
 

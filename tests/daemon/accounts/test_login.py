@@ -134,6 +134,31 @@ async def test_logout_revokes_at_the_provider_and_leaves_nothing_on_disk(house: 
         assert await h.vault.rows() == []
 
 
+async def test_logout_says_that_the_key_beside_the_sign_in_is_forgotten_with_it(house: Opener) -> None:
+    async with at_a_provider(house) as (h, server):
+        await sign_in(h, ask(server))
+        await h.accounts.api_key(requests.ApiKey(account="corp", key=Secret("k")))
+        assert h.state("corp").key
+        told = await h.accounts.logout(requests.Logout(account="corp"))
+        assert told.revoked
+        assert told.note == "its API key is forgotten here, and stays good at the provider"
+        assert await h.vault.rows() == []
+
+
+async def test_logout_ends_an_open_sign_in_and_leaves_the_key_that_is_the_account(house: Opener) -> None:
+    async with at_a_provider(house) as (h, server):
+        await h.accounts.api_key(requests.ApiKey(account="corp", key=Secret("k")))
+        async with login(h, ask(server)) as stream:
+            await started(stream)
+            told = await h.accounts.logout(requests.Logout(account="corp"))
+            assert (told.remains, told.note) == (True, "the API key of corp stays")
+            with pytest.raises(SignInFailed, match="ended by a logout"):
+                await finished(stream)
+        assert await h.token("corp") == "k"
+        assert not (await h.accounts.logout(requests.Logout(account="corp"))).remains
+        assert await h.vault.rows() == []
+
+
 async def test_other_settings_replace_the_open_sign_in_and_none_join_it(house: Opener) -> None:
     async with at_a_provider(house) as (h, server):
         wrong = requests.ClientSettings(issuer=server.issuer, client_id="mistyped")

@@ -67,8 +67,18 @@ async def test_what_a_command_prints_is_served_and_asked_for_again(house: Opener
         better = await h.accounts.credential("", refused=found)
         assert (found.secret, better.secret) == (Secret("token-2"), Secret("token-3"))
         told = await h.accounts.logout(requests.Logout(account="claude"))
-        assert "keeps its own sign-in" in told.note
+        assert told.note == f"whatever {command[0]} has its tokens from is as it was"
         assert len(count.read_text().splitlines()) == 3
+
+
+async def test_ant_keeps_its_own_sign_in_and_that_is_said(house: Opener, folder: Path) -> None:
+    ant = folder / "ant"
+    ant.write_text("#!/bin/sh\necho token\n")
+    ant.chmod(0o700)
+    async with house() as h:
+        await bind(h, Command(command=(str(ant),)))
+        told = await h.accounts.logout(requests.Logout(account="claude"))
+        assert told.note == f"{ant} keeps its own sign-in: end it there"
 
 
 async def test_a_command_that_fails_is_said_and_a_key_does_not_pay_for_it(house: Opener, folder: Path) -> None:
