@@ -1,14 +1,17 @@
 """Runs a command of the person's and takes what it prints: no shell, few variables, a time limit, a size, one end."""
 
 import os
+import select
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from functools import partial
+from typing import IO, Final
 
 import anyio
-from anyio.abc import Process
+import anyio.to_thread
 
 _LONGEST: Final = 64 * 1024  # bytes on stdout
 _PASSED: Final = frozenset(
@@ -23,31 +26,20 @@ class Failed(Exception):
 
 
 async def output_of(command: tuple[str, ...], seconds: float, environ: Mapping[str, str] | None = None) -> str:
-    """What it prints on stdout; its stderr goes nowhere, for it may quote secrets. Raises Failed.
+    """What it prints on stdout until it ends; its stderr goes nowhere, for it may quote secrets. Raises Failed.
 
     `command`: its first word an absolute path. However this ends, nothing of the command's process group goes on.
     """
-    try:
-        process = await anyio.open_process(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=surroundings(os.environ if environ is None else environ),
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        raise Failed(f"cannot be started: {os.strerror(number).lower() if number else 'a word of it'}") from None
+    start = partial(_started, command, surroundings(os.environ if environ is None else environ))
+    process, pipe = await anyio.to_thread.run_sync(start)
     try:
         with anyio.fail_after(seconds):
-            printed = await _read(process)
-            status = await process.wait()
+            printed = await _printed(process.pid, pipe.fileno())
     except TimeoutError:
         raise Failed(f"did not end within {seconds:g} seconds") from None
     finally:
         with anyio.CancelScope(shield=True):
-            await _end(process)
+            status = await anyio.to_thread.run_sync(_end, process, pipe)
     if status:
         raise Failed(f"ended with {_status(status)}")
     try:
@@ -65,24 +57,74 @@ def surroundings(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-async def _read(process: Process) -> bytes:
+def _started(command: tuple[str, ...], environ: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """With the pipe of its stdout. Python's own, for uvloop's leaves every command copies of our descriptors."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environ,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        raise Failed(f"cannot be started: {os.strerror(number).lower() if number else 'a word of it'}") from None
     assert process.stdout is not None  # it is a pipe
+    os.set_blocking(process.stdout.fileno(), False)
+    return process, process.stdout
+
+
+async def _printed(pid: int, pipe: int) -> bytes:
+    """Until the command itself has ended, whoever else still holds its stdout."""
     printed = bytearray()
-    async for piece in process.stdout:
-        printed += piece
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_at_its_end, pid, tasks.cancel_scope)
+        while _take(pipe, printed):
+            await anyio.wait_readable(pipe)
         if len(printed) > _LONGEST:
-            raise Failed(f"prints more than {_LONGEST} bytes")
+            tasks.cancel_scope.cancel()
+    while _take(pipe, printed, patient=False):
+        pass
+    if len(printed) > _LONGEST:
+        raise Failed(f"prints more than {_LONGEST} bytes")
     return bytes(printed)
 
 
-async def _end(process: Process) -> None:
-    """Kills the group unless the command has ended by itself, and reaps it."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-    if process.stdout is not None:
-        await process.stdout.aclose()
+async def _cancel_at_its_end(pid: int, scope: anyio.CancelScope) -> None:
+    """In a thread of its own: those that others wait for are not kept busy."""
+    await anyio.to_thread.run_sync(_await_end, pid, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
+    scope.cancel()
+
+
+def _await_end(pid: int) -> None:
+    """It is not reaped, so that its number is not another's before its group is killed."""
+    if sys.platform == "darwin" and sys.version_info < (3, 13):  # not run on a Mac
+        ended = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
+        with suppress(ProcessLookupError):  # it has ended already
+            select.kqueue().control([ended], 1)
+    else:
+        with suppress(ChildProcessError):  # nobody waits for this any more, and it was reaped
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def _take(pipe: int, printed: bytearray, *, patient: bool = True) -> bool:
+    """What is in the pipe now. Whether there may be more: later, too, if `patient`."""
+    try:
+        piece = os.read(pipe, _LONGEST)
+    except BlockingIOError:
+        return patient
+    printed += piece
+    return bool(piece) and len(printed) <= _LONGEST
+
+
+def _end(process: subprocess.Popen[bytes], pipe: IO[bytes]) -> int:
+    """Kills what is left of the group, and reaps the command: its status. Blocking."""
+    with suppress(ProcessLookupError, PermissionError):  # a Mac's word for a group of which nothing runs
+        os.killpg(process.pid, signal.SIGKILL)
+    pipe.close()
+    return process.wait()
 
 
 def _status(status: int) -> str:

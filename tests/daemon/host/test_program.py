@@ -104,6 +104,42 @@ async def test_a_command_that_hangs_is_ended_with_all_that_it_started(folder: Pa
     await anyio.to_thread.run_sync(until, lambda: ended(pid), "the child has ended")
 
 
+@pytest.mark.parametrize("redirected", [">/dev/null 2>&1", "2>/dev/null"])
+async def test_what_a_command_leaves_behind_in_its_group_ends_with_it_and_is_not_waited_for(
+    folder: Path, redirected: str
+) -> None:
+    child = folder / "pid"
+    command = script(folder, f"sleep 600 {redirected} & echo $! > {child}; echo tok")
+    began = time.monotonic()
+    assert await output_of(command, 60) == "tok\n"
+    assert time.monotonic() - began < 30
+    pid = pid_in(child)
+    assert pid
+    await anyio.to_thread.run_sync(until, lambda: ended(pid), "the child has ended")
+
+
+async def test_what_has_left_its_group_holds_its_stdout_and_is_not_waited_for(folder: Path) -> None:
+    child = folder / "pid"
+    began = time.monotonic()
+    assert await output_of(script(folder, f"setsid sleep 600 & echo $! > {child}; echo tok"), 60) == "tok\n"
+    assert time.monotonic() - began < 30
+    os.kill(pid_in(child), 9)
+
+
+async def test_a_command_has_no_descriptors_but_the_three(folder: Path) -> None:
+    assert (await output_of(script(folder, "ls /proc/$$/fd"), 10)).split() in (
+        ["0", "1", "2"],
+        ["0", "1", "10", "2"],  # some shells hold the script at 10
+        ["0", "1", "2", "255"],
+    )
+
+
+async def test_all_that_was_printed_is_taken_however_it_came(folder: Path) -> None:
+    """A full pipe when it ends, and one that it has closed long before."""
+    assert len(await output_of(script(folder, "head -c 65536 /dev/zero | tr '\\0' x"), 10)) == 65536
+    assert await output_of(script(folder, "echo tok; exec >&-; sleep 0.2"), 10) == "tok\n"
+
+
 async def test_a_caller_that_gives_up_ends_the_command(folder: Path) -> None:
     child = folder / "pid"
     async with anyio.create_task_group() as tasks:
