@@ -167,6 +167,7 @@ class SignInStarted(Told, frozen=True, tag="sign-in-started"):
 
 class SignedIn(Told, frozen=True, tag="signed-in"):
     account: Account
+    note: str = ""  # what else that changed, a sentence
 
 
 class LoggedOut(Told, frozen=True, tag="logged-out"):
@@ -200,8 +201,8 @@ class Head(Told, frozen=True, tag="head"):
     account: str = ""
     kind: OpenKind = "oauth"  # of the credential that paid
     note: str = ""  # why it was not the first choice, a sentence
-
     own: bool = False  # the key that came with the call paid, and none of aixtiv's
+
     def __repr__(self) -> str:
         return f"Head({self.status}, {len(self.headers)} headers, account={self.account!r})"
 

@@ -120,9 +120,9 @@ class Login(Asked, frozen=True, tag="login"):
     settings: ClientSettings = ClientSettings()
     scopes: tuple[str, ...] = ()  # empty: the provider's own default
     port: Port = 0  # of the loopback listener; 0: any
-    replace: bool = False  # allow another subject than the one signed in before
+    replace: bool = False  # allow another subject, server, kind or API than the one signed in before
     source: Source | None = None  # nobody is sent to a browser: tokens are asked for there
-    endpoint: str = ""  # origin of the API that this account is relayed to, where it is not the provider's own
+    endpoint: str = ""  # origin of its API; empty: as it was, for a new account the API's own; another wants `replace`
 
 
 class Callback(Asked, frozen=True, tag="callback"):

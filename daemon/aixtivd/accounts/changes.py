@@ -10,15 +10,17 @@ import anyio
 import msgspec
 
 from aixtiv_protocol import replies
-from aixtiv_protocol.requests import Command
+from aixtiv_protocol.requests import Command, Login
 from aixtiv_protocol.secret import Secret
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry
 from aixtivd.accounts.events import Events
-from aixtivd.accounts.grant import Bound, Grant, kind_of
+from aixtivd.accounts.grant import Bound, Grant, endpoint_for, kind_of, moved
 from aixtivd.accounts.login import SignIn
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.settling import Settling
+from aixtivd.accounts.sources import check_source
+from aixtivd.accounts.typed import login_command
 from aixtivd.clock import Clock
 from aixtivd.errors import BadRequest, Locked, NoAccount, SignInFailed
 from aixtivd.oauth import outcomes
@@ -29,9 +31,9 @@ from aixtivd.oauth.web import Web
 from aixtivd.vault.journal import Stale
 from aixtivd.vault.vault import Vault
 
-_GIVE_BACK: Final = 5.0  # seconds for revoking what a refused sign-in was granted: its person waits for the page
-
 _KEY_GONE: Final = "its API key is forgotten here, and stays good at the provider"
+
+_GIVE_BACK: Final = 5.0  # seconds for revoking what a refused sign-in was granted: its person waits for the page
 
 
 class Changes:
@@ -58,7 +60,7 @@ class Changes:
         self._clock = clock
         self._turns: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)  # one change of an account at a time
 
-    async def sign_in(self, sign_in: SignIn, tokens: outcomes.Tokens) -> replies.Account:
+    async def sign_in(self, sign_in: SignIn, tokens: outcomes.Tokens) -> replies.SignedIn:
         """Checks who signed in, and makes the grant durable before it is served (D10)."""
         name = sign_in.account
         subject, who = await self._who(sign_in, tokens)
@@ -66,33 +68,49 @@ class Changes:
             if self._book.closed:
                 raise Locked
             entry = self._book.find(name)
-            terms = msgspec.structs.replace(sign_in.terms, subject=subject, who=who)
-            if entry and not sign_in.asked.replace and (other := another(entry.grant, terms, known=True)):
+            terms = msgspec.structs.replace(_as_now(sign_in.terms, entry, sign_in.asked), subject=subject, who=who)
+            if entry and (other := another(entry.grant, terms, sign_in.asked, known=True)):
                 await self._give_back(sign_in.client, tokens)
                 raise other
-            account = await self._become(name, terms, tokens)
-        self._events.tell("signed-in", account=name, expires_at=account.expires_at)
-        return account
+            done = await self._become(name, terms, tokens)
+        self._events.tell("signed-in", account=name, detail=done.note, expires_at=done.account.expires_at)
+        return done
 
-    async def bind(self, name: str, terms: Bound, tokens: outcomes.Tokens) -> replies.Account:
-        """An account whose source has given its first token. It is durable before it is served, as any sign-in."""
+    async def bind(
+        self, name: str, terms: Bound, tokens: outcomes.Tokens, asked: Login, seen: Grant | None
+    ) -> replies.SignedIn:
+        """An account whose source has given its first token. It is durable before it is served, as any sign-in.
+
+        `seen`: what was there before it was asked. What came since was not meant to be replaced.
+        """
         async with self._turns[name]:
             if self._book.closed:
                 raise Locked
-            account = await self._become(name, terms, tokens)
-        self._events.tell("signed-in", account=name, detail=f"by {account.kind}", expires_at=account.expires_at)
-        return account
+            entry = self._book.find(name)
+            if seen:
+                _check_seen(seen, entry, terms, asked)
+            else:
+                asked = msgspec.structs.replace(asked, replace=False)
+            terms = _as_now(terms, entry, asked)
+            if entry and (other := another(entry.grant, terms, asked, known=False)):
+                raise other
+            if terms.source is not None:
+                check_source(terms.source, name, self._book)
+            done = await self._become(name, terms, tokens)
+        said = f"by {done.account.kind}{done.note and '; '}{done.note}"
+        self._events.tell("signed-in", account=name, detail=said, expires_at=done.account.expires_at)
+        return done
 
     async def log_out(self, name: str) -> replies.LoggedOut:
         """Lets the open refresh finish, so that it is the newest pair which is revoked."""
         async with self._turns[name]:
             return await self._forget(self._book.named(name))
 
-    async def keep_key(self, name: str, provider: str, key: Secret, endpoint: str) -> replies.Account:
+    async def keep_key(self, name: str, provider: str, key: Secret, endpoint: str, usual: str) -> replies.Account:
         async with self._turns[name]:
             entry = self._book.find(name)
             if entry:
-                _check_endpoint(entry.grant, endpoint)
+                _check_endpoint(entry.grant, endpoint, usual)
                 await _landed(entry)
             old = entry.grant if entry else blank(name, provider)
             account = await self._adopt(entry, old, grants.with_key(old, key, endpoint))
@@ -111,21 +129,25 @@ class Changes:
         self._events.tell("logged-out", account=name, detail="the API key was removed")
         return account
 
-    async def _become(self, name: str, terms: Bound, tokens: outcomes.Tokens) -> replies.Account:
+    async def _become(self, name: str, terms: Bound, tokens: outcomes.Tokens) -> replies.SignedIn:
         for _ in range(3):  # a refresh of the old grant may commit in between
             entry = self._book.find(name)
             old = entry.grant if entry else blank(name, terms.provider)
             new = grants.signed_in(old, terms, tokens, self._clock.wall())
             try:
-                return await self._adopt(entry, old, new)
+                account = await self._adopt(entry, old, new)
             except Stale:
                 continue
+            dropped = old.api_key is not None and new.api_key is None
+            note = f"the API key that {name} had was for another place, and is forgotten" if dropped else ""
+            return replies.SignedIn(account=account, note=note)
         raise SignInFailed(f"{name} kept changing while it was signed in", hint=f"aixtiv login {name}")
 
     async def _forget(self, entry: Entry) -> replies.LoggedOut:
         entry.leaving = True
         try:
             await _landed(entry)
+            await self._vault.journal.probe()  # a token that is revoked here must not go on being served
             grant = entry.grant
             note = await self._revoke(grant.client, grant.refresh_token, grant.access_token)
             if isinstance(grant.source, Command):
@@ -150,7 +172,6 @@ class Changes:
         elif "openid" in client.scopes:
             raise SignInFailed(f"{client.provider} sent no ID token though the scope openid was asked for")
         if not who and (told := await ask_userinfo(self._web, client, tokens.access_token, subject)):
-            await self._vault.journal.probe()  # a token that is revoked here must not go on being served
             subject, who = told.subject, told.who
         return subject, who
 
@@ -183,6 +204,13 @@ class Changes:
         return note
 
 
+def _left_by(command: tuple[str, ...]) -> str:
+    """What goes on of an account that a command gave tokens to."""
+    if PurePath(command[0]).name == "ant":
+        return f"{command[0]} keeps its own sign-in: end it there"
+    return f"whatever {command[0]} has its tokens from is as it was"
+
+
 def blank(name: str, provider: str) -> Grant:
     """An account before its first generation."""
     return Grant(id=secrets.token_bytes(16), name=name, provider=provider, generation=0)
@@ -194,40 +222,57 @@ async def _landed(entry: Entry) -> None:
         await entry.changed.wait()
 
 
-def another(old: Grant, terms: Bound, *, known: bool) -> SignInFailed | None:
-    """Why this sign-in may not take the place of `old`: of another kind, at another server, or of another person there.
+def another(old: Grant, terms: Bound, asked: Login, *, known: bool) -> SignInFailed | None:
+    """Why this sign-in may not take the place of `old`: it is of another kind, server, API, or person there.
 
-    `known`: who signed in is; an empty subject is then one that the provider does not say, which could be anybody.
+    Where a person said so, it may. `known`: who signed in is; an empty subject is then one that the provider does not
+    say, which could be anybody.
 
     A subject means something only together with its issuer, who can give it any name (OpenID Connect Core §2).
     """
-    hint = f"aixtiv login {old.name} --replace"
+    if asked.replace:
+        return None
+    hint = login_command(asked, old.name, "--replace")
     if old.client and terms.client and _server(old.client) != _server(terms.client):
         here, there = _server(old.client), _server(terms.client)
-def _left_by(command: tuple[str, ...]) -> str:
-    """What goes on of an account that a command gave tokens to."""
-    if PurePath(command[0]).name == "ant":
-        return f"{command[0]} keeps its own sign-in: end it there"
-    return f"whatever {command[0]} has its tokens from is as it was"
-
-
         return SignInFailed(f"{old.name} is signed in at {here}, and this sign-in is at {there}", hint=hint)
     kind = kind_of(terms.source, signed_in=True)
     if old.kind not in ("api-key", kind):
         return SignInFailed(f"{old.name} is an account of the kind {old.kind}, and this would be {kind}", hint=hint)
+    if away := moved(old, terms.provider, terms.endpoint, terms.usual):
+        return SignInFailed(f"{old.name} is for {away[0]}, and this sign-in is for {away[1]}", hint=hint)
     if old.subject and known and old.subject != terms.subject:
         newcomer = terms.who or terms.subject or "somebody"
         return SignInFailed(f"{old.name} belongs to {old.who or old.subject}, and {newcomer} signed in", hint=hint)
     return None
 
 
-def _check_endpoint(grant: Grant, endpoint: str) -> None:
+def _check_endpoint(grant: Grant, endpoint: str, usual: str) -> None:
     """A sign-in's token must not go elsewhere because a key was stored beside it."""
-    if grant.kind != "api-key" and endpoint not in ("", grant.endpoint):
+    if grant.kind != "api-key" and endpoint and (away := moved(grant, grant.provider, endpoint, usual)):
         raise BadRequest(
-            f"the sign-in of {grant.name} belongs to {grant.endpoint or 'the API itself'}, not to {endpoint}",
-            hint=f"aixtiv login {grant.name} --endpoint {endpoint}",
+            f"the sign-in of {grant.name} is for {away[0]}, and this key is for {away[1]}",
+            hint=f"aixtiv api-key set {grant.name}/key --endpoint {endpoint}",
         )
+
+
+def _as_now(terms: Bound, entry: Entry | None, asked: Login) -> Bound:
+    """Where no endpoint was said, the account's own stays: also one that came while this sign-in was under way."""
+    if entry is None or asked.endpoint:
+        return terms
+    return msgspec.structs.replace(terms, endpoint=endpoint_for(entry.grant, terms.provider, ""))
+
+
+def _check_seen(seen: Grant, entry: Entry | None, terms: Bound, asked: Login) -> None:
+    """While its source was asked, the account must not have gone, or become another sign-in's."""
+    now = entry.grant if entry else None
+    if now is None or now.id != seen.id:
+        said = f"{seen.name} was signed out while its new source was asked"
+    elif (now.kind, now.signed_in_at) != (seen.kind, seen.signed_in_at) and now.source != terms.source:
+        said = f"another sign-in to {seen.name} finished while its new source was asked"
+    else:
+        return
+    raise SignInFailed(said, hint=login_command(asked, seen.name))
 
 
 def _server(client: Client) -> str:

@@ -81,6 +81,7 @@ def kind_of(source: Source | None, *, signed_in: bool) -> Kind:
 class Bound(Struct, frozen=True, kw_only=True):
     """What a sign-in binds into the grant, so that later nothing of it needs to be said again (D10)."""
 
+    usual: str = ""  # origin of the API where no endpoint is bound; not bound itself: the config may say another
     provider: str
     client: Client | None = None
     source: Source | None = None
@@ -90,14 +91,31 @@ class Bound(Struct, frozen=True, kw_only=True):
     who: str = ""
 
 
+def endpoint_for(old: Grant | None, provider: str, said: str) -> str:
+    """Where an account's API is: as said, else where it has been, as long as the account is of the same provider."""
+    return said or (old.endpoint if old and old.provider == provider else "")
+
+
+def moved(old: Grant, provider: str, endpoint: str, usual: str) -> tuple[str, str] | None:
+    """From where to where a sign-in, or a key, would take the account's credentials; None: they stay.
+
+    One that is relayed nowhere yet does not move. `usual`: the origin where no endpoint is bound.
+    """
+    if old.api_key is not None and old.provider != provider:
+        return old.provider, provider
+    here, there = old.endpoint or usual, endpoint or usual
+    return (here, there or "its API's own place") if here and here != there else None
+
+
 def bound(old: Grant, terms: Bound, now: float) -> Grant:
-    """An account before its first token. An API key it had stays."""
+    """An account before its first token. An API key it had stays, unless the API is now elsewhere."""
+    away = moved(old, terms.provider, terms.endpoint, terms.usual)
     return Grant(
         id=old.id,
         name=old.name,
         provider=terms.provider,
         generation=old.generation,
-        api_key=old.api_key,
+        api_key=None if away else old.api_key,
         client=terms.client,
         source=terms.source,
         endpoint=terms.endpoint,

@@ -34,7 +34,7 @@ from aixtivd.oauth.response import Response
 
 LIFE: Final = 600.0  # seconds a sign-in stays open: what RFC 6749 §4.1.2 allows a code at most
 
-Finish = Callable[["SignIn", outcomes.Tokens], Awaitable[replies.Account]]
+Finish = Callable[["SignIn", outcomes.Tokens], Awaitable[replies.SignedIn]]
 """What the owner does with tokens whose response was in order: check, commit, serve. Raises AixtivError."""
 
 
@@ -58,7 +58,7 @@ class SignIn:
         self.ready = anyio.Event()  # its address is known, or it failed before
         self.done = anyio.Event()
         self.gone = anyio.Event()  # its listener is closed, too
-        self.result: replies.Account | None = None
+        self.result: replies.SignedIn | None = None
         self.failure: AixtivError | None = None
 
     def suits(self, asked: requests.Login) -> bool:
@@ -66,7 +66,7 @@ class SignIn:
         same = msgspec.structs.replace(self.asked, account=asked.account, agent=asked.agent)
         return asked in (same, requests.Login(account=asked.account, agent=asked.agent))
 
-    def succeed(self, result: replies.Account) -> None:
+    def succeed(self, result: replies.SignedIn) -> None:
         self.result = result
         self.done.set()
 
@@ -75,7 +75,7 @@ class SignIn:
             self.failure = failure
             self.done.set()
 
-    async def outcome(self) -> replies.Account:
+    async def outcome(self) -> replies.SignedIn:
         await self.done.wait()
         if self.result is not None:
             return self.result
@@ -114,7 +114,7 @@ class SignIns:
         sign_in.expires_at = self._clock.steady() + LIFE
         self._work.start(self._attend, sign_in, port)
 
-    async def redeem_pasted(self, account: str, response: Response) -> replies.Account:
+    async def redeem_pasted(self, account: str, response: Response) -> replies.SignedIn:
         """Raises SignInFailed or NoAccount where the pasted text belongs to no open sign-in."""
         sign_in = self._for_pasted(account, response)
         page = await self._work.run(self._redeem, sign_in, response)
@@ -185,15 +185,15 @@ class SignIns:
         sign_in.used = True
         try:
             tokens = await self._exchange(sign_in, response)
-            account = await self._finish(sign_in, tokens)
+            done = await self._finish(sign_in, tokens)
         except Exception as error:  # noqa: BLE001  # a defect, too, has to end this sign-in for whoever waits for it
             failure = _told(error, sign_in)
             self._events.exchange_failed(sign_in.account, failure.sentence)
             sign_in.fail(failure)
             return Page("Not signed in", f"{failure.sentence}.", ok=False, command=failure.hint or again)
-        sign_in.succeed(account)
-        who = account.who or account.subject
-        sentence = f"{sign_in.account} is signed in{f' as {who}' if who else ''}."
+        sign_in.succeed(done)
+        who = done.account.who or done.account.subject
+        sentence = f"{sign_in.account} is signed in{f' as {who}' if who else ''}{done.note and '; '}{done.note}."
         return Page("Signed in", sentence, ok=True)
 
     async def _exchange(self, sign_in: SignIn, response: Response) -> outcomes.Tokens:

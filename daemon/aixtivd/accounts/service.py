@@ -41,7 +41,6 @@ from aixtivd.errors import (
     Misconfigured,
     NoAccount,
     Refused,
-    SignInFailed,
     StoreFailed,
 )
 from aixtivd.oauth.client import Client
@@ -143,7 +142,7 @@ class Accounts:
             await self._vault.journal.probe()  # before anybody is sent to a browser, or anything is asked for
             terms = await self._terms.of(name, asked)
             if terms.client is None or terms.source is not None:
-                yield replies.SignedIn(account=await self._by_source(name, terms, asked))
+                yield await self._by_source(name, terms, asked)
                 return
             sign_in = await self._new_sign_in(name, terms, terms.client, asked)
         await sign_in.ready.wait()
@@ -157,13 +156,12 @@ class Accounts:
             expires_in=round(sign_in.expires_at - self._clock.steady()),
             joined=joined,
         )
-        yield replies.SignedIn(account=await sign_in.outcome())
+        yield await sign_in.outcome()
 
     async def callback(self, asked: requests.Callback) -> replies.SignedIn:
         if self._book.closed:
             raise Locked
-        account = await self._sign_ins.redeem_pasted(asked.account, parse_pasted(asked.pasted))
-        return replies.SignedIn(account=account)
+        return await self._sign_ins.redeem_pasted(asked.account, parse_pasted(asked.pasted))
 
     async def refresh(self, asked: requests.Refresh) -> replies.Account:
         entry = self._book.named(asked.account, "refresh")
@@ -182,10 +180,10 @@ class Accounts:
         name = asked.account or self._book.default
         ended = self._sign_ins.end(name, "it was ended by a logout")
         there = self._book.find(name)
-        if ended and there is not None and there.grant.kind == "api-key":
-            return replies.LoggedOut(account=name, note=f"the API key of {name} stays", remains=True)
         if ended and there is None:
             return replies.LoggedOut(account=name, note="nobody had signed in yet; the open sign-in was ended")
+        if ended and there is not None and there.grant.kind == "api-key":
+            return replies.LoggedOut(account=name, note=f"the API key of {name} stays", remains=True)
         entry = self._book.named(asked.account, "logout")
         return await self._work.run(self._changes.log_out, entry.grant.name)
 
@@ -208,11 +206,17 @@ class Accounts:
                 f"that is {kind}, and no API key: no API takes it as one", hint=f"aixtiv login {name} --ant"
             )
         endpoint = origin_of(asked.endpoint) if asked.endpoint else ""
-        return await self._work.run(self._changes.keep_key, name, self._terms.provider(name), asked.key, endpoint)
+        provider = self._terms.provider(name)
+        there = self._book.find(name)
+        usual = self._terms.usual_origin(name, there.grant.provider if there else provider)
+        return await self._work.run(self._changes.keep_key, name, provider, asked.key, endpoint, usual)
 
     def relayed(self, name: str) -> str:
         """The account that a relay means which names none."""
         return self._paying.relayed(name)
+
+    def known(self, name: str) -> bool:
+        return self._book.find(name) is not None
 
     async def credential(
         self,
@@ -226,9 +230,14 @@ class Accounts:
         """What is attached to a relayed call, by the order and the conditions of D12.
 
         `key`: came with the call. `refused`: drew a 401; what comes back then is another one, or an AixtivError says
-        why there is none: after a refused API key always, since nothing comes after a key (the 401 is the answer).
+        why there is none: after a refused API key always, since nothing comes after a key (the 401 is the answer). It
+        comes back itself where there is no better one, and it is not to blame: then the 401 is the answer, too.
         """
         return await self._paying.credential(name, key=key, fallback=fallback, wait=wait, refused=refused)
+
+    def answered(self, credential: Credential, status: int) -> None:
+        """What an API answered to a call with that credential."""
+        self._paying.answered(credential, status)
 
     async def examine(self, asked: requests.Examine) -> replies.Examined:
         """What the daemon can find out about itself and an account."""
@@ -285,13 +294,14 @@ class Accounts:
             return checked_name(name or self._book.default)
         raise NoAccount("no account was named, and there is no default", hint="aixtiv login github")
 
-    async def _by_source(self, name: str, terms: Bound, asked: requests.Login) -> replies.Account:
+    async def _by_source(self, name: str, terms: Bound, asked: requests.Login) -> replies.SignedIn:
         """Asking spends nothing, so that a caller's hang-up may cut it; what was got is stored whoever hangs up."""
         entry = self._book.find(name)
-        if entry and not asked.replace and (other := another(entry.grant, terms, known=False)):
-            raise SignInFailed(other.sentence, hint=login_command(asked, name, "--replace"))
+        if entry and (other := another(entry.grant, terms, asked, known=False)):
+            raise other
         self._sign_ins.end(name, f"another sign-in to {name} took its place")
-        old = entry.grant if entry else blank(name, terms.provider)
+        seen = entry.grant if entry else None
+        old = seen or blank(name, terms.provider)
         try:
             tokens = await self._sources.ask(grants.bound(old, terms, self._clock.wall()))
         except AixtivError as failure:
@@ -299,11 +309,11 @@ class Accounts:
             raise type(failure)(
                 f"{name}: {failure.sentence}", hint=failure.hint or login_command(asked, name)
             ) from None
-        return await self._work.run(self._changes.bind, name, terms, tokens)
+        return await self._work.run(self._changes.bind, name, terms, tokens, asked, seen)
 
     async def _new_sign_in(self, name: str, terms: Bound, client: Client, asked: requests.Login) -> SignIn:
         entry = self._book.find(name)
-        if entry and not asked.replace and (other := another(entry.grant, terms, known=False)):
+        if entry and (other := another(entry.grant, terms, asked, known=False)):
             raise other  # before anybody is sent to a browser
         await self._sign_ins.vacated(name)
         if (open_now := self._sign_ins.of(name)) is not None:

@@ -5,8 +5,8 @@ import msgspec
 from aixtiv_protocol import requests
 from aixtiv_protocol.requests import Federation
 from aixtivd.accounts.book import Book
-from aixtivd.accounts.grant import Bound, Grant, kind_of
-from aixtivd.accounts.origin import origin_of
+from aixtivd.accounts.grant import Bound, Grant, endpoint_for, kind_of
+from aixtivd.accounts.origin import origin_of, usual_origin
 from aixtivd.accounts.sources import check_source
 from aixtivd.accounts.typed import login_command
 from aixtivd.config import Config
@@ -25,7 +25,8 @@ class Terms:
     async def of(self, name: str, asked: requests.Login) -> Bound:
         """A second sign-in needs no options: without any, it is as the first one was.
 
-        With some, nothing of the first is used: its client secret must not go to a server that a caller names.
+        With some, nothing of the first is used: its client secret must not go to a server that a caller names. But
+        where its API is stays, whatever else is said: its tokens and its key are for that one.
         Raises NoProvider with the whole command to type, and whatever the request lacks or has wrong.
         """
         entry = self._book.find(name)
@@ -43,7 +44,10 @@ class Terms:
             provider=provider,
             client=client,
             source=source,
-            endpoint=self._endpoint(entry.grant if entry else None, as_before, asked),
+            endpoint=endpoint_for(
+                entry.grant if entry else None, provider, origin_of(asked.endpoint) if asked.endpoint else ""
+            ),
+            usual=self.usual_origin(name, provider),
             scopes=client.scopes if client else (),
         )
 
@@ -52,12 +56,8 @@ class Terms:
         first = name.partition("/")[0]
         return "anthropic" if first == "claude" and not issuer and first not in self.config.provider else first
 
-    def _endpoint(self, there: Grant | None, as_before: Grant | None, asked: requests.Login) -> str:
-        """A key's own, too, stays when somebody signs in beside it."""
-        if asked.endpoint:
-            return origin_of(asked.endpoint)
-        stays = as_before or (there if there and there.kind == "api-key" else None)
-        return stays.endpoint if stays else ""
+    def usual_origin(self, name: str, provider: str) -> str:
+        return usual_origin(self.config, name, provider)
 
     async def _client(
         self, provider: str, source: requests.Source | None, as_before: Grant | None, asked: requests.Login

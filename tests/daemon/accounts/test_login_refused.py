@@ -190,7 +190,8 @@ async def test_another_issuer_cannot_take_an_accounts_place_whatever_subject_it_
         async with login(h, ask(mallory)) as stream:
             with pytest.raises(SignInFailed, match=r"is signed in at .* and this sign-in is at") as raised:
                 await started(stream)
-        assert raised.value.hint == "aixtiv login corp --replace"
+        again = f"aixtiv login corp --issuer {mallory.issuer} --client-id native --replace"
+        assert raised.value.hint == again, "without the options it would be the first issuer once more"
         assert await h.token("corp") == token
 
 

@@ -5,7 +5,6 @@ from contextlib import aclosing
 from typing import Any, cast
 
 import anyio
-import msgspec
 import pytest
 
 from aixtiv_protocol import replies, requests
@@ -23,7 +22,6 @@ from aixtivd.errors import (
 )
 from aixtivd.oauth.outcomes import Misconfigured, NeedsSignIn, TryAgain
 from peers.house import Held, House, Opener, granted
-from peers.logins import ask, at_a_provider, sign_in
 
 KEY = Secret("sk-ant-api-of-the-caller")
 SEALED = Secret("sk-ant-api-sealed")
@@ -342,10 +340,15 @@ async def test_an_endpoint_that_is_none_is_refused(house: Opener, said: str) -> 
 async def test_a_key_with_another_endpoint_does_not_take_the_sign_in_along(house: Opener) -> None:
     async with house() as h:
         await h.adopt("anthropic")
-        with pytest.raises(BadRequest, match=r"belongs to the API itself, not to https://elsewhere\.example"):
+        there = (
+            r"sign-in of anthropic is for https://api\.anthropic\.com, and this key is for https://elsewhere\.example"
+        )
+        with pytest.raises(BadRequest, match=there) as raised:
             await seal(h, endpoint="https://elsewhere.example")
+        assert raised.value.hint == "aixtiv api-key set anthropic/key --endpoint https://elsewhere.example"
         await seal(h)
         assert (await h.stored("anthropic")).endpoint == ""
+        await seal(h, endpoint="https://api.anthropic.com/v1/messages")
 
 
 @pytest.mark.parametrize("key", ["sk-ant-oat01-x", "sk-ant-ort01-x", "aixtiv-ticket-x"])
@@ -355,18 +358,6 @@ async def test_what_can_be_no_api_key_is_not_sealed_as_one(house: Opener, key: s
             await h.accounts.api_key(requests.ApiKey(account="anthropic", key=Secret(key)))
         assert key not in raised.value.sentence
         assert await h.vault.rows() == []
-
-
-async def test_an_endpoint_said_at_the_sign_in_is_kept_by_one_without_options_and_by_no_other(house: Opener) -> None:
-    """A token must not follow an address that was meant for another one."""
-    async with at_a_provider(house) as (h, server):
-        elsewhere = msgspec.structs.replace(ask(server), endpoint="https://elsewhere.example/v1")
-        await sign_in(h, elsewhere)
-        assert (await h.accounts.credential("corp")).endpoint == "https://elsewhere.example"
-        await sign_in(h, requests.Login(account="corp"))
-        assert (await h.accounts.credential("corp")).endpoint == "https://elsewhere.example"
-        await sign_in(h, ask(server))
-        assert (await h.accounts.credential("corp")).endpoint == ""
 
 
 async def test_an_account_called_claude_is_at_anthropic(house: Opener) -> None:

@@ -2,11 +2,12 @@
 
 from typing import Final
 
+from aixtivd.accounts.origin import OWN
 from aixtivd.relay.api import Api
 
 API: Final = Api(
     name="anthropic",
-    origin="https://api.anthropic.com",
+    origin=OWN["anthropic"],
     paths=("/v1/",),
     refused=("/v1/oauth/",),  # what is there hands out credentials: no caller gets at it with ours
     key_header="x-api-key",
