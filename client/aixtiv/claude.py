@@ -97,13 +97,16 @@ def trouble(data: bytes | str) -> Trouble:
         return Trouble()
 
 
-def refusal(status: int, body: bytes, account: str = "", retry_after: str = "") -> AixtivError:
-    """The failure that an answer of 400 or above is."""
+def refusal(
+    status: int, body: bytes, account: str = "", retry_after: str = "", *, kind: str = "", variable: str = ""
+) -> AixtivError:
+    """The failure that an answer of 400 or above is. `kind`: of what paid; `variable`: of the shell, where that did."""
     told = trouble(body)
     said = f"{told.type}: {told.message}" if told.type else f"HTTP {status}"
     name = account or "anthropic"
     if status == 401:
-        return SignInNeeded(f"Claude does not take the credential of {name} ({said})", hint=f"aixtiv login {name}")
+        paid, hint = _payer(name, kind, variable)
+        return SignInNeeded(f"Claude does not take {paid} ({said})", hint=hint)
     if status == 404:
         hint = "aixtiv claude api GET /v1/models" if is_about_model(told.message) else "aixtiv doctor"
         return AixtivError(f"Claude has nothing at that address or by that name ({said})", hint=hint)
@@ -115,6 +118,15 @@ def refusal(status: int, body: bytes, account: str = "", retry_after: str = "") 
     if status >= 500:
         return Unreachable(f"Claude cannot answer now ({said})", retry=True)
     return AixtivError(f"Claude refused ({said})")
+
+
+def _payer(name: str, kind: str, variable: str) -> tuple[str, str]:
+    """What was refused, and how to put another in its place."""
+    if kind != "api-key":
+        return f"the credential of {name}", f"aixtiv login {name}"
+    if variable:
+        return f"the key in {variable}", f"export {variable}=…"
+    return f"the API key of {name}", f"aixtiv api-key set {name}"
 
 
 def check_kind(content_type: str, encoding: str) -> None:

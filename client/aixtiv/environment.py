@@ -75,6 +75,18 @@ def api_key(environ: Mapping[str, str]) -> str:
     return environ.get("ANTHROPIC_API_KEY", "").strip() or ("" if "://" in older else older)
 
 
+def api_key_name(environ: Mapping[str, str]) -> str:
+    """The variable that `api_key` is from."""
+    return "ANTHROPIC_API_KEY" if environ.get("ANTHROPIC_API_KEY", "").strip() else "DR_CLAUDE_API"
+
+
+def api_endpoint_name(environ: Mapping[str, str]) -> str:
+    """The variable that `api_endpoint` is from; empty if none."""
+    if environ.get("CLAUDE_API_ENDPOINT", "").strip():
+        return "CLAUDE_API_ENDPOINT"
+    return "DR_CLAUDE_API" if api_endpoint(environ) else ""
+
+
 def api_endpoint(environ: Mapping[str, str]) -> str:
     """Where Claude is called: `CLAUDE_API_ENDPOINT`, else `DR_CLAUDE_API` where that holds a URL; empty if neither."""
     older = environ.get("DR_CLAUDE_API", "").strip()

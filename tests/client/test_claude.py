@@ -88,6 +88,23 @@ def test_an_event_that_is_not_json_breaks_the_answer(data: bytes) -> None:
         heard(Answer(SSE), b"event: content_block_delta\ndata: " + data + b"\n\n")
 
 
+@pytest.mark.parametrize(
+    ("kind", "variable", "paid", "hint"),
+    [
+        ("oauth", "", "the credential of work", "aixtiv login work"),
+        ("federation", "", "the credential of work", "aixtiv login work"),
+        ("api-key", "", "the API key of work", "aixtiv api-key set work"),
+        ("api-key", "DR_CLAUDE_API", "the key in DR_CLAUDE_API", "export DR_CLAUDE_API=…"),
+    ],
+)
+def test_what_claude_does_not_take_is_named_with_what_replaces_it(
+    kind: str, variable: str, paid: str, hint: str
+) -> None:
+    failure = refusal(401, b"", "work", kind=kind, variable=variable)
+    assert failure.sentence == f"Claude does not take {paid} (HTTP 401)"
+    assert (failure.hint, failure.exit_status) == (hint, 3)
+
+
 def error(kind: str, message: str = "no") -> bytes:
     return json.dumps({"type": "error", "error": {"type": kind, "message": message}, "request_id": "r"}).encode()
 

@@ -1,6 +1,7 @@
 """`aixtiv claude …` against the real daemon and a strict Claude: what a person and a script see."""
 
 import json
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,11 +36,17 @@ def signed_in(shared: Desk) -> Iterator[Desk]:
     before = set(shared.machine.home.iterdir())
     yield shared
     for path in set(shared.machine.home.iterdir()) - before:
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def asked(at: Desk, which: int = -1) -> Any:
     return json.loads(at.claude.requests[which]["body"])
+
+
+def api_config(at: Desk, **said: str) -> None:
+    file = at.machine.home / ".aixtiv/api-config.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"claude": {"api": said}}))
 
 
 # ---- ask
@@ -154,6 +161,54 @@ def test_a_sealed_credential_never_goes_to_an_endpoint_of_the_environment(signed
     assert ran.code == 1
     assert "thief.example" in ran.err
     assert not signed_in.claude.requests
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence", "hint"),
+    [
+        ({"CLAUDE_API_ENDPOINT": "https://thief.example"}, "CLAUDE_API_ENDPOINT says", "unset CLAUDE_API_ENDPOINT"),
+        ({"DR_CLAUDE_API": "https://thief.example/v1"}, "DR_CLAUDE_API says", "unset DR_CLAUDE_API"),
+        ({"CLAUDE_API_ENDPOINT": "claude"}, "CLAUDE_API_ENDPOINT says", "unset CLAUDE_API_ENDPOINT"),
+        ({}, "~/.aixtiv/api-config.json says", "$EDITOR "),
+    ],
+)
+def test_where_a_wrong_endpoint_comes_from_is_said(
+    signed_in: Desk, environ: dict[str, str], sentence: str, hint: str
+) -> None:
+    if not environ:
+        api_config(signed_in, endpoint="https://thief.example/v1/messages")
+    for ran in (
+        signed_in.machine.run("claude", "ask", "hi", **environ),
+        signed_in.machine.run("api-key", "set", "anthropic", stdin="sk-ant-api03-k\n", **environ),
+    ):
+        assert ran.code == 1
+        assert f"; {sentence} that address\n" in ran.err
+        assert f"aixtiv: hint: {hint}" in ran.err
+    assert not signed_in.claude.requests
+
+
+def test_a_version_that_the_old_file_says_and_claude_does_not_take_is_traced_to_it(signed_in: Desk) -> None:
+    api_config(signed_in, version="2001-01-01")
+    message = 'anthropic-version: "2001-01-01" is not a valid version'
+    signed_in.claude.set_weather(*[failure(400, "invalid_request_error", message)] * 2)
+    filed = signed_in.machine.run("claude", "api", "GET", "/v1/models")
+    typed = signed_in.machine.run("claude", "api", "GET", "/v1/models", "-H", "anthropic-version: 2001-01-01")
+    assert "; ~/.aixtiv/api-config.json says that version" in filed.err
+    assert "aixtiv: hint: $EDITOR" in filed.err
+    assert "api-config" not in typed.err
+
+
+def test_a_key_that_claude_does_not_take_is_named_by_where_it_came_from(at: Desk) -> None:
+    wrong = "sk-ant-api03-wrong"
+    at.claude.set_weather(*[failure(401, "authentication_error", "invalid x-api-key")] * 2)
+    shells = at.machine.run("claude", "ask", "hi", DR_CLAUDE_API=wrong)
+    assert "Claude does not take the key in DR_CLAUDE_API" in shells.err
+    assert at.machine.run("api-key", "set", stdin=f"{wrong}\n").code == 0
+    sealed = at.machine.run("claude", "ask", "hi", DR_CLAUDE_API=wrong)
+    assert "Claude does not take the API key of anthropic" in sealed.err
+    assert "aixtiv: hint: aixtiv api-key set anthropic\n" in sealed.err
+    assert (shells.code, sealed.code) == (3, 3)
+    assert wrong not in shells.err + sealed.err
 
 
 def test_the_endpoint_in_its_old_form_is_understood(signed_in: Desk) -> None:

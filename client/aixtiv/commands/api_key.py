@@ -7,7 +7,7 @@ import click
 from aixtiv import environment, show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
-from aixtiv.failures import Usage
+from aixtiv.failures import AixtivError, Usage
 from aixtiv_protocol.replies import Account
 
 
@@ -31,13 +31,18 @@ def set_key(account: str, from_environment: bool, endpoint: str, as_json: bool, 
     if not key:
         raise Usage("neither ANTHROPIC_API_KEY nor DR_CLAUDE_API holds a key")
     with options.Asking(no_start=no_start) as client:
-        endpoint = endpoint or options.endpoint_of(os.environ, account.partition("/")[0])
+        typed, endpoint = endpoint, endpoint or options.endpoint_of(os.environ, account.partition("/")[0])
         known = any(there.name == account and there.key for there in client.accounts())
-        kept = client.set_api_key(account, key, endpoint)
+        try:
+            kept = client.set_api_key(account, key, endpoint)
+        except AixtivError as failure:
+            raise failure if typed else options.traced(failure) from None
     if as_json:
         show.as_json(show.shape(kept))
     else:
         show.result(f"{'replaced' if known else 'sealed'} the API key of {kept.name}")
+        if kept.endpoint:
+            show.pairs([("endpoint", kept.endpoint)])
         _tell_of_sign_in(kept)
 
 

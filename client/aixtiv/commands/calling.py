@@ -24,6 +24,8 @@ PROMPT_LIMIT: Final = 32 << 20  # bytes; the API takes no more
 
 PATIENCE: Final = 3.0  # seconds of silence on stdin, after which it is said that it is waited for
 
+_VERSION: Final = "anthropic-version"
+
 TOKENS: Final = options.Number("tokens", 1_000_000, whole=True)
 
 
@@ -67,17 +69,20 @@ class Caller:
         first_byte: float | None = None,
     ) -> "Relayed":
         """The answer, as soon as it begins. Raises Unreachable where that takes longer than `first_byte` seconds."""
-        relayed = self._client.relay(
-            path,
-            method=method,
-            account=self._account,
-            headers=claude.headers(headers, version=self._filed.version),
-            body=body,
-            api_key=environment.api_key(os.environ) or None,
-            endpoint=environment.api_endpoint(os.environ) or self._filed.endpoint,
-            fallback=self._filed.fallback,
-            first_byte=first_byte,
-        )
+        try:
+            relayed = self._client.relay(
+                path,
+                method=method,
+                account=self._account,
+                headers=claude.headers(headers, version=self._filed.version),
+                body=body,
+                api_key=environment.api_key(os.environ) or None,
+                endpoint=environment.api_endpoint(os.environ) or self._filed.endpoint,
+                fallback=self._filed.fallback,
+                first_byte=first_byte,
+            )
+        except AixtivError as failure:
+            raise options.traced(failure) from None
         if relayed.note:
             show.warning(relayed.note)
         return relayed
@@ -90,8 +95,19 @@ def checked(relayed: "Relayed") -> None:
     claude.check_kind(header(relayed.headers, "content-type"), header(relayed.headers, "content-encoding"))
 
 
-def refused(relayed: "Relayed", body: bytes) -> AixtivError:
-    return refusal(relayed.status, body, relayed.account, header(relayed.headers, "retry-after"))
+def refused(relayed: "Relayed", body: bytes, typed: Headers = ()) -> AixtivError:
+    """`typed`: headers that a person gave."""
+    failure = refusal(
+        relayed.status,
+        body,
+        relayed.account,
+        header(relayed.headers, "retry-after"),
+        kind=relayed.kind,
+        variable=environment.api_key_name(os.environ) if relayed.own else "",
+    )
+    if relayed.status == 400 and _VERSION in failure.sentence and not header(typed, _VERSION):
+        options.trace_to_file(failure, "version")
+    return failure
 
 
 def header(headers: Headers, name: str) -> str:

@@ -58,7 +58,7 @@ def api(
             show.raw(_head(relayed.status, relayed.headers))
         seen = _print(relayed)
         if relayed.status >= 400:
-            raise _alike(refused(relayed, seen))
+            raise _alike(refused(relayed, seen, headers))
 
 
 def _print(pieces: Iterable[bytes]) -> bytes:

@@ -8,7 +8,7 @@ import click
 from aixtiv import browser, environment, people, settings, show, signin
 from aixtiv.client import Client, Stream
 from aixtiv.commands import options, sources
-from aixtiv.failures import NoAccount, NotUnderstood, Usage
+from aixtiv.failures import AixtivError, NoAccount, NotUnderstood, Usage
 from aixtiv.words import span
 from aixtiv_protocol.replies import SignedIn, SignInStarted
 from aixtiv_protocol.requests import ClientCredentials, ClientSettings, Source
@@ -30,7 +30,7 @@ from aixtiv_protocol.secret import Secret
 @click.option("--redirect-uri", default="", metavar="URL", help="If the provider wants an exact one.")
 @options.scopes("--scope", "--scopes", "-s", help="A scope to ask for.")
 @click.option("--port", type=options.PORT, default=0, help="Of the callback, if it must be a certain one.")
-@click.option("--replace", is_flag=True, help="Allow another person than the one signed in before.")
+@click.option("--replace", is_flag=True, help="Allow another person, or API, than before.")
 @click.option("--no-browser", is_flag=True, help="Show the address instead of opening a browser.")
 @click.option("--non-interactive", "-n", is_flag=True, help="Print the address and how to finish, and do not wait.")
 @sources.options
@@ -103,6 +103,8 @@ def login(
             if account:
                 raise
             raise Usage(failure.sentence) from None
+        except AixtivError as failure:
+            raise failure if endpoint else options.traced(failure) from None
         sign_in(client, stream, started, non_interactive=non_interactive, no_browser=no_browser, as_json=as_json)
 
 
@@ -127,7 +129,7 @@ def sign_in(
     as_json: bool,
 ) -> None:
     if isinstance(started, SignedIn):  # nothing had to be asked of the person
-        people.signed_in(started.account, as_json=as_json)
+        people.signed_in(started.account, as_json=as_json, note=started.note)
         return
     if started is None:
         raise NotUnderstood("the daemon's answer is not one this client knows")
@@ -136,12 +138,12 @@ def sign_in(
         return
     opening = not no_browser and browser.in_front()
     try:
-        account = signin.wait(client, stream, started, open_browser=opening)
+        done = signin.wait(client, stream, started, open_browser=opening)
     except KeyboardInterrupt:
         show.note(f"the sign-in stays open for {span(started.expires_in)}")
         show.hint(signin.finish(started.account))
         raise
-    people.signed_in(account, as_json=as_json)
+    people.signed_in(done.account, as_json=as_json, note=done.note)
 
 
 def _tell_how(started: SignInStarted, *, as_json: bool) -> None:

@@ -12,7 +12,9 @@ import click
 from aixtiv import environment, settings, show
 from aixtiv.claude import ORIGIN
 from aixtiv.client import Client
-from aixtiv.failures import Usage
+from aixtiv.failures import AixtivError, NoAccount, Usage
+from aixtiv.filed import edit
+from aixtiv.words import DAY, HOUR, MINUTE
 from aixtiv_protocol.names import is_secret
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -102,6 +104,25 @@ class Asking(Client):
     def __init__(self, *, no_start: bool = False, agent: str = "") -> None:
         forbidden = no_start or os.environ.get("AIXTIV_NO_START", "") not in ("", "0")
         super().__init__(start=not forbidden, say=show.note, agent=agent.strip() or environment.agent(os.environ))
+def traced(failure: AixtivError) -> AixtivError:
+    """Where an endpoint that the daemon refuses comes from, which it cannot know."""
+    if "--endpoint" not in failure.hint and not failure.sentence.startswith("the API's endpoint"):
+        return failure
+    if name := environment.api_endpoint_name(os.environ):
+        failure.sentence += f"; {name} says that address"
+        failure.hint = f"unset {name}"
+    elif settings.api(os.environ).endpoint:
+        trace_to_file(failure, "address")
+    return failure
+
+
+def trace_to_file(failure: AixtivError, what: str) -> None:
+    """That the older command's file says it, if there is one."""
+    if file := settings.api_file(os.environ):
+        failure.sentence += f"; {show.short(str(file.path))} says that {what}"
+        failure.hint = edit(str(file.path))
+
+
 
 
 def tell_of_strays() -> None:
