@@ -13,6 +13,7 @@ import pytest
 from aixtiv_protocol import replies, requests
 from peers.claude_api.process import sent
 from peers.desk import Desk, shared_desk
+from peers.setups import AIXTIV
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 
@@ -109,9 +110,14 @@ def test_a_broken_pipe_ends_the_command_as_it_would_without_us(at: Desk) -> None
         (("--", "no-such-command"), 127, "there is no command no-such-command"),
         (("--", "/etc/passwd"), 126, "/etc/passwd cannot be run: Permission denied"),
         (("--",), 64, "the command stands behind --"),
-        (("claude",), 64, "the command stands behind --"),
+        (("claude",), 64, "hint: aixtiv exec -- claude\n"),
+        (("anthropic/work", "env", "-0"), 64, "hint: aixtiv exec anthropic/work -- env -0\n"),
+        (("sh", "a file"), 64, "hint: aixtiv exec -- sh 'a file'\n"),
+        (("--ttl", "soon", "--", "true"), 64, "expected a time like 90s, 15m, 1h or 7d"),
         (("--token", "A B", "--", "true"), 64, "takes the name of a variable"),
-        (("nobody", "--", "true"), 1, "nobody"),
+        (("nobody", "--", "true"), 1, "hint: aixtiv login nobody\n"),
+        (("anthropic/of-a-colleague", "--", "true"), 1, "hint: aixtiv api-key set anthropic/of-a-colleague\n"),
+        (("anthropicc", "--", "true"), 1, "hint: aixtiv accounts\n"),
     ],
 )
 def test_what_cannot_be_is_a_sentence(at: Desk, words: tuple[str, ...], code: int, sentence: str) -> None:
@@ -119,6 +125,12 @@ def test_what_cannot_be_is_a_sentence(at: Desk, words: tuple[str, ...], code: in
     assert (ran.out, ran.code) == ("", code)
     assert sentence in ran.err
     assert ran.err.startswith("aixtiv: error: ")
+
+
+def test_the_ticket_ends_after_the_time_that_is_asked_for(at: Desk) -> None:
+    ran = at.machine.run("exec", "--ttl", "15m", "--", AIXTIV, "ticket", "list", "--json")
+    held = ran.json()["tickets"][-1]
+    assert held["expires_at"] - held["made_at"] == 15 * 60
 
 
 def test_the_real_token_where_it_is_asked_for_and_no_ticket(at: Desk) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+import shutil
 import signal
 import sys
 from typing import Final, NoReturn
@@ -24,16 +26,30 @@ class _Before(click.Command):
             at = args.index("--")
             ctx.meta[_COMMAND] = args[at + 1 :]
             args = args[:at]
-        return super().parse_args(ctx, args)
+            return super().parse_args(ctx, args)
+        typed = list(args)  # click takes away what it has understood
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:  # such as too many arguments, or an option of the command's
+            if not typed or typed[0].startswith("-"):
+                raise
+            raise _behind(typed) from None
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "-- COMMAND [ARGUMENTS]"]
 
 
+def _behind(args: list[str]) -> Usage:
+    """Whether the first word is an account or the command, the PATH tells; one that is alone is what should be run."""
+    account = args[:1] if len(args) > 1 and not shutil.which(args[0]) else []
+    command = args[len(account) :] or ["COMMAND"]
+    return Usage("the command stands behind --", hint=shlex.join(["aixtiv", "exec", *account, "--", *command]))
+
+
 @click.command("exec", cls=_Before)
 @options.account
 @click.option("--token", "variable", default="", metavar="NAME", help="Put the real token into this variable instead.")
-@click.option("--ttl", type=options.LIFE, default=0, help="Seconds after which the ticket ends, at the latest.")
+@options.ttl
 @options.agents_id
 @options.no_start
 @click.pass_context
@@ -50,7 +66,7 @@ def exec_(ctx: click.Context, account: str, variable: str, ttl: int, agent: str,
     """  # noqa: D301  # \b is click's mark for "do not wrap this"
     command = ctx.meta.get(_COMMAND, [])
     if not command:
-        raise Usage("the command stands behind --", hint=f"aixtiv exec -- {account or 'COMMAND'}")
+        raise _behind([account] if account else [])
     if variable and not _NAME.fullmatch(variable):
         raise Usage("--token takes the name of a variable, as GH_TOKEN is one")
     agent = agent.strip() or environment.agent(os.environ)

@@ -1,11 +1,12 @@
 """What commands have in common: the account, `--json`, `--no-start`, and a client made from them."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from getpass import getpass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -16,6 +17,10 @@ from aixtiv.failures import AixtivError, NoAccount, Usage
 from aixtiv.filed import edit
 from aixtiv.words import DAY, HOUR, MINUTE
 from aixtiv_protocol.names import is_secret
+from aixtiv_protocol.replies import TicketMade
+
+_UNITS: Final = {"": 1, "s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
+_LONGEST: Final = 1_000_000_000  # seconds
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -59,6 +64,23 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 
         return number
 
 
+class Span(click.ParamType):  # type: ignore[type-arg]  # as above
+    """Seconds, from `90`, `90s`, `15m`, `1h` or `7d`."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"([0-9]{1,10})([smhd]?)", str(value))
+        seconds = int(found[1]) * _UNITS[found[2]] if found else 0
+        if not 0 < seconds <= _LONGEST and str(value) != "0":
+            self.fail("expected a time like 90s, 15m, 1h or 7d", param, ctx)
+        return seconds
+
+
+ttl = click.option("--ttl", type=Span(), default=0, metavar="TIME", help="When it ends at the latest: 15m, 1h, 7d.")
+"""Of a ticket."""
+
+
 def scopes(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002  # click's word
     """An option that gives a tuple of scopes, however they were typed: repeated, or apart by blanks or commas."""
 
@@ -82,8 +104,27 @@ def endpoint_of(environ: Mapping[str, str], provider: str) -> str:
     return "" if found == ORIGIN or found.startswith(f"{ORIGIN}/v1") else found  # the API's own place need not be said
 
 
+def traced(failure: AixtivError) -> AixtivError:
+    """Where an endpoint that the daemon refuses comes from, which it cannot know."""
+    if "--endpoint" not in failure.hint and not failure.sentence.startswith("the API's endpoint"):
+        return failure
+    if name := environment.api_endpoint_name(os.environ):
+        failure.sentence += f"; {name} says that address"
+        failure.hint = f"unset {name}"
+    elif settings.api(os.environ).endpoint:
+        trace_to_file(failure, "address")
+    return failure
+
+
+def trace_to_file(failure: AixtivError, what: str) -> None:
+    """That the older command's file says it, if there is one."""
+    if file := settings.api_file(os.environ):
+        failure.sentence += f"; {show.short(str(file.path))} says that {what}"
+        failure.hint = edit(str(file.path))
+
+
 WAIT: Final = Number("seconds", 3600)
-LIFE: Final = Number("seconds", 1_000_000_000, whole=True)
+LIFE: Final = Number("seconds", _LONGEST, whole=True)
 PORT: Final = Number("port", 65_535, whole=True)
 
 
@@ -104,25 +145,15 @@ class Asking(Client):
     def __init__(self, *, no_start: bool = False, agent: str = "") -> None:
         forbidden = no_start or os.environ.get("AIXTIV_NO_START", "") not in ("", "0")
         super().__init__(start=not forbidden, say=show.note, agent=agent.strip() or environment.agent(os.environ))
-def traced(failure: AixtivError) -> AixtivError:
-    """Where an endpoint that the daemon refuses comes from, which it cannot know."""
-    if "--endpoint" not in failure.hint and not failure.sentence.startswith("the API's endpoint"):
-        return failure
-    if name := environment.api_endpoint_name(os.environ):
-        failure.sentence += f"; {name} says that address"
-        failure.hint = f"unset {name}"
-    elif settings.api(os.environ).endpoint:
-        trace_to_file(failure, "address")
-    return failure
 
-
-def trace_to_file(failure: AixtivError, what: str) -> None:
-    """That the older command's file says it, if there is one."""
-    if file := settings.api_file(os.environ):
-        failure.sentence += f"; {show.short(str(file.path))} says that {what}"
-        failure.hint = edit(str(file.path))
-
-
+    def ticket(self, account: str = "", **asked: Any) -> TicketMade:
+        """Where there is no account yet, and this shell has a key for one, the hint is to take that."""
+        try:
+            return super().ticket(account, **asked)
+        except NoAccount as failure:
+            if failure.hint.startswith("aixtiv api-key set") and environment.api_key(os.environ):
+                failure.hint += " --from-environment"
+            raise
 
 
 def tell_of_strays() -> None:

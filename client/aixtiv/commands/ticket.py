@@ -1,8 +1,7 @@
 """`aixtiv ticket new|list|revoke`: local capabilities, to be handed to a tool instead of a token."""
 
-import re
 import time
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -10,28 +9,12 @@ from aixtiv import show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
 from aixtiv.failures import Usage
-from aixtiv.words import DAY, HOUR, MINUTE, clean, moment, until
+from aixtiv.words import clean, moment, until
 from aixtiv_protocol.replies import TicketMade, TicketShown
 from aixtiv_protocol.requests import Verb
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-_UNITS: Final = {"": 1, "s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
-_LONGEST: Final = 1_000_000_000  # seconds
-
-
-class Span(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5, and 8.3 will do
-    """Seconds, from `90`, `90s`, `15m`, `1h` or `7d`."""
-
-    name = "span"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"([0-9]{1,10})([smhd]?)", str(value))
-        seconds = int(found[1]) * _UNITS[found[2]] if found else 0
-        if not 0 < seconds <= _LONGEST and str(value) != "0":
-            self.fail("expected a time like 90s, 15m, 1h or 7d", param, ctx)
-        return seconds
 
 
 @click.group("ticket", cls=Group)
@@ -44,7 +27,7 @@ def ticket() -> None:
 
 @ticket.command("new")
 @options.account
-@click.option("--ttl", type=Span(), default=0, metavar="TIME", help="When it ends at the latest: 15m, 1h, 7d.")
+@options.ttl
 @click.option("--name", default="", help="What to call it, for `ticket list` and `ticket revoke`.")
 @click.option("--lasting", is_flag=True, help="Let it outlive this shell, and the daemon, until it is revoked.")
 @click.option(
@@ -68,7 +51,7 @@ def new(
 ) -> None:
     """Print a new ticket for ACCOUNT, and nothing else.
 
-    It ends with the process that typed this, unless --lasting.
+    It ends with the shell or program that typed this, unless --lasting.
     """
     wanted = cast("tuple[Verb, ...]", verbs or ("relay",))
     own_port = "relay" in wanted and not lasting
@@ -86,8 +69,8 @@ def new(
 def _explain(made: TicketMade, *, lasting: bool) -> None:
     """On stderr: until when, and where to put it."""
     ends = [f"until {until(made.expires_at)}"] if made.expires_at else []
-    ends += ["until it is revoked"] if lasting else ["as long as this shell lives"]
-    show.note(f"ticket {made.id} for {made.account}, good {' and '.join(ends)}")
+    ends += ["until it is revoked"] if lasting else ["until this shell ends"]
+    show.note(f"ticket {made.id} for {made.account}, good {' or '.join(ends)}")
     if "relay" not in made.verbs:
         return
     if made.base_url:
@@ -117,7 +100,7 @@ def _table(tickets: tuple[TicketShown, ...]) -> "Table":
 
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for title in ("id", "name", "account", "good for", "ends", "last used", "held by"):
-        grid.add_column(title, overflow="fold")
+        grid.add_column(title, overflow="fold", no_wrap=title == "id")  # it is there to be copied
     for one in tickets:
         cells = (one.id, one.name, one.account, ", ".join(one.verbs), _end(one), _used(one), _holder(one))
         grid.add_row(*(clean(cell) for cell in cells))

@@ -1,5 +1,6 @@
 """Relayed calls and tickets as they are asked for on the socket: whose account counts, and what is answered."""
 
+import difflib
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -68,16 +69,17 @@ class Calls:
                 account=answer.account,
                 kind=answer.kind,
                 note=answer.note,
-            )
                 own=answer.own,
+            )
             async for piece in answer.pieces:
                 for at in range(0, len(piece), PIECE):
                     yield replies.Piece(data=piece[at : at + PIECE])
 
     async def ticket(self, asked: requests.Ticket, caller: Caller) -> replies.TicketMade:
         account = self._accounts.relayed(asked.account)
-        if not any(known.name == account for known in self._accounts.accounts().accounts):
-            raise NoAccount(f"there is no account {account!r}, and a ticket stands for one", hint="aixtiv accounts")
+        names = [known.name for known in self._accounts.accounts().accounts]
+        if account not in names:
+            raise NoAccount(f"there is no account {account}, and a ticket stands for one", hint=_remedy(account, names))
         held, secret = await self._tickets.make(asked, account, caller)
         return replies.TicketMade(
             ticket=secret,
@@ -104,6 +106,14 @@ class Calls:
     async def revoke(self, asked: requests.RevokeTicket) -> replies.Done:
         ended = await self._tickets.revoke(asked.ticket)
         return replies.Done(note="1 ticket has ended" if ended == 1 else f"{ended} tickets have ended")
+
+
+def _remedy(account: str, names: list[str]) -> str:
+    """For a name that was mistyped, those there are; else how Claude gets a first account, or another provider."""
+    if difflib.get_close_matches(account, names, n=1):
+        return "aixtiv accounts"
+    command = "api-key set" if account.partition("/")[0] == "anthropic" else "login"
+    return f"aixtiv {command} {account}"
 
 
 def _agent(headers: Headers) -> str:
