@@ -21,14 +21,17 @@ _COLOURS: Final = {
 }
 
 
-def signed_in(account: Account, *, as_json: bool) -> None:
-    """How a sign-in ends: who, with which scopes, until when."""
+def signed_in(account: Account, *, as_json: bool, note: str = "") -> None:
+    """How a sign-in ends: who, with which scopes, until when, for which API; `note`: what else it changed."""
+    if note:
+        show.note(note)
     if as_json:
         show.as_json(show.shape(account))
         return
     who = account.who or account.subject
     show.result(f"signed in to {account.name}{f' as {who}' if who else ''}")
-    show.pairs([("scopes", " ".join(account.scopes) or "the provider did not say"), ("token", life(account))])
+    rows = [("scopes", " ".join(account.scopes) or "the provider did not say"), ("token", life(account))]
+    show.pairs([*rows, ("endpoint", account.endpoint)] if account.endpoint else rows)
 
 
 def life(account: Account) -> str:

@@ -12,7 +12,7 @@ from aixtiv import browser, show
 from aixtiv.client import Client, Stream
 from aixtiv.failures import AixtivError, SignInFailed
 from aixtiv.words import span
-from aixtiv_protocol.replies import Account, SignedIn, SignInStarted
+from aixtiv_protocol.replies import SignedIn, SignInStarted
 
 _TICK: Final = 0.5  # seconds between looks at the browser's child, while it lives
 _LATE: Final = 30.0  # seconds beyond a sign-in's life in which the daemon should have said so itself
@@ -66,7 +66,7 @@ class Keyboard:
 
 def wait(
     client: Client, stream: Stream[SignInStarted | SignedIn], started: SignInStarted, *, open_browser: bool
-) -> Account:
+) -> SignedIn:
     """Who signed in. Raises AixtivError; a KeyboardInterrupt leaves the sign-in open in the daemon."""
     child = browser.open_page(started.url) if open_browser else None
     with Keyboard(sys.stdin.fileno()) as keyboard:
@@ -114,7 +114,7 @@ def _until_done(
     started: SignInStarted,
     keyboard: Keyboard,
     child: subprocess.Popen[bytes] | None,
-) -> Account:
+) -> SignedIn:
     until = time.monotonic() + started.expires_in + _LATE
     refused = ""
     while time.monotonic() < until:
@@ -136,7 +136,7 @@ def _until_done(
                     raise SystemExit(failure.exit_status) from None
                 raise
             if isinstance(reply, SignedIn):
-                return reply.account
+                return reply
         elif keyboard in ready and (pasted := keyboard.line()):
             refused = _hand_in(client, pasted, started.account)
     raise SignInFailed("the sign-in was not finished in time", hint=f"aixtiv login {started.account}")

@@ -234,6 +234,19 @@ def test_a_key_in_the_place_of_another_is_said_to_be(folder: Path, key: bool, wo
     assert ran.stdout == f"{word} the API key of work\n"
 
 
+def test_where_the_credentials_of_an_account_go_is_said_when_it_is_made_and_what_was_forgotten_for_it(
+    folder: Path,
+) -> None:
+    there = replies.Account(name="work", provider="work", kind="oauth", state="fresh", endpoint="https://proxy.example")
+    with ScriptedDaemon(folder, keeping(there)):
+        assert "endpoint  https://proxy.example\n" in run(folder, "api-key", "set", "work", stdin="k\n").stdout
+    note = "the API key that work had was for another place, and is forgotten"
+    with ScriptedDaemon(folder, saying(replies.SignedIn(account=there, note=note))):
+        ran = run(folder, "login", "work", "--replace")
+    assert "endpoint  https://proxy.example\n" in ran.stdout
+    assert ran.stderr == f"aixtiv: {note}\n"
+
+
 @pytest.mark.parametrize("command", ["accounts", "status", "whoami"])
 @pytest.mark.parametrize(
     ("kind", "key", "shown"),
