@@ -127,7 +127,7 @@ def test_refusals_are_one_sentence_each(signed_in: Desk) -> None:
 def test_nobody_signed_in_is_exit_3_with_the_command_to_type(at: Desk) -> None:
     ran = at.machine.run("claude", "ask", "hi")
     assert ran.code in (1, 3)
-    assert "aixtiv: hint: aixtiv login" in ran.err
+    assert "aixtiv: hint: aixtiv api-key set anthropic" in ran.err
 
 
 # ---- who pays

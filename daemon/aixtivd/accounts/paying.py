@@ -133,7 +133,10 @@ class Paying:
             raise Locked
         entry = self._book.find(name)
         if entry is None:
-            raise NoAccount(f"there is no account {name}", hint=f"aixtiv login {name}, or aixtiv api-key set {name}")
+            ways = (f"aixtiv login {name}", f"aixtiv api-key set {name}")
+            if self._provider(name) == "anthropic":  # where a sign-in alone leads nowhere
+                ways = ways[::-1]
+            raise NoAccount(f"there is no account {name}", hint=", or ".join(ways))
         return entry
 
     def _may_stand_in(self, entry: Entry | None, key: Secret | None, fallback: Fallback) -> bool:
@@ -155,7 +158,7 @@ class Paying:
         provider = "anthropic" if name in (self.config.claude.account, "claude") else name.partition("/")[0]
         return Credential(
             account=name,
-            provider=entry.grant.provider if entry else provider,
+            provider=entry.grant.provider if entry else self._provider(name),
             form="api-key",
             kind="api-key",
             secret=sealed or key or Secret(""),
@@ -180,3 +183,7 @@ def _not_taken(name: str) -> SignInNeeded:
     return SignInNeeded(
         f"the API does not take the token of {name}, and no better one is to be had", hint=f"aixtiv login {name}"
     )
+    def _provider(self, name: str) -> str:
+        """Of an account that is not there."""
+        return "anthropic" if name in (self.config.claude.account, "claude") else name.partition("/")[0]
+

@@ -39,7 +39,9 @@ class Terms:
         try:
             client = await self._client(provider, source, as_before, asked)
         except NoProvider as error:
-            raise NoProvider(error.sentence, hint=login_command(asked, name, error.options)) from None
+            there = name if self.provider(name) == provider else f"{provider}/{name}"  # what the commands would make
+            hint = error.hint.replace("ACCOUNT", there) or login_command(asked, name, error.options)
+            raise NoProvider(error.sentence.replace("ACCOUNT", there), hint=hint) from None
         return Bound(
             provider=provider,
             client=client,

@@ -220,7 +220,7 @@ def _no_client_id(known: Known, ready: Provider | None) -> NoProvider:
             return NoProvider(f"nothing is known about the provider {name}", options="--issuer URL --client-id ID")
         return NoProvider(f"the client id at {name} is missing", options="--client-id ID")
     if ready.without_client_id:
-        return NoProvider(ready.without_client_id, options="--client-id ID")
+        return NoProvider(ready.without_client_id, hint=ready.instead, options="--client-id ID")
     secret = " --client-secret" if ready.secret_needed else ""
     return NoProvider(
         f"{name} wants a client id of your own: register an application at {ready.register}",

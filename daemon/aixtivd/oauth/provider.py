@@ -23,4 +23,5 @@ class Provider(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...] = ()  # asked for where nobody says which
     quirks: Quirks = Quirks()
     register: str = ""  # where a person gets a client id
-    without_client_id: str = ""  # in place of the usual sentence
+    without_client_id: str = ""  # in place of the usual sentence; ACCOUNT stands for the account's name
+    instead: str = ""  # the command to type then, in place of the usual hint

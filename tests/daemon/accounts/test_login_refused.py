@@ -158,6 +158,27 @@ async def test_what_cannot_be_an_api_key_is_refused_before_it_is_sealed(house: O
         assert await h.vault.rows() == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        (requests.Login(account="anthropic/work"), "anthropic/work"),
+        (requests.Login(account="claude"), "claude"),
+        (requests.Login(account="mine", provider="anthropic"), "anthropic/mine"),
+    ],
+)
+async def test_the_four_ways_to_anthropic_are_commands_for_the_account_that_was_typed(
+    house: Opener, asked: requests.Login, name: str
+) -> None:
+    async with house() as h:
+        with pytest.raises(NoProvider) as raised:
+            async for _ in h.accounts.login(asked):
+                pass
+        assert raised.value.hint == f"aixtiv api-key set {name}"
+        for command in ("api-key set {}\n", "login {} --federation", "login {} --ant\n", "login {} --client-id ID"):
+            assert f"aixtiv {command.format(name)}" in raised.value.sentence
+        assert "ACCOUNT" not in raised.value.sentence
+
+
 async def test_who_mistypes_a_name_is_told_what_is_near(house: Opener) -> None:
     async with house() as h:
         await h.adopt("work")

@@ -116,7 +116,7 @@ async def test_without_any_key_the_failure_says_what_to_do(house: Opener) -> Non
     async with house() as h:
         with pytest.raises(NoAccount) as raised:
             await h.accounts.credential("")
-        assert raised.value.hint == "aixtiv login anthropic, or aixtiv api-key set anthropic"
+        assert raised.value.hint == "aixtiv api-key set anthropic, or aixtiv login anthropic"
 
 
 @pytest.mark.parametrize("fallback", ["", "api-key"])

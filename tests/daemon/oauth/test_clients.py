@@ -262,11 +262,11 @@ async def test_anthropic_without_a_client_id_explains_the_four_ways(web: Web) ->
         await client_for(web, "anthropic", None, asked())
     sentence = caught.value.sentence
     for words in (
-        "aixtiv api-key set anthropic",
+        "aixtiv api-key set ACCOUNT",
         "workload identity federation",
-        "aixtiv login anthropic --federation RULE --organization ORG --identity-account NAME",
-        "aixtiv login anthropic --ant",
-        "aixtiv login anthropic --client-id ID",
+        "aixtiv login ACCOUNT --federation RULE --organization ORG --identity-account NAME",
+        "aixtiv login ACCOUNT --ant",
+        "aixtiv login ACCOUNT --client-id ID",
         "CLAUDE_OAUTH_CLIENT_ID",
     ):
         assert words in sentence

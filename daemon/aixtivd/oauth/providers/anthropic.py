@@ -7,13 +7,13 @@ from aixtivd.oauth.provider import Provider
 
 _FOUR_WAYS: Final = """\
 aixtiv has no client id of its own at Anthropic and borrows nobody's; there are four ways that Anthropic sanctions
-  1. an API key, sealed by aixtiv:  aixtiv api-key set anthropic
+  1. an API key, sealed by aixtiv:  aixtiv api-key set ACCOUNT
   2. workload identity federation, where an identity token of your organisation is exchanged for one of Claude's:
-     aixtiv login anthropic --federation RULE --organization ORG --identity-account NAME
+     aixtiv login ACCOUNT --federation RULE --organization ORG --identity-account NAME
      where NAME is your sign-in at that issuer (aixtiv login NAME --issuer URL --client-id ID);
      or --identity-file FILE, or --identity-command COMMAND
-  3. the sign-in that Anthropic's own command keeps, and goes on refreshing:  aixtiv login anthropic --ant
-  4. a client id that Anthropic gave you:  aixtiv login anthropic --client-id ID  (or CLAUDE_OAUTH_CLIENT_ID)"""
+  3. the sign-in that Anthropic's own command keeps, and goes on refreshing:  aixtiv login ACCOUNT --ant
+  4. a client id that Anthropic gave you:  aixtiv login ACCOUNT --client-id ID  (or CLAUDE_OAUTH_CLIENT_ID)"""
 
 PROVIDER: Final = Provider(
     name="anthropic",
@@ -31,4 +31,5 @@ PROVIDER: Final = Provider(
         default_lifetime=3600,
     ),
     without_client_id=_FOUR_WAYS,
+    instead="aixtiv api-key set ACCOUNT",
 )
