@@ -113,8 +113,9 @@ class Refresher:
     def _due(self, entry: Entry, delay: float) -> float | None:
         if not entry.renewable or entry.flying or not (entry.grant.lifetime or entry.interrupted):
             return None
-        left = 0.0 if entry.interrupted else entry.left(self._clock)
-        wait = states.refresh_in(left, entry.grant.lifetime, self._hosts.chance())
+        wait = 0.0
+        if not entry.interrupted:
+            wait = states.refresh_in(entry.left(self._clock), entry.grant.lifetime, self._hosts.chance())
         return max(self._clock.steady() + max(wait, delay), self.next_try(entry))
 
     def _start_due(self) -> float | None:

@@ -17,7 +17,8 @@ BACKOFF_MOST: Final = 300.0  # Vault Agent's figures; full jitter
 RETRY_AFTER_LEAST: Final = 5.0
 RETRY_AFTER_MOST: Final = 300.0
 INEFFECTIVE: Final = 30.0  # an answer that brings no later expiry is not asked for again sooner
-LEAST_APART: Final = 1.0  # after a refresh: a provider whose tokens live a moment is not asked in a loop
+LEAST_APART: Final = 1.0  # after a refresh: a provider whose tokens live a moment is not asked in a loop by callers…
+UNASKED_APART: Final = 30.0  # …nor by ourselves: tokens that live shorter than twice this are there on demand
 
 LONGEST_SLEEP: Final = 37.0  # pizauth's: a timer may have stood still while the machine slept
 JUMP: Final = 5.0  # clocks that disagree by more than this say that the machine slept or the time was set
@@ -41,9 +42,13 @@ def lead(lifetime: float) -> float:
 
 
 def refresh_in(left: float, lifetime: float, chance: float) -> float:
-    """When to refresh a token with `left` seconds of life, jittered. Never negative."""
+    """When to refresh a token with `left` seconds of life, jittered. Never negative.
+
+    Before its expiry, unless that would be sooner than UNASKED_APART after it was had.
+    """
     jittered = lead(lifetime) * (1 - JITTER + 2 * JITTER * chance)
-    return max(0.0, left - jittered)
+    age = lifetime - left
+    return max(0.0, left - jittered, UNASKED_APART - age)
 
 
 def life_left(now_wall: float, now_steady: float, expires_wall: float, expires_steady: float) -> float:

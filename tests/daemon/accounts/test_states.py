@@ -34,7 +34,15 @@ def test_a_refresh_is_planned_before_the_expiry_and_never_in_the_past(
 ) -> None:
     planned = states.refresh_in(left, lifetime, dice)
     assert planned >= 0
-    assert planned <= left or planned == 0
+    age = lifetime - left
+    assert planned <= left or planned == 0 or age + planned <= states.UNASKED_APART + 1e-6
+
+
+@given(st.floats(0, 10_000), seconds, chance)
+def test_we_ask_by_ourselves_at_most_every_half_minute_however_short_tokens_live(
+    age: float, lifetime: float, dice: float
+) -> None:
+    assert age + states.refresh_in(lifetime - age, lifetime, dice) >= states.UNASKED_APART - 1e-6
 
 
 def test_the_jitter_is_ten_percent_of_the_lead_either_way() -> None:
