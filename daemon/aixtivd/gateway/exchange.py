@@ -6,11 +6,12 @@ import anyio
 import msgspec
 from aiohttp import web
 
+from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access.caller import Caller
-from aixtivd.access.denials import Denials
+from aixtivd.access.denials import Denials, Kind
 from aixtivd.access.tickets import Held, Tickets
-from aixtivd.errors import AixtivError, BadRequest, Denied, TicketNeeded, WrongVerb
+from aixtivd.errors import AixtivError, BadRequest, Denied, Locked, TicketNeeded, WrongVerb
 from aixtivd.gateway import incoming
 from aixtivd.gateway.bounds import Bounds
 from aixtivd.gateway.incoming import Head
@@ -54,37 +55,37 @@ class Exchanges:
                 self._none_open.set()
 
     async def _served(self, visitor: Visitor, request: web.BaseRequest) -> Written:
-        caller = visitor.place.caller
+        place, caller = visitor.place, visitor.place.caller
+        kind: Kind = "unreadable"
         try:
             head = incoming.read_head(request.method, request.raw_path, request.version, request.raw_headers)
             caller = msgspec.structs.replace(caller, agent=incoming.agent(head))
-            held = self._let_in(visitor.place, head)
+            kind = "browser"
+            incoming.check_not_a_browser(head, place.port)
+            kind = "no-ticket"
+            ticket = incoming.ticket(head, needed=bool(place.port))
+            kind = "wrong-ticket"
+            held = self._checked(ticket)
+            kind = "misuse"
             caller = _with_ticket(caller, held)
-            account = _account(visitor.place, head, held)
-        except (Denied, BadRequest) as error:
-            self._denials.note(caller, error.sentence)
-            return refuse(request, refusal_of(error))
+            account = _account(place, head, held)
         except AixtivError as error:
+            self._denials.note(caller, error.sentence, kind=_kind(error, kind))
             return refuse(request, refusal_of(error))
         visitor.admitted = True
         visitor.ticket = held.id if held else ""
         return await self._relayed(visitor, request, head, caller, account)
 
-    def _let_in(self, place: Place, head: Head) -> Held | None:
-        """Raises Denied, or Locked: which tickets are good is in the vault."""
-        incoming.check_not_a_browser(head, place.port)
-        ticket = incoming.ticket(head, needed=bool(place.port))
+    def _checked(self, ticket: Secret | None) -> Held | None:
+        """Raises TicketNeeded, WrongVerb, or Locked: which tickets are good is in the vault."""
         if ticket is None:
             return None
         try:
-            held = self._tickets.check(ticket, "relay")
+            return self._tickets.check(ticket, "relay")
         except WrongVerb:
             raise
         except Denied as error:
             raise TicketNeeded(error.sentence, hint=error.hint) from None
-        if place.ticket not in {"", held.id}:
-            raise TicketNeeded("this port is another ticket's")
-        return held
 
     async def _relayed(
         self, visitor: Visitor, request: web.BaseRequest, head: Head, caller: Caller, account: str
@@ -128,13 +129,27 @@ def _with_ticket(caller: Caller, held: Held | None) -> Caller:
 
 
 def _account(place: Place, head: Head, held: Held | None) -> str:
-    """On the Unix socket a caller may name any; on a port it is the ticket's. Empty: as the config says."""
+    """On the Unix socket a caller may name any; on a port it is the ticket's. Empty: as the config says.
+
+    Raises Denied for a good ticket where it is good for nothing.
+    """
+    if held is not None and place.ticket not in {"", held.id}:
+        raise TicketNeeded("this port is another ticket's")
     named = head.one(incoming.ACCOUNT)
     if not place.port:
         return named or (held.account if held else "")
     if held is None or named not in {"", held.account}:
         raise Denied("this ticket is for another account")
     return held.account
+
+
+def _kind(error: AixtivError, kind: Kind) -> Kind:
+    """Of a denial. `kind`: of what was being looked at."""
+    if isinstance(error, WrongVerb):
+        return "misuse"
+    if isinstance(error, BadRequest):
+        return "unreadable"
+    return "locked" if isinstance(error, Locked) else kind
 
 
 def _broken_off(request: web.BaseRequest) -> Written:

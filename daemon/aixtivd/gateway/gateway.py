@@ -25,6 +25,7 @@ from aixtivd.gateway.doors import Door, fixed_doors, port_door
 from aixtivd.gateway.refusals import UNREADABLE
 from aixtivd.host.accepting import hand_over
 from aixtivd.host.address import Address, claim, taken_over
+from aixtivd.host.loopback import LEFT, asked, is_ours
 from aixtivd.relay.relay import Relay
 
 if TYPE_CHECKING:  # aiohttp: heavy, loads with the first connection
@@ -179,9 +180,9 @@ class Gateway:
     async def _admit(self, door: Door, connection: socket.socket) -> None:
         """Until the caller talks to its own server: one or two turns of the loop, but for the first of all."""
         try:
-            caller = self._caller(door, connection)
+            caller = await self._caller(door, connection)
             server = self._server or await self._loaded()
-            if caller is None or not self._makes_room(door):
+            if caller is None or not self._makes_room(door, caller):
                 connection.close()
                 return
             visitor = server.visitor(caller, door.port, door.ticket)
@@ -191,13 +192,24 @@ class Gateway:
             raise
         await hand_over(connection, visitor, partial(self.left, visitor))
 
-    def _caller(self, door: Door, connection: socket.socket) -> Caller | None:
-        if door.port:
+    async def _caller(self, door: Door, connection: socket.socket) -> Caller | None:
+        """Before a byte is read the kernel is asked who it is. None: nobody that may come in."""
+        if not door.port:
+            peer = self._keeper.admits(connection)
+            return caller_of(peer) if peer else None
+        try:
+            here, there = connection.getsockname()[:2], connection.getpeername()[:2]
+        except OSError:  # it has left
+            return None
+        uid = asked(here, there)
+        if uid in {0, os.geteuid()} or await anyio.to_thread.run_sync(is_ours, here, there):
             return Caller(uid=os.geteuid(), pid=0)
-        peer = self._keeper.admits(connection)
-        return caller_of(peer) if peer else None
+        if uid != LEFT:
+            sentence = "another user of this machine came to a port" + (f": uid {uid}" if uid is not None else "")
+            self._denials.note(Caller(uid=-1 if uid is None else uid, pid=0), sentence, kind="other-user")
+        return None
 
-    def _makes_room(self, door: Door) -> bool:
+    def _makes_room(self, door: Door, caller: Caller) -> bool:
         """At the cost of whoever has been let in to nothing yet, else of whoever does nothing, the longest first."""
         here = [visitor for visitor in self._visitors if bool(visitor.place.port) == bool(door.port)]
         if len(here) < self._bounds.connections:
@@ -206,7 +218,7 @@ class Gateway:
             if not visitor.admitted or not visitor.busy:
                 visitor.cut()
                 return True
-        log.warning("gateway-full", connections=len(here))
+        self._denials.note(caller, f"all {len(here)} connections are busy", kind="full")
         return False
 
     async def _loaded(self) -> "Server":
@@ -217,7 +229,7 @@ class Gateway:
         return self._server
 
     def unreadable(self, visitor: "Visitor") -> None:
-        self._denials.note(visitor.place.caller, UNREADABLE.sentence)
+        self._denials.note(visitor.place.caller, UNREADABLE.sentence, kind="unreadable")
 
     def left(self, visitor: "Visitor") -> None:
         self._visitors.pop(visitor, None)

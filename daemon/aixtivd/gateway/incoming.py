@@ -17,6 +17,8 @@ from aixtivd.errors import BadRequest, Denied, TicketNeeded
 from aixtivd.relay.call import AGENT
 
 ACCOUNT: Final = "x-aixtiv-account"
+LONGEST: Final = 128 * 1024  # bytes of a head: a caller without a ticket can have so many read
+LINES: Final = 100  # headers in it
 LONGEST_AGENT: Final = 200  # characters, in each audit record
 
 _CREDENTIALS: Final = frozenset({"authorization", "x-api-key"})
@@ -67,6 +69,8 @@ def read_head(method: str, target: str, version: tuple[int, int], raw: Sequence[
     """Raises BadRequest for a head that is not HTTP/1.1, or not plain."""
     if tuple(version) != (1, 1):
         raise BadRequest("only HTTP/1.1 is spoken here")
+    if len(raw) > LINES or sum(len(name) + len(value) for name, value in raw) > LONGEST:
+        raise BadRequest(f"a head has up to {LINES} headers and {LONGEST // 1024} KiB here")
     if method not in _METHODS:
         raise BadRequest(f"only {', '.join(sorted(_METHODS))} are taken here")
     if not _TARGET.fullmatch(target) or target.startswith("//"):

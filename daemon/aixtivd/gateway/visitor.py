@@ -7,11 +7,12 @@ import asyncio
 import select
 from typing import Final, Protocol
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 
 from aixtivd.access.caller import Caller
 from aixtivd.gateway.bounds import Bounds
+from aixtivd.gateway.incoming import LINES, LONGEST
 from aixtivd.gateway.outgoing import refuse
 from aixtivd.gateway.refusals import UNREADABLE
 from aixtivd.gateway.upload import Upload
@@ -49,6 +50,7 @@ class Visitor(web.RequestHandler):
             auto_decompress=False,  # bytes through as they come
             read_bufsize=bounds.buffer,
             lingering_time=bounds.parting / 2,
+            max_headers=LINES,
         )
         self.place = place
         self.busy = False  # with a request
@@ -59,6 +61,8 @@ class Visitor(web.RequestHandler):
         self._bounds = bounds
         self._host = host
         self._head_begun = True  # the first one is due from the beginning
+        self._head_size = 0  # bytes of the head that is not whole yet
+        self._body: StreamReader | None = None  # of the newest request, open while its bytes come
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
 
@@ -95,7 +99,9 @@ class Visitor(web.RequestHandler):
         if data and not self.busy and not self._head_begun:
             self._head_begun = True
             self._within(self._bounds.head)
+        in_a_body = self._body is not None and not self._body.is_eof()
         super().data_received(data)
+        self._count(-self._head_size if in_a_body else len(data))
         if self.upload is not None and self._last_is_broken():
             # aiohttp's C parser says so only in what it queues behind the request, which waits for the body for ever.
             self.upload.fail("the body's framing is broken")
@@ -125,6 +131,16 @@ class Visitor(web.RequestHandler):
         """What aiohttp cannot read. Requests that it can never fail in it: whoever serves them sees to that."""
         self._host.unreadable(self)
         return refuse(request, UNREADABLE)
+
+    def _count(self, size: int) -> None:
+        """A head that never becomes whole costs memory before anybody knows whose it is."""
+        self._head_size += size
+        if self._messages:
+            self._body = self._messages[-1][1]
+            self._head_size = 0
+        elif self._head_size > LONGEST:
+            self._host.unreadable(self)
+            self.cut()
 
     def _last_is_broken(self) -> bool:
         return bool(self._messages) and not isinstance(self._messages[-1][0], RawRequestMessage)
