@@ -72,6 +72,7 @@ def test_what_the_person_did_in_between_stays(at: Desk) -> None:
 
 def test_a_second_time_changes_nothing_and_another_account_changes_only_that(at: Desk) -> None:
     path = claude_settings(at)
+    assert at.machine.run("api-key", "set", "anthropic/work", stdin="sk-ant-api03-made-up\n").code == 0
     before = home(at.machine)
     setup(at, "claude-code")
     once = path.read_bytes()
@@ -152,6 +153,30 @@ def test_a_shell_evaluates_the_lines(at: Desk, shell: str) -> None:
     assert tickets(at) == []
 
 
+def test_a_second_shell_ends_no_ticket_of_the_first_and_undo_ends_all(at: Desk) -> None:
+    before = home(at.machine)
+    found = [setup(at, "env", SHELL="/bin/sh") for _ in range(2)]
+    found.append(setup(at, "env", "--write", SHELL="/bin/sh"))
+    assert "1 earlier ticket of `aixtiv setup env` can still be used" in found[1].err
+    assert "hint: aixtiv setup env --write" in found[1].err
+    held = [ran.out.split("ANTHROPIC_AUTH_TOKEN=")[1].strip() for ran in found[:2]]
+    base_url = f"http://127.0.0.1:{port_of(at)}"
+    assert [ask(base_url, ticket)[0] for ticket in held] == [200, 200]
+    assert tickets(at) == ["setup env"] * 3
+    undone = setup(at, "env", "--undo", SHELL="/bin/sh")
+    assert "and every ticket that is named `setup env` is revoked" in undone.err
+    assert tickets(at) == []
+    assert home(at.machine) == before
+
+
+def test_a_shell_with_another_language_is_told_so(at: Desk) -> None:
+    before = home(at.machine)
+    ran = at.machine.run("setup", "env", "--yes", SHELL="/bin/tcsh")
+    assert (ran.code, ran.out) == (64, "")
+    assert "SHELL says tcsh" in ran.err
+    assert (home(at.machine), tickets(at)) == (before, [])
+
+
 def test_fish_has_its_own_words(at: Desk) -> None:
     lines = setup(at, "env", SHELL="/usr/bin/fish").out.splitlines()
     assert [line.split()[:3] for line in lines] == [
@@ -196,6 +221,64 @@ def test_in_a_pipe_nothing_is_done_without_a_yes(at: Desk) -> None:
     assert "hint: aixtiv setup claude-code --yes" in ran.err
     assert '+    "apiKeyHelper"' in ran.err
     assert home(at.machine) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("env", "--write", "--account", "anthropic"), "aixtiv setup env --write --account anthropic --yes"),
+        (("sdk-profile", "--undo"), "aixtiv setup sdk-profile --undo --yes"),
+    ],
+)
+def test_the_hint_says_again_what_was_typed(at: Desk, words: tuple[str, ...], hint: str) -> None:
+    setup(at, "sdk-profile")
+    ran = at.machine.run("setup", *words, SHELL="/bin/sh")
+    assert ran.code == 64
+    assert ran.err.endswith(f"hint: {hint}\n")
+
+
+@pytest.mark.parametrize("name", ["claude-code", "sdk-profile", "env"])
+def test_without_the_account_or_while_locked_nothing_is_begun(at: Desk, name: str) -> None:
+    before = home(at.machine)
+    ran = at.machine.run("setup", name, "--yes", "--account", "anthropic/none", SHELL="/bin/sh")
+    assert (ran.code, home(at.machine), port_of(at)) == (1, before, 0)
+    assert "there is no account anthropic/none" in ran.err
+    assert at.machine.run("lock").code == 0
+    ran = at.machine.run("setup", name, "--yes", SHELL="/bin/sh")
+    assert (ran.code, home(at.machine), port_of(at)) == (6, before, 0)
+
+
+def test_a_ticket_that_cannot_be_made_any_more_leaves_no_port(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aixtiv.client import Client
+    from aixtiv.failures import AixtivError
+    from aixtiv.setup import work
+
+    def refuse(*_: object) -> tuple[str, str]:
+        raise AixtivError("there are 1000 tickets already")
+
+    for name, value in at.machine.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(work, "_ticket", refuse)
+    before = home(at.machine)
+    profile = work.Setup("sdk-profile", "it", lambda *_: (), needs_ticket=True)
+    with Client(str(at.machine.socket)) as client, pytest.raises(AixtivError, match="1000"):
+        work.do(profile, client, lambda *_: True, asked_port=free_port())
+    assert (home(at.machine), port_of(at)) == (before, 0)
+
+
+def test_a_helper_that_has_moved_is_written_anew(at: Desk) -> None:
+    path = claude_settings(at)
+    setup(at, "claude-code")
+    moved = path.read_text()
+    code = (
+        "import sys; from pathlib import Path; from aixtiv import itself\n"
+        "itself.lasting = lambda: Path('/gone/aixtiv')\n"
+        "sys.argv = ['aixtiv', 'setup', 'claude-code', '--yes']; from aixtiv.entry import main; main()"
+    )
+    subprocess.run([str(SCRIPTS / "python"), "-c", code], env=at.machine.environ, capture_output=True, check=True)
+    assert "/gone/aixtiv" in path.read_text()
+    setup(at, "claude-code")
+    assert path.read_text() == moved
 
 
 def test_a_person_is_shown_the_change_and_asked(at: Desk) -> None:

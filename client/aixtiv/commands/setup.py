@@ -1,6 +1,7 @@
 """`aixtiv setup`: other tools' settings, so that they find the gateway; and back again."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from aixtiv.commands.group import Group
 from aixtiv.commands.options import F
 from aixtiv.failures import Usage
 from aixtiv.setup import claude_code, files, jsontext, record, sdk_profile, shell
+from aixtiv.setup.port import is_managed
 from aixtiv.setup.work import Ask, Done, Setup, do, undo
 
 
@@ -54,7 +56,7 @@ def setup_claude_code(account: str, port: int, undone: bool, yes: bool, no_start
     done = _carried_out(what, account, port, undone=undone, yes=yes, no_start=no_start)
     if done is None:
         return
-    tree = jsontext.read(claude_code.settings(os.environ, Path.home()).read_text(encoding="utf-8"))
+    tree = jsontext.read(files.read(claude_code.settings(os.environ, Path.home())))
     if hiding := claude_code.hidden(tree, os.environ):
         show.note(f"{' and '.join(hiding)} is set, and Claude Code takes that instead")
         show.hint(f"unset {' '.join(hiding)}")
@@ -84,20 +86,28 @@ def setup_sdk_profile(account: str, port: int, undone: bool, yes: bool, no_start
 def setup_env(account: str, port: int, undone: bool, yes: bool, no_start: bool, write: bool) -> None:
     """Lines for the shell, with an address and a ticket.
 
-    ANTHROPIC_BASE_URL, and in ANTHROPIC_AUTH_TOKEN a ticket that lasts until --undo.
+    ANTHROPIC_BASE_URL, and in ANTHROPIC_AUTH_TOKEN a ticket that lasts until --undo, which ends all that were made so.
+    Each time makes another ticket; for every new shell, let --write put one into its start-up file.
 
     \b
     eval "$(aixtiv setup env --yes)"
     """  # noqa: D301  # \b is click's mark for "do not wrap this"
     mine = shell.mine(os.environ, Path.home())
+    if not undone:
+        shell.check(mine)
     file, kept = shell.file(mine), write or bool(record.load("env").changes)
     what = Setup(
         "env",
         "the shell",
         lambda number, ticket: shell.goals(mine, file, number, ticket) if kept else (),
         needs_ticket=True,
+        handed_out=True,
     )
-    done = _carried_out(what, account, port, undone=undone, yes=yes, no_start=no_start)
+    done = _carried_out(what, account, port, undone=undone, yes=yes, no_start=no_start, words="--write " * write)
+    if done and done.earlier:
+        count = "1 earlier ticket" if done.earlier == 1 else f"{done.earlier} earlier tickets"
+        show.note(f"{count} of `aixtiv setup env` can still be used; for every new shell, one is enough")
+        show.hint("aixtiv setup env --write")
     if done and write:
         show.note("new shells have it; this one with")
         show.hint(f". {show.short(str(file))}")
@@ -105,8 +115,12 @@ def setup_env(account: str, port: int, undone: bool, yes: bool, no_start: bool, 
         show.result(files.read(file).rstrip() if kept else shell.lines(mine, done.port, done.ticket))
 
 
-def _carried_out(what: Setup, account: str, port: int, *, undone: bool, yes: bool, no_start: bool) -> Done | None:
-    """What was done; None where nothing was, or something was undone."""
+def _carried_out(
+    what: Setup, account: str, number: int, *, undone: bool, yes: bool, no_start: bool, words: str = ""
+) -> Done | None:
+    """What was done; None where nothing was, or something was undone. `words`: options of its own that were typed."""
+    again = words + f"--account {shlex.quote(account)} " * bool(account) + f"--port {number} " * bool(number)
+    again += "--undo " * undone
 
     def ask(lines: list[str], question: str) -> bool:
         if lines:
@@ -114,18 +128,20 @@ def _carried_out(what: Setup, account: str, port: int, *, undone: bool, yes: boo
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise Usage(f"nobody can be asked whether to {question}", hint=f"aixtiv setup {what.name} --yes")
+            raise Usage(f"nobody can be asked whether to {question}", hint=f"aixtiv setup {what.name} {again}--yes")
         return click.confirm(f"{question}?", err=True)
 
     with options.Asking(no_start=no_start) as client:
         if undone:
             _undo(what, client, ask)
             return None
-        done = do(what, client, ask, account=account, asked_port=port)
+        done = do(what, client, ask, account=account, asked_port=number)
     if done is None:
         show.note("nothing was changed")
     else:
         show.note(f"{what.title} is set up" + ("" if done.changed else " already"))
+        if not is_managed():
+            show.note("its port answers while the daemon runs, which any `aixtiv` starts; as a service it always does")
     return done
 
 

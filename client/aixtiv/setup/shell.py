@@ -9,9 +9,11 @@ from typing import Final
 import platformdirs
 from msgspec import Struct
 
+from aixtiv.failures import Usage
 from aixtiv.setup.goal import Goal, with_lines
 
 FISH: Final = "fish"
+KNOWN: Final = ("bash", "zsh", FISH, "sh", "dash", "ash", "ksh", "mksh")
 
 
 class Shell(Struct, frozen=True):
@@ -28,6 +30,13 @@ def mine(environ: Mapping[str, str], home: Path) -> Shell:
     if name == "bash":
         return Shell(name, home / (".bash_profile" if sys.platform == "darwin" else ".bashrc"))
     return Shell(name, home / ".profile")
+
+
+def check(shell: Shell) -> None:
+    """Raises Usage for one whose language is another."""
+    if shell.name not in KNOWN:
+        sentence = f"the lines can be written for {', '.join(KNOWN)}; SHELL says {shell.name}"
+        raise Usage(sentence, hint="SHELL=/bin/sh aixtiv setup env")
 
 
 def lines(shell: Shell, port: int, ticket: str) -> str:
