@@ -93,7 +93,7 @@ class _Error(Struct, frozen=True):
 def trouble(data: bytes | str) -> Trouble:
     try:
         return msgspec.json.decode(data, type=_Error).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Trouble()
 
 
@@ -216,7 +216,7 @@ class Answer:
 def _object(data: bytes | str) -> dict[str, Any]:
     try:
         told = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Broken("Claude's answer cannot be read: it is not JSON") from None
     return told if isinstance(told, dict) else {}
 

@@ -6,15 +6,14 @@ Never looked for in the current folder: a cloned repository could send a credent
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from shlex import quote
 from typing import Final, Literal, TypeVar
 
-import msgspec
 import platformdirs
 from msgspec import Struct
 
+from aixtiv import filed
 from aixtiv.environment import Found, defaulted, merged, said
-from aixtiv.table import Misread, Table, Unset, edit, plain
+from aixtiv.table import Table, Text, Unset, plain
 from aixtiv_protocol.requests import ClientSettings
 from aixtiv_protocol.secret import Secret
 
@@ -24,8 +23,6 @@ DESKTOP: Final = "claude.desktop.config.json"
 NAMES: Final = (OAUTH, API, DESKTOP)
 
 T = TypeVar("T")
-
-LIMIT: Final = 1 << 20  # bytes; whatever is longer is none of these files
 
 # The spellings of each key, without case, `_` and `-`: clientId and client_id are one.
 _CLIENT_ID: Final = ("clientid",)
@@ -56,6 +53,23 @@ class Api(Struct, frozen=True):
     version: str = ""
     fallback: Literal["", "api-key", "none"] = ""
     scopes: tuple[str, ...] = ()
+    expanded: tuple[Text, ...] = ()  # of these, the ones with variables in them
+
+    def unsaid(self, sentence: str) -> str:
+        """A sentence that may quote any of it, with the variables' names in the place of their values."""
+        for text in self.expanded:
+            sentence = text.unsaid(sentence)
+        return sentence
+
+
+class ApiFile(Struct, frozen=True):
+    """The same, as the file has it: what the doctor tells of and mends."""
+
+    path: Path
+    tree: dict[str, object]
+    endpoint: Text
+    version: Text
+    auth: Table | None
 
 
 def folders(environ: Mapping[str, str]) -> list[Path]:
@@ -74,16 +88,24 @@ def strays(environ: Mapping[str, str], here: Path) -> list[str]:
 
 def api(environ: Mapping[str, str]) -> Api:
     """Raises Misread."""
-    if not (tree := _opened(environ, API)):
+    if not (file := api_file(environ)):
         return Api()
-    table = (tree.table("claude") or tree).table("api") or tree
-    auth = table.table("auth")
     return Api(
-        endpoint=table.url("endpoint", "url"),
-        version=table.text("version", "anthropicversion"),
-        fallback=_fallback(auth) if auth else "",
-        scopes=auth.words(*_SCOPES) if auth else (),
+        endpoint=file.endpoint.meant,
+        version=file.version.meant,
+        fallback=_fallback(file.auth) if file.auth else "",
+        scopes=file.auth.words(*_SCOPES) if file.auth else (),
+        expanded=tuple(text for text in (file.endpoint, file.version) if text.variables),
     )
+
+
+def api_file(environ: Mapping[str, str]) -> ApiFile | None:
+    """The one that counts. Raises Misread."""
+    if not (tree := _opened(environ, API)):
+        return None
+    table = (tree.table("claude") or tree).table("api") or tree
+    endpoint, version = table.url("endpoint", "url"), table.text("version", "anthropicversion")
+    return ApiFile(Path(tree.file), tree.tree, endpoint, version, table.table("auth"))
 
 
 def _fallback(auth: Table) -> Literal["", "api-key", "none"]:
@@ -91,14 +113,14 @@ def _fallback(auth: Table) -> Literal["", "api-key", "none"]:
     key, value = auth.find("fallback")
     if not key:
         return ""
-    word = plain(str(value).lower()) if isinstance(value, bool) else plain(auth.text("fallback"))
+    word = plain(str(value).lower()) if isinstance(value, bool) else plain(auth.text("fallback").meant)
     if word not in _FALLBACKS:
         raise auth.wrong(key, 'expected "api_key" or "none"')
     return _FALLBACKS[word]
 
 
 def _check_type(auth: Table) -> None:
-    if plain(auth.text("type")) not in ("", "oauth2", "oauth"):
+    if plain(auth.text("type").meant) not in ("", "oauth2", "oauth"):
         raise auth.wrong("type", 'expected "oauth2"')
 
 
@@ -151,14 +173,17 @@ def _client(table: Table | None) -> Found:
             missing.append(unset.sentence)
             return otherwise
 
-    secret = set_or(table.text, _SECRET, "")
+    def url(*spellings: str) -> str:
+        return set_or(table.url, spellings, Text()).meant
+
+    secret = set_or(table.secret, _SECRET, "")
     settings = ClientSettings(
-        issuer=set_or(table.url, ("issuer", "issuerurl"), ""),
-        client_id=set_or(table.text, _CLIENT_ID, ""),
+        issuer=url("issuer", "issuerurl"),
+        client_id=set_or(table.secret, _CLIENT_ID, ""),
         client_secret=Secret(secret) if secret else None,
-        redirect_uri=set_or(table.url, _REDIRECT, ""),
-        token_endpoint=set_or(table.url, _TOKEN, ""),
-        authorization_endpoint=set_or(table.url, _AUTHORIZATION, ""),
+        redirect_uri=url(*_REDIRECT),
+        token_endpoint=url(*_TOKEN),
+        authorization_endpoint=url(*_AUTHORIZATION),
     )
     return Found(settings, set_or(table.words, _SCOPES, ()), tuple(missing))
 
@@ -167,31 +192,7 @@ def _opened(environ: Mapping[str, str], name: str) -> Table | None:
     for folder in folders(environ):
         path = folder / name
         try:
-            with path.open("rb") as file:
-                _check_owner(path, os.fstat(file.fileno()))
-                data = file.read(LIMIT + 1)
-        except (FileNotFoundError, NotADirectoryError):
+            return Table(str(path), filed.tree(path, forbidden=filed.EVERYBODY | filed.GROUP), environ)
+        except FileNotFoundError:
             continue
-        except OSError as error:
-            raise Misread(f"{path} cannot be read: {error.strerror}", hint=f"ls -l {quote(str(path))}") from None
-        return Table(str(path), _decoded(path, data), environ)
     return None
-
-
-def _decoded(path: Path, data: bytes) -> object:
-    if len(data) > LIMIT:
-        raise Misread(f"{path} is longer than such a file can be", hint=f"ls -l {quote(str(path))}")
-    try:
-        return msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Misread(f"{path} is not JSON: {error}", hint=edit(str(path))) from None
-
-
-def _check_owner(path: Path, found: os.stat_result) -> None:
-    """Whoever can write there says where credentials are sent."""
-    if found.st_uid not in (os.getuid(), 0):
-        raise Misread(f"{path} belongs to another user", hint=f"ls -l {quote(str(path))}")
-    if found.st_mode & 0o022:
-        raise Misread(
-            f"{path} can be written by others (mode {found.st_mode & 0o777:04o})", hint=f"chmod go-w {quote(str(path))}"
-        )

@@ -1,46 +1,92 @@
 """A JSON object that a person wrote, read key by key: any spelling, `${VARIABLE}`, and complaints that name the key."""
 
 import re
-import shlex
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
-from aixtiv.failures import AixtivError
+from msgspec import Struct
+
+from aixtiv.filed import Misread, edit
+from aixtiv_protocol.names import is_secret
 
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
+# Of a variable's name: what it holds is for its own server only, and not for whatever address a file names.
+_SECRETS: Final = (
+    *("TOKEN", "KEY", "SECRET", "PASS", "PWD", "AUTH", "CREDENTIAL", "TICKET"),
+    *("COOKIE", "SESSION", "BEARER", "JWT", "PRIVATE", "DSN", "WEBHOOK"),
+)
+_ADDRESSES: Final = re.compile(r"\w+_OAUTH_(TOKEN_ENDPOINT|AUTH_ENDPOINT|REDIRECT_URI|SCOPE)")  # of ours, and no secret
 
-class Misread(AixtivError):
-    """one of the old command's files is wrong"""
-
-    code = "bad_settings"
+_SHORT: Final = 3  # letters: a value of so few is taken out only where it is a word
 
 
 class Unset(Misread):
     """a file names a variable that is not set"""
 
 
+class Text(Struct, frozen=True):
+    """One text of a file: where it stands, how it is written there, and what that means in this environment."""
+
+    file: str = ""
+    keys: tuple[str, ...] = ()  # down to it, in the file's own spelling
+    written: str = ""
+    meant: str = ""
+    variables: tuple[tuple[str, str], ...] = ()  # that were expanded, with their values
+
+    def __repr__(self) -> str:
+        return f"Text({self.file}, {'.'.join(self.keys)})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:  # msgspec's own would show every field
+        return [("file", self.file), ("keys", self.keys)]
+
+    def unsaid(self, sentence: str) -> str:
+        """A sentence that may quote what is meant here, as the file would put it: no variable's value is repeated."""
+        names = {piece.lower(): name for name, value in self.variables for piece in _pieces(value)}
+        if not names:
+            return sentence
+        longest_first = "|".join(map(_pattern, sorted(names, key=len, reverse=True)))
+        return re.sub(longest_first, lambda found: f"${{{names[found[0].lower()]}}}", sentence, flags=re.IGNORECASE)
+
+
+def _pattern(piece: str) -> str:
+    return rf"(?<!\w){re.escape(piece)}(?!\w)" if len(piece) <= _SHORT else re.escape(piece)
+
+
+def _pieces(value: str) -> set[str]:
+    """A value, and of an address what others make of it before they quote it."""
+    pieces = {value.strip(), value.strip().rstrip("/")}
+    if "://" in value:
+        try:
+            parts = urlsplit(value.strip())
+            pieces |= {f"{parts.scheme}://{parts.netloc}", parts.netloc, parts.hostname or ""}
+        except ValueError:
+            pass
+    return {piece for piece in pieces if piece}
+
+
 class Table:
     """A JSON object of a file, by keys in any spelling. Every complaint names file and key, and quotes no value."""
 
-    def __init__(self, file: str, tree: object, environ: Mapping[str, str], at: str = "") -> None:
-        self._file = file
+    def __init__(self, file: str, tree: object, environ: Mapping[str, str], at: tuple[str, ...] = ()) -> None:
+        self.file = file
         self._at = at
         self._environ = environ
         if not isinstance(tree, dict):
             raise self.wrong("", "expected an object")
-        self._tree: dict[str, object] = tree
+        self.tree: dict[str, object] = tree
 
     def wrong(self, key: str, sentence: str) -> Misread:
-        at = ".".join(part for part in (self._at, key) if part)
-        return Misread(f"{self._file}: {at}: {sentence}" if at else f"{self._file}: {sentence}", hint=edit(self._file))
+        at = ".".join(part for part in (*self._at, key) if part)
+        return Misread(f"{self.file}: {at}: {sentence}" if at else f"{self.file}: {sentence}", hint=edit(self.file))
 
     def keys(self) -> list[str]:
-        return list(self._tree)
+        return list(self.tree)
 
     def find(self, *spellings: str) -> tuple[str, object]:
         """The key as it stands there, and its value; ("", None) where there is none, or it is null."""
-        found = [(key, value) for key, value in self._tree.items() if plain(key) in spellings and value is not None]
+        found = [(key, value) for key, value in self.tree.items() if plain(key) in spellings and value is not None]
         if len(found) > 1:
             raise self.wrong(found[1][0], f"says the same as {found[0][0]}; leave one out")
         return found[0] if found else ("", None)
@@ -50,20 +96,29 @@ class Table:
         return self.below(key, value) if key else None
 
     def below(self, key: str, value: object) -> "Table":
-        return Table(self._file, value, self._environ, ".".join(part for part in (self._at, key) if part))
+        return Table(self.file, value, self._environ, (*self._at, key))
 
-    def text(self, *spellings: str) -> str:
+    def secret(self, *spellings: str) -> str:
+        """A text that may be one, or belong to one: any variable may stand in it, since it goes to no other server."""
+        return self._text(spellings, any_variable=True).meant
+
+    def text(self, *spellings: str) -> Text:
+        """Empty where there is none, but for the file."""
+        return self._text(spellings, any_variable=False)
+
+    def _text(self, spellings: tuple[str, ...], *, any_variable: bool) -> Text:
         key, value = self.find(*spellings)
         if not key:
-            return ""
+            return Text(self.file)
         if not isinstance(value, str):
             raise self.wrong(key, "expected a string")
-        return self._expanded(key, value).strip()
+        variables = self._variables(key, value, any_variable=any_variable)
+        return Text(self.file, (*self._at, key), value.strip(), _expanded(value, variables), tuple(variables.items()))
 
-    def url(self, *spellings: str) -> str:
+    def url(self, *spellings: str) -> Text:
         text = self.text(*spellings)
-        if text and not text.lower().startswith(("https://", "http://")):
-            raise self.wrong(self.find(*spellings)[0], "expected an address that begins with https://")
+        if text.meant and not text.meant.lower().startswith(("https://", "http://")):
+            raise self.wrong(text.keys[-1], "expected an address that begins with https://")
         return text
 
     def words(self, *spellings: str) -> tuple[str, ...]:
@@ -72,20 +127,33 @@ class Table:
         if isinstance(value, list):
             if not all(isinstance(word, str) for word in value):
                 raise self.wrong(key, "expected a list of strings")
-            return tuple(word for each in value for word in self._expanded(key, each).split())
-        return tuple(self.text(*spellings).replace(",", " ").split())
+            return tuple(
+                word
+                for each in value
+                for word in _expanded(each, self._variables(key, each, any_variable=False)).split()
+            )
+        return tuple(self.text(*spellings).meant.replace(",", " ").split())
 
-    def _expanded(self, key: str, value: str) -> str:
-        def variable(match: re.Match[str]) -> str:
-            if match[1] not in self._environ:
-                raise Unset(self.wrong(key, f"${{{match[1]}}} is not set").sentence, hint=f"export {match[1]}=…")
-            return self._environ[match[1]]
+    def _variables(self, key: str, value: str, *, any_variable: bool) -> dict[str, str]:
+        """Those that stand in a value, with theirs."""
+        names = dict.fromkeys(_VARIABLE.findall(value))
+        for name in names:
+            if not any_variable and _is_secret(name, self._environ.get(name, "")):
+                raise self.wrong(key, f"${{{name}}} may be a secret, and is not put in here: write the value itself")
+            if name not in self._environ:
+                raise Unset(self.wrong(key, f"${{{name}}} is not set").sentence, hint=f"export {name}=…")
+        return {name: self._environ[name] for name in names}
 
-        return _VARIABLE.sub(variable, value)
+
+def _expanded(value: str, variables: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda found: variables[found[1]], value).strip()
 
 
-def edit(path: str) -> str:
-    return f"$EDITOR {shlex.quote(path)}"
+def _is_secret(name: str, value: str) -> bool:
+    """By its name, or by what it holds: a key's beginning, an address with a password in it."""
+    if any(word in name.upper() for word in _SECRETS) and not _ADDRESSES.fullmatch(name):
+        return True
+    return "@" in value or is_secret(value.strip())
 
 
 def plain(key: str) -> str:

@@ -49,7 +49,10 @@ def test_an_error_after_a_200_is_a_sentence() -> None:
         heard(answer, START, delta("Hel"), broke)
 
 
-@pytest.mark.parametrize("data", [b"nonsense", b"{}", b"[]", b'{"error": "x"}'])
+DEEP = b'{"error": {"type": {"x": ' + b"[" * 50_000  # deeper than the stack
+
+
+@pytest.mark.parametrize("data", [b"nonsense", b"{}", b"[]", b'{"error": "x"}', DEEP])
 def test_an_error_that_says_nothing_is_one_all_the_same(data: bytes) -> None:
     with pytest.raises(Unreachable, match="no reason given"):
         heard(Answer(SSE), b"event: error\ndata: " + data + b"\n\n")
@@ -82,7 +85,7 @@ def test_a_captive_portal_is_not_claude(body: bytes) -> None:
         heard(Answer("text/html"), body)
 
 
-@pytest.mark.parametrize("data", [b"<html>", b"\xff", b"{"])
+@pytest.mark.parametrize("data", [b"<html>", b"\xff", b"{", DEEP])
 def test_an_event_that_is_not_json_breaks_the_answer(data: bytes) -> None:
     with pytest.raises(Broken):
         heard(Answer(SSE), b"event: content_block_delta\ndata: " + data + b"\n\n")

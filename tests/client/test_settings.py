@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from aixtiv import settings
 from aixtiv.environment import OLD_CLAUDE_SCOPES, OLD_REDIRECT
+from aixtiv.filed import LIMIT, Misread
 from aixtiv.settings import API, DESKTOP, OAUTH, Api, api, found_for, strays
-from aixtiv.table import Misread
 from aixtiv_protocol.requests import ClientSettings
 from aixtiv_protocol.secret import Secret
 
@@ -222,7 +221,7 @@ def test_a_file_that_others_can_write_is_refused(lies: Lies) -> None:
 
 
 def test_a_file_too_long_is_refused(lies: Lies) -> None:
-    lies(API, " " * (settings.LIMIT + 1))
+    lies(API, " " * (LIMIT + 1))
     with pytest.raises(Misread, match="longer"):
         api(lies.environ)
 
@@ -230,3 +229,70 @@ def test_a_file_too_long_is_refused(lies: Lies) -> None:
 def test_a_byte_order_mark_is_passed_over(lies: Lies) -> None:
     lies(API, '\ufeff{"claude": {"api": {"version": "x"}}}')
     assert api(lies.environ).version == "x"
+
+
+SECRET = "not-for-anybody-else-4f9c"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GITHUB_TOKEN", SECRET),
+        ("ANTHROPIC_API_KEY", SECRET),
+        ("CLAUDE_OAUTH_CLIENT_SECRET", SECRET),
+        ("db_password", SECRET),
+        ("SSH_AUTH_SOCK", SECRET),
+        ("SENTRY_DSN", SECRET),
+        ("PLAIN", f"sk-ant-api03-{SECRET}"),
+        ("DATABASE_URL", f"postgres://me:{SECRET}@db/x"),
+    ],
+)
+def test_what_looks_like_a_secret_is_put_into_no_address_and_no_header(lies: Lies, name: str, value: str) -> None:
+    environ = {**lies.environ, name: value}
+    for key, text in (("endpoint", f"https://h/${{{name}}}/v1/messages"), ("version", f"${{{name}}}")):
+        path = lies(API, {"claude": {"api": {key: text}}})
+        with pytest.raises(Misread, match="may be a secret") as raised:
+            api(environ)
+        assert raised.value.sentence.startswith(f"{path}: claude.api.{key}: ${{{name}}} ")
+        assert SECRET not in raised.value.sentence + raised.value.hint
+    lies(API, {})
+    for key in ("tokenEndpoint", "authEndpoint", "redirectUri", "issuer"):
+        lies(OAUTH, {"anthropic": {key: f"https://h/${{{name}}}"}})
+        with pytest.raises(Misread, match="may be a secret"):
+            found_for(environ, "anthropic", "anthropic")
+    lies(OAUTH, {"anthropic": {"scopes": [f"${{{name}}}"]}})
+    with pytest.raises(Misread, match="may be a secret"):
+        found_for(environ, "anthropic", "anthropic")
+
+
+def test_a_clients_id_and_secret_may_come_from_any_variable_and_an_address_from_the_old_ones(lies: Lies) -> None:
+    client = {
+        "clientId": "${CLAUDE_OAUTH_CLIENT_ID}",
+        "clientSecret": "${CLAUDE_OAUTH_CLIENT_SECRET}",
+        "tokenEndpoint": "${WORK_OAUTH_TOKEN_ENDPOINT}",
+        "authEndpoint": "${WORK_OAUTH_AUTH_ENDPOINT}",
+    }
+    said = {"CLAUDE_OAUTH_CLIENT_ID": "id", "CLAUDE_OAUTH_CLIENT_SECRET": "hush"}
+    said |= {"WORK_OAUTH_TOKEN_ENDPOINT": "https://t", "WORK_OAUTH_AUTH_ENDPOINT": "https://a"}
+    lies(OAUTH, {"other": client})
+    found = found_for(lies.environ | said, "other", "other").settings
+    assert (found.client_id, found.client_secret) == ("id", Secret("hush"))
+    assert (found.token_endpoint, found.authorization_endpoint) == ("https://t", "https://a")
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence", "unsaid"),
+    [
+        ("Gate.example", "not sent to https://gate.example", "not sent to https://${HOST}"),
+        ("https://gate.example/v1/messages", "not sent to https://gate.example", "not sent to ${HOST}"),
+        ("https://gate.example:443/", "gate.example: name not known", "${HOST}: name not known"),
+        ("host", "login --endpoint https://host/v1/messages", "login --endpoint https://${HOST}/v1/messages"),
+        ("a", "a word at https://a is said", "${HOST} word at https://${HOST} is said"),
+        ("", "nothing is taken out", "nothing is taken out"),
+    ],
+)
+def test_a_sentence_is_said_with_the_variables_name_instead_of_its_value(
+    lies: Lies, value: str, sentence: str, unsaid: str
+) -> None:
+    lies(API, {"claude": {"api": {"endpoint": "https://${HOST}" if "://" not in value else "${HOST}"}}})
+    assert api(lies.environ | {"HOST": value}).unsaid(sentence) == unsaid

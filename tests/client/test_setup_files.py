@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,10 @@ def test_a_link_is_neither_read_nor_written(folder: Path) -> None:
     assert target.read_bytes() == b"theirs"
 
 
-def test_a_fifo_keeps_nobody_waiting(folder: Path) -> None:
-    path = folder / "fifo"
-    os.mkfifo(path)
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_a_fifo_keeps_nobody_waiting_and_a_folder_is_no_file(folder: Path, make: Callable[[Path], object]) -> None:
+    path = folder / "it"
+    make(path)
     with pytest.raises(Unfit, match="not a plain file"):
         files.contents(path)
 

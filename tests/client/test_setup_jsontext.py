@@ -107,3 +107,15 @@ def test_what_is_no_json_is_refused_with_its_place(text: str, words: str) -> Non
 def test_an_object_is_not_made_of_what_is_none() -> None:
     with pytest.raises(Broken, match="env is not an object"):
         jsontext.put('{"env": ["X=1"]}', ("env", "X"), "2")
+
+
+def test_a_byte_order_mark_stays_where_it_is() -> None:
+    text = '\ufeff{\n    "a": 1\n}\n'
+    assert jsontext.put(text, ("b",), 2) == '\ufeff{\n    "a": 1,\n    "b": 2\n}\n'
+    assert jsontext.drop(text, ("a",)) == "\ufeff{}\n"
+
+
+@pytest.mark.parametrize("value", ["[" * 900 + "]" * 900, "[" * 50_000 + "]" * 50_000, "9" * 5000])
+def test_what_no_walker_could_walk_is_broken(value: str) -> None:
+    with pytest.raises(Broken, match=r"too deeply|longer"):
+        jsontext.read(f'{{"a": {value}}}')

@@ -4,7 +4,7 @@ import os
 import select
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import click
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 BODY_LIMIT: Final = 1 << 20  # bytes of a refusal that are read
 PROMPT_LIMIT: Final = 32 << 20  # bytes; the API takes no more
 
-PATIENCE: Final = 3.0  # seconds of silence on stdin, after which it is said that it is waited for
-
 _VERSION: Final = "anthropic-version"
+
+PATIENCE: Final = 3.0  # seconds of silence on stdin, after which it is said that it is waited for
 
 TOKENS: Final = options.Number("tokens", 1_000_000, whole=True)
 
@@ -50,14 +50,32 @@ def prompt(function: F) -> F:
     return click.option("--model", "-m", default="", metavar="MODEL", help=f"Which one ({claude.MODEL}).")(function)
 
 
+class Gone(Exception):
+    """the endpoint cannot be reached"""
+
+    def __init__(self, failure: AixtivError) -> None:
+        self.failure = failure
+
+
 class Caller:
-    """Claude's API as this shell means it: what the environment and the old files say goes along with each call."""
+    """Claude's API as this shell means it: what the environment and the old files say goes along with each call.
+
+    What fails within it repeats no value of a variable that a file names: neither the daemon nor Claude can know it.
+    """
 
     def __init__(self, client: "Client", account: str = "") -> None:
         self._client = client
         self._account = account
         options.tell_of_strays()
         self._filed = settings.api(os.environ)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        failure = error.failure if isinstance(error, Gone) else error
+        if isinstance(failure, AixtivError):
+            failure.sentence, failure.hint = map(self._filed.unsaid, (failure.sentence, failure.hint))
 
     def call(  # as many parts as a call has
         self,

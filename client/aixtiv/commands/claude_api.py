@@ -52,7 +52,8 @@ def api(
     with (
         _body(method, file) as body,
         options.Asking(no_start=no_start, agent=agent) as client,
-        Caller(client, account).call(method, path, headers=headers, body=body) as relayed,
+        Caller(client, account) as caller,
+        caller.call(method, path, headers=headers, body=body) as relayed,
     ):
         if include:
             show.raw(_head(relayed.status, relayed.headers))

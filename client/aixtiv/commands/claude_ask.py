@@ -41,7 +41,8 @@ def ask(
     body = question(prompt, model=calling.model(model), system=system, max_tokens=max_tokens, stream=not as_json)
     with (
         options.Asking(no_start=no_start, agent=agent) as client,
-        Caller(client, account).call("POST", claude.MESSAGES, body=body) as relayed,
+        Caller(client, account) as caller,
+        caller.call("POST", claude.MESSAGES, body=body) as relayed,
     ):
         checked(relayed)
         if as_json:
@@ -53,7 +54,7 @@ def ask(
 def _print_whole(body: bytes) -> None:
     try:
         show.as_json(msgspec.json.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Broken("Claude's answer cannot be read: it is not JSON") from None
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from aixtiv import claude, fences, offline, show
 from aixtiv.claude import Answer, NotClaude, not_found, question
 from aixtiv.commands import calling, options
-from aixtiv.commands.calling import BODY_LIMIT, Caller, checked, header, refused
+from aixtiv.commands.calling import BODY_LIMIT, Caller, Gone, checked, header, refused
 from aixtiv.commands.group import Group
 from aixtiv.commands.options import F
 from aixtiv.failures import AixtivError, NoDaemon, Offline, Unreachable, Usage
@@ -43,13 +43,6 @@ class Written(Struct, frozen=True, kw_only=True):
     note: str = ""  # why it was not the first choice
     cut: str = ""  # why the answer stopped, if that was not its own end
     reason: str = ""  # why it is the offline template
-
-
-class Gone(Exception):
-    """the endpoint cannot be reached"""
-
-    def __init__(self, failure: AixtivError) -> None:
-        self.failure = failure
 
 
 @click.group("code", cls=Group)
@@ -103,8 +96,8 @@ def generate(
     _check_place(output)
     name = offline.language(language, output)
     try:
-        with options.Asking(no_start=no_start, agent=agent) as client:
-            written = _asked(Caller(client, account), asked, name, calling.model(model), max_tokens)
+        with options.Asking(no_start=no_start, agent=agent) as client, Caller(client, account) as caller:
+            written = _asked(caller, asked, name, calling.model(model), max_tokens)
     except (Gone, NoDaemon) as gone:
         failure = gone.failure if isinstance(gone, Gone) else gone
         raise _fallen_back(asked, name, output, failure, as_json=as_json) from None

@@ -18,8 +18,8 @@ _JSON: Final = (("content-type", "application/json"), ("anthropic-version", VERS
 
 
 def check_path(situation: Situation) -> list[Finding]:
-    nothing = fine("claude-path", f"nothing says another path than Claude's own, {MESSAGES}")
-    return [_path(situation, said) for said in old.endpoints(situation)] or [nothing]
+    nothing = old.nothing(situation, "claude-path", f"nothing says another path than Claude's own, {MESSAGES}")
+    return [old.unsaid(situation, _path(situation, said)) for said in old.endpoints(situation)] or [nothing]
 
 
 def _path(situation: Situation, said: old.Said) -> Finding:
@@ -39,7 +39,7 @@ def _path(situation: Situation, said: old.Said) -> Finding:
     sentence = (
         f"{said.where}: {base}{path} is the wrong {what} ({how}); {right}{MESSAGES} is right, and answers ({proof})"
     )
-    hint = said.hint if said.file else f"export {said.where}={right}{MESSAGES}"
+    hint = said.hint if said.text else f"export {said.where}={right}{MESSAGES}"
     return wrong("claude-path", sentence, hint, repair=said.mended(right + MESSAGES))
 
 
@@ -96,7 +96,7 @@ def _words(answered: Answered) -> str:
 def check_header(situation: Situation) -> Iterator[Finding]:
     said = old.headers(situation)
     if not said:
-        yield fine("claude-header", f"nothing sends a header `{old.HEADER}`, which does not exist")
+        yield old.nothing(situation, "claude-header", f"nothing sends a header `{old.HEADER}`, which does not exist")
         return
     question = Question(MODELS.path, headers=(*MODELS.headers, (old.HEADER, "asked-by-aixtiv-doctor")))
     answered = situation.bare(_said_origin(situation) or ORIGIN, question)
@@ -106,12 +106,12 @@ def check_header(situation: Situation) -> Iterator[Finding]:
             f"{one.where} names `{old.HEADER}`, which Claude does not know{heard}; "
             "a key goes in x-api-key, a token in Authorization"
         )
-        yield wrong("claude-header", sentence, one.hint, repair=_renamed(one))
+        yield old.unsaid(situation, wrong("claude-header", sentence, one.hint, repair=_renamed(one)))
 
 
 def _renamed(said: old.Said) -> Repair | None:
     """A value that names it becomes the right name; a key that is it goes, since aixtiv sets the header itself."""
-    is_value = said.keys and said.keys[-1].lower() != old.HEADER
+    is_value = said.text and said.text.keys[-1].lower() != old.HEADER
     return said.mended("x-api-key" if is_value else None)
 
 
@@ -122,8 +122,9 @@ def _said_origin(situation: Situation) -> str:
 
 
 def check_version(situation: Situation) -> list[Finding]:
-    nothing = fine("claude-version", f"nothing says another anthropic-version than aixtiv's own, {VERSION}")
-    return [_version(situation, said) for said in old.versions(situation)] or [nothing]
+    own = f"nothing says another anthropic-version than aixtiv's own, {VERSION}"
+    nothing = old.nothing(situation, "claude-version", own)
+    return [old.unsaid(situation, _version(situation, said)) for said in old.versions(situation)] or [nothing]
 
 
 def _version(situation: Situation, said: old.Said) -> Finding:
@@ -162,7 +163,7 @@ def check_api(situation: Situation) -> Iterator[Finding]:
     elif situation.welcome is None:
         yield skipped("claude-api", "only the daemon can ask with a credential, and it cannot be asked")
     else:
-        yield _refused(answered, said)
+        yield old.unsaid(situation, _refused(answered, said))
 
 
 def _is_claudes(situation: Situation) -> bool:

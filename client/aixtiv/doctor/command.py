@@ -1,6 +1,5 @@
 """Which `aixtiv` wins on the PATH: the command that this one replaces had the same name."""
 
-import json
 import os
 import shlex
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from aixtiv import filed
 from aixtiv.doctor.finding import Finding, fine, skipped, wrong
 from aixtiv.doctor.situation import Situation
 from aixtiv.show import short
@@ -83,8 +83,8 @@ def _package(real: Path) -> str:
     """The npm package around a file, where there is one."""
     for folder in real.parents:
         try:
-            manifest = json.loads((folder / "package.json").read_text())
-        except (OSError, ValueError):
+            manifest = filed.tree(folder / "package.json")
+        except (FileNotFoundError, filed.Misread):
             continue
         name = manifest.get("name") if isinstance(manifest, dict) else None
         return shlex.quote(name) if isinstance(name, str) else ""

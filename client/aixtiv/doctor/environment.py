@@ -1,13 +1,12 @@
 """The shell's variables: which hides which, where tools are sent, and what kind of key stands where."""
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from aixtiv import ports
+from aixtiv import filed, ports
 from aixtiv.doctor.finding import Finding, fine, wrong
 from aixtiv.doctor.situation import Situation
 from aixtiv.setup.claude_code import settings as settings_file
@@ -55,9 +54,9 @@ def _hiding_the_helper(situation: Situation, winner: str) -> Iterator[Finding]:
     helper = "the apiKeyHelper in Claude Code's settings"
     if winner:
         yield _hides(winner, helper)
-    filed = claude_code(situation).get("env")
+    theirs = claude_code(situation).get("env")
     for name in (TOKEN, "ANTHROPIC_API_KEY"):
-        if isinstance(filed, dict) and filed.get(name):
+        if isinstance(theirs, dict) and theirs.get(name):
             yield wrong(
                 "shadowing", f"{name} in Claude Code's settings hides {helper}", f"$EDITOR {_settings(situation)}"
             )
@@ -87,12 +86,22 @@ def _is_ours(token: str) -> bool:
 
 
 def claude_code(situation: Situation) -> Mapping[str, Any]:
-    """Claude Code's own settings; empty where there are none, or they cannot be read."""
+    """Claude Code's own settings; empty where there are none, or they are not to be read, as `base-url` says."""
     try:
-        settings = json.loads(_settings(situation).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        settings = filed.tree(_settings(situation))
+    except (FileNotFoundError, filed.Misread):
         return {}
     return settings if isinstance(settings, dict) else {}
+
+
+def _unread(situation: Situation) -> Finding | None:
+    try:
+        filed.tree(_settings(situation))
+    except FileNotFoundError:
+        return None
+    except filed.Misread as failure:
+        return wrong("base-url", failure.sentence, failure.hint)
+    return None
 
 
 def _settings(situation: Situation) -> Path:
@@ -100,13 +109,15 @@ def _settings(situation: Situation) -> Path:
 
 
 def check_base_url(situation: Situation) -> Iterator[Finding]:
-    filed = claude_code(situation).get("env")
+    theirs = claude_code(situation).get("env")
     places = {"ANTHROPIC_BASE_URL": situation.environ.get("ANTHROPIC_BASE_URL", "")}
-    if isinstance(filed, dict):
-        places["ANTHROPIC_BASE_URL in Claude Code's settings"] = str(filed.get("ANTHROPIC_BASE_URL", ""))
+    if isinstance(theirs, dict):
+        places["ANTHROPIC_BASE_URL in Claude Code's settings"] = str(theirs.get("ANTHROPIC_BASE_URL", ""))
     said = {name: url.strip() for name, url in places.items() if url.strip()}
     yield from (_base_url(situation, name, url) for name, url in said.items())
-    if not said:
+    if unread := _unread(situation):
+        yield unread
+    elif not said:
         yield fine("base-url", "ANTHROPIC_BASE_URL is not set: tools go where they always go")
 
 

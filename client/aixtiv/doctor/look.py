@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import platformdirs
 
-from aixtiv import itself, place
+from aixtiv import filed, itself, place
 from aixtiv.claude import trouble
 from aixtiv.client import Client
 from aixtiv.doctor.situation import Answered, Question, Situation
@@ -62,8 +62,8 @@ def _tables(config: Path) -> dict[str, Any]:
     import tomllib  # noqa: PLC0415  # heavy: only the doctor reads the config itself
 
     try:
-        return tomllib.loads(config.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        return tomllib.loads(filed.contents(config).decode("utf-8-sig"))
+    except (FileNotFoundError, filed.Misread, ValueError, RecursionError):
         return {}  # the check `config` says so
 
 
@@ -102,12 +102,25 @@ def _relayed(client: Client, account: str, question: Question) -> Answered:
 
 def bare(origin: str, question: Question) -> Answered:
     """Straight to the API and without a credential: the shell's proxies count, as they do for any tool in it."""
+    import http.client  # noqa: PLC0415  # heavy: only where something is asked without the daemon
     import urllib.error  # noqa: PLC0415  # heavy: only where something is asked without the daemon
     import urllib.request  # noqa: PLC0415  # as above
 
     request = urllib.request.Request(  # noqa: S310  # http and https are all that `claude-path` lets through
         origin + question.path, question.body or None, dict(question.headers), method=question.method
     )
+    try:
+        return _heard(request)
+    except urllib.error.URLError as error:
+        return Answered(message=_why(error.reason))
+    except (OSError, ValueError, http.client.HTTPException) as error:  # an answer that is no HTTP, a time-out
+        return Answered(message=_why(error))
+
+
+def _heard(request: Any) -> Answered:
+    import urllib.error  # noqa: PLC0415  # heavy: see bare
+    import urllib.request  # noqa: PLC0415  # as above
+
     opener = urllib.request.build_opener(_no_redirect())
     try:
         with opener.open(request, timeout=PATIENCE) as answer:
@@ -115,10 +128,6 @@ def bare(origin: str, question: Question) -> Answered:
     except urllib.error.HTTPError as refusal:
         with refusal:
             return Answered(refusal.code, *_said(refusal.read(_MOST)))
-    except urllib.error.URLError as error:
-        return Answered(message=_why(error.reason))
-    except (OSError, ValueError) as error:  # an answer that is no HTTP, a time-out while reading
-        return Answered(message=_why(error))
 
 
 def _why(error: object) -> str:

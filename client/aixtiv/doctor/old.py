@@ -1,20 +1,19 @@
 """The old command's files, as far as they say how Claude is called: where, with which version, in which header."""
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from aixtiv import settings
 from aixtiv.doctor.finding import Finding, Repair, fine, skipped, wrong
 from aixtiv.doctor.situation import Situation
 from aixtiv.failures import AixtivError
+from aixtiv.filed import Misread, edit
 from aixtiv.setup import files, jsontext
 from aixtiv.show import short
-from aixtiv.table import plain
+from aixtiv.table import Text
 
 HEADER: Final = "anthropic-api-key"  # which the old command sent, and no API ever knew
 
@@ -24,28 +23,32 @@ class Said(Struct, frozen=True):
 
     where: str  # "CLAUDE_API_ENDPOINT", or a file and a key
     value: str
-    file: Path | None = None
-    keys: tuple[str, ...] = ()  # down to the value, in the file's own spelling
+    text: Text | None = None  # of a file
 
     def mended(self, value: str | None) -> Repair | None:
         """Writes another value there, or (None) takes the key out; the file as it was is kept beside it."""
-        file = self.file
-        if file is None:
+        if self.text is None or (
+            value and self.text.unsaid(value) != value
+        ):  # what a variable holds is not written down
             return None
-        what = f"set {self.keys[-1]} to {value}" if value else f"took {self.keys[-1]} out"
+        file, keys = Path(self.text.file), self.text.keys
+        what = f"set {keys[-1]} to {value}" if value else f"took {keys[-1]} out"
 
         def mend() -> None:
             text = files.read(file)
+            try:
+                changed = jsontext.put(text, keys, value) if value else jsontext.drop(text, keys)
+            except jsontext.Broken as error:
+                raise Misread(f"{file}: {error}", hint=edit(file)) from None
             if files.contents(_spare(file)) is None:  # the first one is as it was before aixtiv
                 files.write(_spare(file), text.encode(), mode=0o600)
-            changed = jsontext.put(text, self.keys, value) if value else jsontext.drop(text, self.keys)
             files.write(file, changed.encode())
 
         return Repair(f"{what} in {short(str(file))} (as it was: {short(str(_spare(file)))})", mend)
 
     @property
     def hint(self) -> str:
-        return f"$EDITOR {self.file}" if self.file else f"unset {self.where}"
+        return edit(self.text.file) if self.text else f"unset {self.where}"
 
 
 def _spare(file: Path) -> Path:
@@ -77,11 +80,30 @@ def check_files(situation: Situation) -> Iterator[Finding]:
         yield skipped("old-config", "none of the old command's files is here")
 
 
+def nothing(situation: Situation, name: str, sentence: str) -> Finding:
+    """Of a check to which nothing was said: as it should be, unless by a file that says what cannot be used."""
+    try:
+        settings.api(situation.environ)
+    except Misread:
+        return skipped(name, f"{settings.API} is not asked: see old-config")
+    return fine(name, sentence)
+
+
+def unsaid(situation: Situation, finding: Finding) -> Finding:
+    """One that may quote what the file says, with the names of its variables in the place of their values."""
+    try:
+        api = settings.api(situation.environ)
+    except Misread:
+        return finding
+    return structs.replace(finding, sentence=api.unsaid(finding.sentence), hint=api.unsaid(finding.hint))
+
+
 def endpoints(situation: Situation) -> list[Said]:
     """Every place that says where Claude is called, the one that counts first."""
     environ = situation.environ
     found = [Said(name, environ.get(name, "").strip()) for name in ("CLAUDE_API_ENDPOINT", "DR_CLAUDE_API")]
-    found += filed(situation, "endpoint", "url")
+    if file := _file(situation):
+        found.append(_said(file.endpoint))
     return [said for said in found if "://" in said.value]
 
 
@@ -91,15 +113,15 @@ def versions(situation: Situation) -> list[Said]:
         for name, value in custom_headers(situation)
         if name == "anthropic-version"
     ]
-    return found + filed(situation, "version", "anthropicversion")
+    file = _file(situation)
+    return [*found, _said(file.version)] if file and file.version.keys else found
 
 
 def headers(situation: Situation) -> list[Said]:
     """Every place that names the header which does not exist."""
     found = [Said("ANTHROPIC_CUSTOM_HEADERS", "") for name, _ in custom_headers(situation) if name == HEADER]
-    file = api_file(situation)
-    if file:
-        found += [Said(f"{short(str(file))}: {'.'.join(keys)}", "", file, keys) for keys in _naming(_tree(file))]
+    if file := _file(situation):
+        found += [_said(Text(str(file.path), keys)) for keys in _naming(file.tree)]
     return found
 
 
@@ -110,48 +132,22 @@ def custom_headers(situation: Situation) -> list[tuple[str, str]]:
     return [(name.strip().lower(), value.strip()) for name, colon, value in pairs if colon]
 
 
-def api_file(situation: Situation) -> Path | None:
-    """api-config.json, the one that counts."""
-    return next(
-        (path for folder in settings.folders(situation.environ) if (path := folder / settings.API).is_file()), None
-    )
+def _file(situation: Situation) -> settings.ApiFile | None:
+    """As every other command reads it: what they refuse is nothing that a check could go by."""
+    try:
+        settings.api(situation.environ)
+        return settings.api_file(situation.environ)
+    except Misread:
+        return None  # `old-config` says so
 
 
-def filed(situation: Situation, *spellings: str) -> list[Said]:
-    """A text of api-config.json's `claude.api`, by any of the key's spellings."""
-    file = api_file(situation)
-    if file is None:
-        return []
-    tree: Any = _tree(file)
-    at: tuple[str, ...] = ()
-    for name in ("claude", "api"):
-        key = next((key for key in tree if plain(key) == name), "") if isinstance(tree, dict) else ""
-        if key:
-            tree, at = tree[key], (*at, key)
-    if not isinstance(tree, dict):
-        return []
-    found = [(key, value) for key, value in tree.items() if plain(key) in spellings and isinstance(value, str)]
-    return [
-        Said(f"{short(str(file))}: {'.'.join((*at, key))}", _expanded(value, situation), file, (*at, key))
-        for key, value in found
-    ]
-
-
-def _expanded(value: str, situation: Situation) -> str:
-    """`${VARIABLE}` as it counts; one that is not set is `old-config`'s to say."""
-    return re.sub(r"\$\{(\w+)\}", lambda name: situation.environ.get(name[1], name[0]), value).strip()
+def _said(text: Text) -> Said:
+    return Said(f"{short(text.file)}: {'.'.join(text.keys)}", text.meant, text)
 
 
 def _naming(tree: object, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Keys down to where the header is named, as a key or as a text."""
+    """Keys down to where the header is named, as a key or as a text. `filed` bounds how deep that is."""
     for key, value in tree.items() if isinstance(tree, dict) else ():
         if key.lower() == HEADER or (isinstance(value, str) and value.strip().lower() == HEADER):
             yield (*at, key)
         yield from _naming(value, (*at, key))
-
-
-def _tree(file: Path) -> object:
-    try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return None  # `old-config` says so

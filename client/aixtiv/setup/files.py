@@ -29,15 +29,19 @@ def contents(path: Path) -> bytes | None:
     except OSError as error:
         why = "is a link, and may lead elsewhere" if path.is_symlink() else f"cannot be read: {_reason(error)}"
         raise _unfit(path, why) from None
-    with os.fdopen(held, "rb") as file:
+    try:
         found = os.fstat(held)
         if not stat.S_ISREG(found.st_mode):
             raise _unfit(path, "is not a plain file")
         if found.st_uid != os.geteuid():
             raise _unfit(path, f"belongs to another user (uid {found.st_uid})")
-        if found.st_size > LIMIT:
-            raise _unfit(path, "is longer than such a file can be")
-        return file.read()
+        with os.fdopen(held, "rb", closefd=False) as file:
+            data = file.read(LIMIT + 1)
+    finally:
+        os.close(held)
+    if len(data) > LIMIT:
+        raise _unfit(path, "is longer than such a file can be")
+    return data
 
 
 def read(path: Path) -> str:

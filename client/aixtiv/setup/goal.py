@@ -89,6 +89,8 @@ def _toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise jsontext.Broken(str(error)) from None
+    except RecursionError:
+        raise jsontext.Broken("it is nested too deeply") from None
 
 
 def put_toml(text: str, keys: Keys, value: object) -> str:

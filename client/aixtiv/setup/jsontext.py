@@ -7,7 +7,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-_BLANK: Final = re.compile(r"[ \t\n\r]*")
+from aixtiv.filed import is_deep
+
+_MARK: Final = "\ufeff"  # of byte order, which some editors put first; it stays
+_BLANK: Final = re.compile(rf"{_MARK}?[ \t\n\r]*")
 _DECODER: Final = json.JSONDecoder()
 
 
@@ -40,11 +43,17 @@ def read(text: str) -> dict[str, Any]:
         return dict(found)
 
     try:
-        tree = json.loads(text, object_pairs_hook=pairs)
+        tree = json.loads(text.removeprefix(_MARK), object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
         raise Broken(f"line {error.lineno}: {error.msg[:1].lower()}{error.msg[1:]}") from None
     except RecursionError:
         raise Broken("it is nested too deeply") from None
+    except Broken:
+        raise
+    except ValueError:
+        raise Broken("a number is longer than one can be") from None
+    if is_deep(tree):
+        raise Broken("it is nested too deeply")
     if not isinstance(tree, dict):
         raise Broken("it is not an object")
     return tree
@@ -126,7 +135,7 @@ def _newline(text: str) -> str:
 
 def indent(text: str) -> str:
     """What its first member is indented by; two blanks where it does not say."""
-    found = re.match(r"\s*\{[ \t]*\r?\n([ \t]+)\"", text)
+    found = re.match(r"\ufeff?\s*\{[ \t]*\r?\n([ \t]+)\"", text)
     return found[1] if found else "  "
 
 

@@ -73,7 +73,7 @@ def load(name: str) -> Record:
         return Record(name)
     try:
         return msgspec.json.decode(data, type=Record)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         path = folder(name) / _FILE
         raise AixtivError(f"{short(str(path))} cannot be read", hint=f"ls -l {path.parent}") from None
 
