@@ -13,7 +13,7 @@ from anyio._core._eventloop import set_current_async_library
 
 from aixtiv_protocol import VERSION, codec, replies, requests
 from aixtiv_protocol.secret import Secret
-from aixtivd.errors import KeyFailed, NoAccount, SignInFailed
+from aixtivd.errors import BadRequest, KeyFailed, Misconfigured, NoAccount, SignInFailed
 from aixtivd.host.address import BACKLOG
 from aixtivd.ipc.dispatch import OPS, Dispatch
 from aixtivd.ipc.limits import Limits
@@ -88,6 +88,7 @@ class Held:
 
     async def login(self, asked: requests.Login) -> AsyncIterator[replies.Reply]:
         await anyio.lowlevel.checkpoint()
+        _check(asked.account)
         if asked.source:
             yield replies.SignedIn(
                 account=replies.Account(name=asked.account, provider="x", kind="command", state="fresh")
@@ -104,6 +105,7 @@ class Held:
 
     async def api_key(self, asked: requests.ApiKey) -> replies.Account:
         await anyio.lowlevel.checkpoint()
+        _check(asked.account)
         return replies.Account(name=asked.account, provider="x", kind="api-key", state="static")
 
     def relayed(self, name: str) -> str:
@@ -128,6 +130,13 @@ class Held:
     def _note(self, where: list[str], name: str) -> None:
         where.append(name)
         self.events.set()
+
+
+def _check(name: str) -> None:
+    if name.startswith("malformed"):
+        raise BadRequest(f"{name} is no name")
+    if name.startswith("quoted"):
+        raise Misconfigured(f"{name!r} cannot be had")
 
 
 class Controls:

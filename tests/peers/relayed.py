@@ -147,6 +147,7 @@ class Drawer:
 
     def __init__(self, notes: Notes) -> None:
         self.held = Held(id="t1", account="claude", verbs=("relay", "token"))
+        self.ended: list[Callable[[Held], None]] = []
         self.made: list[tuple[requests.Ticket, str, Caller]] = []
         self.revoked: list[str] = []
         self._calls = notes.calls
@@ -174,6 +175,11 @@ class Drawer:
     async def start(self) -> None:
         await anyio.lowlevel.checkpoint()
         self._calls.append("tickets.start")
+
+    def end(self) -> None:
+        """`GOOD` is good no longer."""
+        for call in self.ended:
+            call(self.held)
 
 
 class Door:

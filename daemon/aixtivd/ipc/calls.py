@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Final
 
 import anyio
@@ -15,7 +16,8 @@ from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
 from aixtivd.errors import BadRequest, Denied, NoAccount, Refused
 from aixtivd.gateway.gateway import Gateway
-from aixtivd.relay.call import AGENT, Body, Call
+from aixtivd.ipc.leases import Leases
+from aixtivd.relay.call import AGENT, Answer, Body, Call
 from aixtivd.relay.relay import Relay
 
 HEAD: Final = 64 * 1024
@@ -28,6 +30,7 @@ class Calls:
         self._relay = relay
         self._gateway = gateway
         self._tickets = tickets
+        self.leases = Leases(tickets)
 
     def shown(self, ticket: Secret, verb: Verb, account: str, caller: Caller) -> tuple[str, Caller]:
         """The ticket's account, and the caller with its id. Raises Denied, also where another account was named."""
@@ -60,20 +63,19 @@ class Calls:
 
     async def relayed(self, call: Call) -> AsyncIterator[replies.Reply]:
         """Head and pieces. Raises AixtivError where the answer does not come, or not to its end."""
-        async with self._relay.call(call) as answer:
-            if sum(len(name) + len(value) for name, value in answer.headers) > HEAD:
-                raise Refused(f"the API's answer has headers of more than {HEAD} characters")
-            yield replies.Head(
-                status=answer.status,
-                headers=answer.headers,
-                account=answer.account,
-                kind=answer.kind,
-                note=answer.note,
-                own=answer.own,
-            )
-            async for piece in answer.pieces:
-                for at in range(0, len(piece), PIECE):
-                    yield replies.Piece(data=piece[at : at + PIECE])
+        with self.leases.on(call.caller.ticket) as lease:
+            async with AsyncExitStack() as stack:
+                with lease.waiting():
+                    answer = await stack.enter_async_context(self._relay.call(call))
+                yield _head(answer)
+                pieces = aiter(answer.pieces)
+                while True:
+                    with lease.waiting():
+                        piece = await anext(pieces, None)
+                    if piece is None:
+                        return
+                    for at in range(0, len(piece), PIECE):
+                        yield replies.Piece(data=piece[at : at + PIECE])
 
     async def ticket(self, asked: requests.Ticket, caller: Caller) -> replies.TicketMade:
         account = self._accounts.relayed(asked.account)
@@ -114,6 +116,20 @@ def _remedy(account: str, names: list[str]) -> str:
         return "aixtiv accounts"
     command = "api-key set" if account.partition("/")[0] == "anthropic" else "login"
     return f"aixtiv {command} {account}"
+
+
+def _head(answer: Answer) -> replies.Head:
+    """Raises Refused for one that is too large to be handed on."""
+    if sum(len(name) + len(value) for name, value in answer.headers) > HEAD:
+        raise Refused(f"the API's answer has headers of more than {HEAD} characters")
+    return replies.Head(
+        status=answer.status,
+        headers=answer.headers,
+        account=answer.account,
+        kind=answer.kind,
+        note=answer.note,
+        own=answer.own,
+    )
 
 
 def _agent(headers: Headers) -> str:

@@ -61,7 +61,7 @@ class Dispatch:
         self._tickets = tickets
         self._audit = audit
         self._opening = Opening(accounts, tickets, audit)
-        self._record = Record(audit)
+        self._record = Record(audit, accounts)
         self._control = control
 
     def at_once(self, request: Request, caller: Caller) -> Reply | Secret | None:
@@ -85,7 +85,8 @@ class Dispatch:
             if type(request) is Token and request.ticket is not None:
                 account, caller = self._calls.shown(request.ticket, "token", request.account, caller)
                 request = replace(request, account=account, ticket=None)
-            answer = await self._ask(request, caller, body)
+            with self._calls.leases.on(caller.ticket) as lease, lease.waiting():
+                answer = await self._ask(request, caller, body)
         except AixtivError as error:
             return self._refused(request, caller, error)
         except Exception as error:  # noqa: BLE001  # a defect is one caller's Failure, not the daemon's end
@@ -97,9 +98,9 @@ class Dispatch:
             return answer.access_token
         return answer
 
-    def _refused(self, request: Request, caller: Caller, error: AixtivError) -> Failure:
+    def _refused(self, request: Request, caller: Caller, error: AixtivError, *, begun: bool = False) -> Failure:
         failure = error.failure()
-        self._record.refused(request, caller, failure)
+        self._record.refused(request, caller, failure, begun=begun)
         return failure
 
     def misunderstood(self, error: ProtocolError) -> Failure:
@@ -179,13 +180,16 @@ class Dispatch:
 
     async def _stream(self, items: AsyncIterator[Reply], request: Request, caller: Caller) -> Stream:
         """The items, and any failure as the last of them."""
+        begun = False
         try:
             async with aclosing(cast("Stream", items)):  # every stream of a service is an async generator
                 async for item in items:
+                    begun = True
                     yield item
         except AixtivError as error:
             # A call that was begun is in the audit log already, by the relay.
-            yield error.failure() if type(request) is requests.Relay else self._refused(request, caller, error)
+            relayed = type(request) is requests.Relay
+            yield error.failure() if relayed else self._refused(request, caller, error, begun=begun)
         except Exception as error:  # noqa: BLE001  # as in `answer`
             yield defect(error)
 

@@ -13,7 +13,8 @@ from aixtiv_protocol.replies import Failure, Reply, What
 from aixtiv_protocol.requests import Request
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
-from aixtivd.accounts.book import is_name
+from aixtivd.accounts.service import Accounts
+from aixtivd.errors import Locked
 
 _WHAT: Final[dict[type, What]] = {
     requests.Token: "token",
@@ -31,9 +32,18 @@ _WHAT: Final[dict[type, What]] = {
 """Of whatever else is asked, only that it was denied."""
 
 
+_TYPED: Final[dict[str, str]] = {
+    "no_account": "there is nothing of that name",
+    "no_provider": "too little is known about that provider",
+    "bad_request": "it was not understood",
+}
+"""In the place of sentences that may quote what was typed."""
+
+
 class Record:
-    def __init__(self, audit: Audit) -> None:
+    def __init__(self, audit: Audit, accounts: Accounts) -> None:
         self._audit = audit
+        self._accounts = accounts
 
     def token(self, caller: Caller, account: str) -> None:
         """The hot path's own."""
@@ -54,17 +64,29 @@ class Record:
                 "sign-in", caller, account=first.account.name, detail="asked for a sign-in without browser"
             )
 
-    def refused(self, asked: Request, caller: Caller, failure: Failure) -> None:
+    def refused(self, asked: Request, caller: Caller, failure: Failure, *, begun: bool = False) -> None:
+        """`begun`: before it failed, so that it was understood, and is in the log already."""
         what = "denied" if failure.code == "denied" else _WHAT.get(type(asked))
         if what is None:
             return
-        if failure.code == "no_account":  # what was typed in a name's place may be anything, a password too
-            self._audit.note(what, caller, ok=False, detail="there is nothing of that name")
-        else:
-            account = getattr(asked, "account", "")
-            self._audit.note(
-                what, caller, ok=False, account=account if is_name(account) else "", detail=failure.message
-            )
+        account = getattr(asked, "account", "")
+        known = begun or not account or self._known(account)
+        detail = failure.message if known and failure.code not in _TYPED else _unquoted(failure, account)
+        self._audit.note(what, caller, ok=False, account=account if known else "", detail=detail)
+
+    def _known(self, account: str) -> bool:
+        try:
+            return any(one.name == account for one in self._accounts.accounts().accounts)
+        except Locked:
+            return False
+
+
+def _unquoted(failure: Failure, account: str) -> str:
+    """What was typed in a name's place may be anything, a password too, and what is written here stays."""
+    if failure.code in _TYPED:
+        return _TYPED[failure.code]
+    quoted = account and (account in failure.message or repr(account)[1:-1] in failure.message)
+    return f"it failed: {failure.code}" if quoted else failure.message
 
 
 def _account(answer: Reply) -> str:

@@ -54,9 +54,9 @@ async def test_a_token_for_a_ticket_is_that_of_its_account_and_says_so_in_the_lo
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        (requests.Token(account="fresh", ticket=GOOD), "that ticket is for claude and for no other account"),
+        (requests.Token(account="big", ticket=GOOD), "that ticket is for claude and for no other account"),
         (requests.Token(account="claude", ticket=BAD), "that is no ticket of this daemon's"),
-        (requests.Relay(path="/v1/echo", account="fresh", ticket=GOOD), "for claude and for no other"),
+        (requests.Relay(path="/v1/echo", account="big", ticket=GOOD), "for claude and for no other"),
         (requests.Relay(path="/v1/echo", ticket=BAD), "that is no ticket of this daemon's"),
     ],
 )
@@ -197,6 +197,48 @@ async def test_who_begins_a_sign_in_and_who_signs_out_is_in_the_log(folder: Path
             ("api-key", True, "claude", "stored"),
             ("api-key", True, "claude", "removed"),
         ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "what", "detail"),
+    [
+        (requests.Ticket(account="hunter2"), "ticket", "there is nothing of that name"),
+        (requests.Login(account="malformed hunter2"), "sign-in", "it was not understood"),
+        (requests.ApiKey(account="malformed hunter2", key=Secret("k")), "api-key", "it was not understood"),
+        (requests.ApiKey(account="quoted hunter2", key=Secret("k")), "api-key", "it failed: misconfigured"),
+        (
+            requests.Token(account="hunter2", ticket=GOOD),
+            "denied",
+            "that ticket is for claude and for no other account",
+        ),
+        (
+            requests.Relay(path="/", account="hunter2", ticket=GOOD),
+            "denied",
+            "that ticket is for claude and for no oth",
+        ),
+        (requests.Logout(account="hunter2"), "sign-out", "there is nothing of that name"),
+    ],
+)
+async def test_what_was_typed_in_a_names_place_is_not_kept(
+    folder: Path, asked: requests.Request, what: str, detail: str
+) -> None:
+    """A password, perhaps; and the log is for ever."""
+    async with serving(folder) as side, await side.caller() as caller:
+        assert isinstance(await answer(caller, asked), replies.Failure)
+        ((told, ok, account, sentence),) = side.notes.said()
+        assert (told, ok, account, sentence) == (what, False, "", detail)
+
+
+async def test_a_token_for_a_ticket_that_ends_meanwhile_is_not_handed_out(folder: Path) -> None:
+    async with serving(folder) as side, await side.caller() as caller:
+        caller.say(requests.Token(ticket=GOOD))
+        await side.accounts.until_asked("claude")
+        side.drawer.end()
+        failure = await caller.hear()
+        assert isinstance(failure, replies.Failure)
+        assert (failure.code, failure.message) == ("denied", "the ticket of this request has ended")
+        assert side.accounts.cancelled == ["claude"]
+        assert side.notes.said() == [("denied", False, "claude", "the ticket of this request has ended")]
 
 
 async def test_reload_and_stop_are_audited(folder: Path) -> None:
