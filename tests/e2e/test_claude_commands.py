@@ -1,6 +1,7 @@
 """`aixtiv claude …` against the real daemon and a strict Claude: what a person and a script see."""
 
 import json
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -154,6 +155,49 @@ def test_the_old_file_forbids_the_key(at: Desk) -> None:
     ran = at.machine.run("claude", "ask", "hi", ANTHROPIC_API_KEY=KEY)
     assert ran.code != 0
     assert not at.claude.requests
+
+
+@pytest.mark.parametrize("command", [("ask", "hi"), ("code", "generate", "hi"), ("api", "GET", "/v1/models")])
+@pytest.mark.parametrize(
+    "api",
+    [
+        {"endpoint": "${CLAUDE_PLACE}/v1/messages"},
+        {"endpoint": "https://${CLAUDE_PLACE}"},
+        {"version": "${CLAUDE_PLACE}"},
+    ],
+)
+def test_what_a_variable_of_the_old_file_holds_is_not_repeated(
+    signed_in: Desk, command: tuple[str, ...], api: dict[str, str]
+) -> None:
+    file = signed_in.machine.home / ".aixtiv/api-config.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"claude": {"api": api}}))
+    file.chmod(0o600)
+    value = "https://hidden.example:8443" if api.get("endpoint", "").startswith("$") else "hidden.example"
+    try:
+        ran = signed_in.machine.run("claude", *command, CLAUDE_PLACE=value)
+    finally:
+        file.unlink()
+    assert (ran.code, "${CLAUDE_PLACE}" in ran.err) == (1, True)
+    assert "hidden" not in ran.err
+
+
+@pytest.mark.parametrize("command", [("claude", "ask", "hi"), ("login", "anthropic", "--client-id", "x")])
+def test_an_old_file_that_hangs_or_never_ends_is_refused_with_a_sentence(
+    signed_in: Desk, command: tuple[str, ...]
+) -> None:
+    file = signed_in.machine.home / ".aixtiv/api-config.json"
+    file.parent.mkdir(exist_ok=True)
+    for make, sentence in (
+        (os.mkfifo, "is not a plain file"),
+        (lambda path: path.write_text('{"a":' * 50_000), "is nested too deeply"),
+    ):
+        make(file)
+        try:
+            ran = signed_in.machine.run(*command)
+        finally:
+            file.unlink()
+        assert (ran.code, ran.err.startswith(f"aixtiv: error: {file} {sentence}\n")) == (1, True), ran.err
 
 
 def test_a_sealed_credential_never_goes_to_an_endpoint_of_the_environment(signed_in: Desk) -> None:
