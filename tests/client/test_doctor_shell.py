@@ -69,7 +69,7 @@ def test_a_browser_that_is_not_there_is_found(here: Situation) -> None:
 
 def test_without_a_display_it_says_how_to_do_without(here: Situation) -> None:
     found = only(network.check_browser(here))
-    assert (found.verdict, found.hint) == ("skipped", "aixtiv login --no-browser")
+    assert (found.verdict, found.hint) == ("skipped", "aixtiv login github --no-browser")
 
 
 def test_a_display_without_a_browser_is_found(here: Situation, monkeypatch: pytest.MonkeyPatch) -> None:

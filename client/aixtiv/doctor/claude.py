@@ -10,6 +10,7 @@ from aixtiv.claude import MESSAGES, ORIGIN, VERSION
 from aixtiv.doctor import old
 from aixtiv.doctor.finding import Finding, Repair, fine, skipped, wrong
 from aixtiv.doctor.situation import MODELS, Answered, Question, Situation
+from aixtiv.show import short
 
 _EMPTY: Final = b"{}"  # a message without its fields: never answered by a model, and so free
 _NOBODYS: Final = "/aixtiv-doctor-asks/whether-this-is-there"
@@ -158,10 +159,12 @@ def check_api(situation: Situation) -> Iterator[Finding]:
         sentence = f"{answered.account}: Claude answers ({answered.status}), its {answered.paid} pays"
         noted = f"{sentence}: {answered.note}" if answered.note else sentence
         yield fine("claude-api", noted, account=answered.account)
-    elif answered.code == "no_account":
+    elif answered.code == "no_account" and not _is_meant(situation):
         yield skipped("claude-api", "no account for Claude is here yet", "aixtiv api-key set")
     elif situation.welcome is None:
         yield skipped("claude-api", "only the daemon can ask with a credential, and it cannot be asked")
+    elif not answered.status:
+        yield old.unsaid(situation, _unanswered(situation, answered))
     else:
         yield old.unsaid(situation, _refused(answered, said))
 
@@ -170,10 +173,29 @@ def _is_claudes(situation: Situation) -> bool:
     return any(a.name == situation.account and a.provider == "anthropic" for a in situation.accounts)
 
 
+def _is_meant(situation: Situation) -> bool:
+    """Whether there should be an account: one is configured, or there are several and none of them is the one."""
+    return bool(_configured(situation)) or any(known.provider == "anthropic" for known in situation.accounts)
+
+
+def _configured(situation: Situation) -> str:
+    table = situation.tables.get("claude")
+    return str(table.get("account", "")) if isinstance(table, dict) else ""
+
+
+def _unanswered(situation: Situation, answered: Answered) -> Finding:
+    """No answer of the API's: in the daemon's words, with a hint that does not lead back here."""
+    sentence, hint, file = answered.message, answered.hint, short(str(situation.config))
+    if answered.code == "no_account" and (configured := _configured(situation)):
+        sentence, hint = f"{file} says [claude] account = {configured!r}: {sentence}", f"$EDITOR {situation.config}"
+    elif hint in ("", "aixtiv doctor"):
+        sentence += f"; {file} may say how it is reached: [network] proxy, or [api.NAME] origin with its port"
+        hint = f"$EDITOR {situation.config}"
+    return wrong("claude-api", sentence, hint, account=answered.account)
+
+
 def _refused(answered: Answered, origin: str) -> Finding:
     name = answered.account or "anthropic"
-    if not answered.status:
-        return wrong("claude-api", answered.message, answered.hint, account=answered.account)
     said = f"{answered.kind}: {answered.message}" if answered.kind else answered.message or "no word why"
     hints = {
         401: f"aixtiv api-key set {name}" if answered.paid == "api-key" else f"aixtiv login {name}",

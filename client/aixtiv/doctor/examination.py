@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import structs
 
-from aixtiv.doctor import claude, command, daemon, environment, files, network, old
+from aixtiv.doctor import audit, claude, command, daemon, environment, files, handed, names, network, old
 from aixtiv.doctor.finding import Finding, Repair
 from aixtiv.doctor.situation import Situation
 from aixtiv.failures import AixtivError
@@ -17,10 +17,12 @@ CHECKS: Final[tuple[Check, ...]] = (
     files.check_socket,
     files.check_store,
     files.check_config,
+    names.check,
     daemon.check_daemon,  # behind the files: one that is open to others keeps the daemon from starting
     daemon.check_version,
     daemon.check_vault,
     daemon.check_gateway,
+    audit.check,
     daemon.check_examined,
     network.check_callback_ports,
     network.check_redirect_port,
@@ -30,6 +32,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     environment.check_shadowing,
     environment.check_base_url,
     environment.check_key_kind,
+    handed.check_ticket,
+    handed.check_helper,
     old.check_files,
     claude.check_path,
     claude.check_header,

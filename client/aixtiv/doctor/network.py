@@ -103,11 +103,17 @@ def check_browser(situation: Situation) -> Iterator[Finding]:
         else:
             yield fine("browser", f"sign-ins open {short(named.split()[0])} (BROWSER)")
     elif not can_open(environ, situation.platform):
-        yield skipped("browser", "there is no display here: a sign-in prints its address", "aixtiv login --no-browser")
+        yield skipped("browser", "there is no display here: a sign-in prints its address", _without(situation))
     elif found := _browser():
         yield fine("browser", f"sign-ins open {found}")
     else:
-        yield wrong("browser", "there is a display and no browser that could be opened", "aixtiv login --no-browser")
+        yield wrong("browser", "there is a display and no browser that could be opened", _without(situation))
+
+
+def _without(situation: Situation) -> str:
+    """With an account that somebody could sign in to; without any, one for an example."""
+    names = [known.name for known in situation.accounts if known.kind == "oauth"]
+    return f"aixtiv login {situation.account or next(iter(names), 'github')} --no-browser"
 
 
 def _runs(line: str, environ: Mapping[str, str]) -> bool:

@@ -63,6 +63,8 @@ class Situation(Struct, frozen=True):
     status: replies.DaemonStatus | None = None
     examined: tuple[replies.Finding, ...] = ()  # what the daemon found out itself
     unexamined: AixtivError | None = None  # why it could not
+    audited: replies.AuditVerdict | None = None  # on the audit log
+    unaudited: AixtivError | None = None  # why it could not be verified
 
     @property
     def proxy(self) -> str:

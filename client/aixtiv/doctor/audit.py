@@ -1,0 +1,26 @@
+"""The audit log: whether it is as it was written."""
+
+import shlex
+from collections.abc import Iterator
+
+from aixtiv.doctor.finding import Finding, fine, skipped, wrong
+from aixtiv.doctor.situation import Situation
+from aixtiv.failures import Locked
+from aixtiv.show import short
+
+
+def check(situation: Situation) -> Iterator[Finding]:
+    """What was altered stays so: nothing makes a log whole again, and one that is taken away is missed, too."""
+    verdict, path = situation.audited, situation.state / "audit.log"
+    if verdict is None:
+        why = "the vault is locked" if isinstance(situation.unaudited, Locked) else "only the daemon can verify it"
+        failure = situation.unaudited
+        yield skipped("audit", why if failure is None or isinstance(failure, Locked) else failure.sentence)
+    elif not verdict.intact:
+        sentence = f"{short(str(path))} is not as it was written: {verdict.problem}; records go on behind that place"
+        copy = shlex.quote(f"{path}.altered")
+        yield wrong("audit", sentence, f"cp -p {shlex.quote(str(path))} {copy}")
+    elif verdict.problem:
+        yield wrong("audit", verdict.problem, "df -h ~")
+    else:
+        yield fine("audit", f"{verdict.records} records, each as it was written")
