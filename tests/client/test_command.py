@@ -247,6 +247,26 @@ def test_where_the_credentials_of_an_account_go_is_said_when_it_is_made_and_what
     assert ran.stderr == f"aixtiv: {note}\n"
 
 
+@pytest.mark.parametrize(
+    ("provider", "endpoint", "key", "warned"),
+    [
+        ("anthropic", "", "sk-ant-api03-x", False),
+        ("anthropic", "", "sk-1234", True),
+        ("anthropic", "https://proxy.example", "sk-1234", False),
+        ("github", "", "sk-1234", False),
+    ],
+)
+def test_a_key_that_looks_like_none_of_anthropics_is_kept_with_a_warning(
+    folder: Path, provider: str, endpoint: str, key: str, warned: bool
+) -> None:
+    kept = replies.Account(name="work", provider=provider, kind="api-key", state="static", key=True, endpoint=endpoint)
+    with ScriptedDaemon(folder, keeping(kept)):
+        ran = run(folder, "api-key", "set", "work", stdin=f"{key}\n")
+    assert (ran.stdout.splitlines()[0], ran.returncode) == ("sealed the API key of work", 0)
+    assert ran.stderr.startswith("aixtiv: warning: that does not look like an API key") is warned
+    assert key not in ran.stderr
+
+
 @pytest.mark.parametrize("command", ["accounts", "status", "whoami"])
 @pytest.mark.parametrize(
     ("kind", "key", "shown"),

@@ -115,5 +115,7 @@ def _program(typed: str) -> tuple[str, ...]:
         raise Usage("expected a command and its arguments")
     found = shutil.which(words[0])
     if found is None:
+        if words[0] == ANT[0]:
+            raise Usage("there is no command ant on the PATH: it is Anthropic's own, and has to be installed first")
         raise Usage(f"there is no command {words[0]} on the PATH")
     return (os.path.abspath(found), *words[1:])  # noqa: PTH100  # a link is kept: what it leads to may change

@@ -48,6 +48,14 @@ class Identities:
 
     async def _of_account(self, name: str) -> Secret:
         entry = self._book.named(name)
+        if entry.grant.kind != "oauth":
+            what = (
+                "is an API key" if entry.grant.kind == "api-key" else f"has its tokens from a {entry.grant.kind} source"
+            )
+            raise Misconfigured(
+                f"nobody signs in to {name}, which {what}: it has no ID token",
+                hint="aixtiv login NAME --issuer URL --client-id ID",
+            )
         if entry.grant.id_token is None:
             scopes = " ".join(dict.fromkeys(("openid", *entry.grant.scopes)))
             raise Misconfigured(
@@ -77,10 +85,13 @@ async def _printed(command: tuple[str, ...]) -> Secret:
     try:
         found = as_assertion(await program.output_of(command, _PATIENCE))
     except program.Failed as failure:
-        raise Unreachable(f"{command[0]} {failure}", hint=by_hand(command)) from None
+        raise Unreachable(f"{command[0]} {failure}; {UNSAID}", hint=by_hand(command)) from None
     if found is None:
         raise Misconfigured(f"{command[0]} prints no identity token (a JWT)", hint=by_hand(command))
     return found
+
+
+UNSAID: Final = "what it says itself is not shown here: run it yourself"
 
 
 def by_hand(command: tuple[str, ...]) -> str:

@@ -1,7 +1,6 @@
 """What can be done with an account: one method for each request about one."""
 
 from collections.abc import AsyncIterator
-from typing import Final
 
 import anyio
 import msgspec
@@ -11,7 +10,6 @@ from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access.audit import Audit
-from aixtivd.access.ticket import PREFIX
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry, checked_name
 from aixtivd.accounts.changes import Changes, another, blank
@@ -21,6 +19,7 @@ from aixtivd.accounts.examining import Examining
 from aixtivd.accounts.grant import Bound, Grant
 from aixtivd.accounts.hosts import Hosts
 from aixtivd.accounts.identities import Identities
+from aixtivd.accounts.keys import check_key
 from aixtivd.accounts.login import SignIn, SignIns
 from aixtivd.accounts.origin import origin_of
 from aixtivd.accounts.paying import Fallback, Paying
@@ -48,15 +47,6 @@ from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.response import parse_pasted
 from aixtivd.oauth.web import Web
 from aixtivd.vault.vault import Vault
-
-KEY_LENGTH: Final = 16384
-"""Characters of an API key at most. Real ones have about a hundred; a line of a caller must hold it."""
-
-_NO_KEYS: Final = {
-    "sk-ant-oat": "an OAuth token of Anthropic's",
-    "sk-ant-ort": "a refresh token of Anthropic's",
-    PREFIX: "a ticket of aixtiv's own",
-}
 
 
 class Accounts:
@@ -196,19 +186,11 @@ class Accounts:
             return await self._work.run(self._changes.drop_key, entry.grant.name)
         key = asked.key.reveal()
         name = self._name_for(asked.account)
-        if not key or len(key) > KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
-            raise BadRequest(
-                f"an API key is 1 to {KEY_LENGTH} printable characters without blanks",
-                hint=f"aixtiv api-key set {name}",
-            )
-        if (kind := _no_key(key)) is not None:
-            raise BadRequest(
-                f"that is {kind}, and no API key: no API takes it as one", hint=f"aixtiv login {name} --ant"
-            )
-        endpoint = origin_of(asked.endpoint) if asked.endpoint else ""
-        provider = self._terms.provider(name)
         there = self._book.find(name)
-        usual = self._terms.usual_origin(name, there.grant.provider if there else provider)
+        provider = there.grant.provider if there else self._terms.provider(name)
+        check_key(key, name, provider)
+        endpoint = origin_of(asked.endpoint) if asked.endpoint else ""
+        usual = self._terms.usual_origin(name, provider)
         return await self._work.run(self._changes.keep_key, name, provider, asked.key, endpoint, usual)
 
     def relayed(self, name: str) -> str:
@@ -337,8 +319,3 @@ def _cannot_refresh(grant: Grant) -> AixtivError:
         f"the provider gave no refresh token for {grant.name}",
         hint=f"aixtiv login {grant.name} --scope offline_access",
     )
-
-
-def _no_key(text: str) -> str | None:
-    """What it is instead, where its beginning leaves no doubt."""
-    return next((kind for prefix, kind in _NO_KEYS.items() if text.startswith(prefix)), None)

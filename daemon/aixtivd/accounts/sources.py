@@ -11,7 +11,7 @@ from aixtiv_protocol.secret import Secret
 from aixtivd.accounts.book import Book
 from aixtivd.accounts.grant import Grant
 from aixtivd.accounts.hosts import Host, Hosts
-from aixtivd.accounts.identities import Identities, by_hand
+from aixtivd.accounts.identities import UNSAID, Identities, by_hand
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, BadRequest, Misconfigured, Refused, Unreachable
 from aixtivd.host import faults, program
@@ -123,7 +123,7 @@ async def _printed(source: Command) -> outcomes.Tokens:
     try:
         printed = await program.output_of(command, source.timeout or _USUAL_TIMEOUT)
     except program.Failed as failure:
-        raise Unreachable(f"{command[0]} {failure}", hint=by_hand(command)) from None
+        raise Unreachable(f"{command[0]} {failure}; {UNSAID}", hint=by_hand(command)) from None
     token = printed.strip()
     if not _TOKEN.fullmatch(token):
         raise Misconfigured(f"{command[0]} prints something else than one token", hint=by_hand(command))

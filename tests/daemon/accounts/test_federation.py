@@ -251,9 +251,16 @@ async def test_a_circle_of_identities_is_refused(house: Opener) -> None:
 async def test_an_account_without_an_id_token_gives_no_identity(house: Opener) -> None:
     async with federated(house) as (h, _, how):
         await bind(h, by_rule(identity_account="corp"), "one", **at(how))
-        with pytest.raises(Misconfigured, match="one has no ID token") as raised:
-            await bind(h, by_rule(identity_account="one"), "two", **at(how))
-        assert raised.value.hint == "aixtiv login one --scope openid"
+        await h.adopt("plain")
+        await h.accounts.api_key(requests.ApiKey(account="static", key=Secret("k")))
+        for name, sentence, hint in (
+            ("plain", "plain has no ID token", "aixtiv login plain --scope 'openid read'"),
+            ("one", "has its tokens from a federation source", "aixtiv login NAME --issuer URL --client-id ID"),
+            ("static", "static, which is an API key", "aixtiv login NAME --issuer URL --client-id ID"),
+        ):
+            with pytest.raises(Misconfigured, match=sentence) as raised:
+                await bind(h, by_rule(identity_account=name), "two", **at(how))
+            assert raised.value.hint == hint
 
 
 async def test_another_kind_takes_an_accounts_place_only_when_told(house: Opener) -> None:
