@@ -108,6 +108,19 @@ def test_a_stream_arrives_as_it_is_said(at: Desk, which: str) -> None:
     assert rest.endswith(b'data: {"type": "message_stop"}\n\n')
 
 
+def test_a_stream_ends_when_its_ticket_expires(at: Desk) -> None:
+    at.claude.set_weather(Weather(silence=3, deltas=10))
+    port, ticket = status(at.machine).gateway_port, made(at, ttl=1)
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as line:
+        headers = VERSION | {"x-api-key": ticket.ticket.reveal()}
+        line.request("POST", "/v1/messages", ASKED[:-1] + b', "stream": true}', headers)
+        answer = line.getresponse()
+        assert answer.status == 200
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            answer.read()
+    at.claude.until(gone=1)
+
+
 @pytest.mark.parametrize("which", WAYS)
 def test_twenty_megabytes_arrive_as_they_were_sent(at: Desk, which: str) -> None:
     text = "x" * 20_000_000

@@ -77,6 +77,25 @@ def test_a_caller_who_hangs_up_ends_the_upstream_call(at: Desk, client: Client) 
     at.claude.until(gone=1)
 
 
+@pytest.mark.parametrize("how", ["it is revoked", "it expires"])
+def test_a_stream_ends_with_its_ticket(at: Desk, client: Client, how: str) -> None:
+    at.claude.set_weather(Weather(silence=2))
+    ticket = client.ticket("anthropic", ttl=1 if how == "it expires" else 60)
+    asked = requests.Relay(
+        path=PATH, method="POST", headers=HEADERS, body=message(10, stream=True), ticket=ticket.ticket
+    )
+    with at.machine.conversation() as talk:
+        talk.say(asked)
+        assert isinstance(talk.hear(), replies.Head)
+        if how == "it is revoked":
+            client.revoke_ticket(ticket.id)
+        while isinstance(last := talk.hear(), replies.Piece):
+            pass
+    assert isinstance(last, replies.Failure)
+    assert (last.code, last.message) == ("denied", "the ticket of this request has ended")
+    at.claude.until(gone=1)
+
+
 def test_a_body_cut_by_a_half_close_is_never_a_whole_request(at: Desk) -> None:
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(20)

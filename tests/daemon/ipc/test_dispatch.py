@@ -214,7 +214,7 @@ async def test_who_begins_a_sign_in_and_who_signs_out_is_in_the_log(folder: Path
         (
             requests.Relay(path="/", account="hunter2", ticket=GOOD),
             "denied",
-            "that ticket is for claude and for no oth",
+            "that ticket is for claude and for no other account",
         ),
         (requests.Logout(account="hunter2"), "sign-out", "there is nothing of that name"),
     ],
