@@ -6,6 +6,8 @@ from typing import Final
 from msgspec import Struct
 
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
+_OUTDOING: Final = ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN")
+_SHOWING: Final = ("authorization", "x-api-key")
 _LOOPBACK: Final = "127.0.0.1,localhost,::1"
 
 
@@ -35,10 +37,30 @@ def with_token(environ: Mapping[str, str], *, name: str, token: str, agent: str 
 
 
 def _unshadowed(environ: dict[str, str]) -> Launch:
-    """SDKs take an API key before a token, and Claude Code warns of two."""
-    left = {name: value for name, value in environ.items() if name != "ANTHROPIC_API_KEY"}
-    told = "ANTHROPIC_API_KEY is left out of the command's environment: it would be used instead"
-    return Launch(left, (told,) if environ.get("ANTHROPIC_API_KEY") else ())
+    """SDKs take an API key before a token, Claude Code a token of its own, and both send the headers they are told to.
+    What only aixtiv reads, an older name of the key or a client secret, has no business there at all.
+    """
+    left = {name: _without_credential(name, value) for name, value in environ.items()}
+    gone = sorted(name for name, value in environ.items() if value.strip() and left[name] != value)
+    made = {name: value for name, value in left.items() if value is not None}
+    if not gone:
+        return Launch(made)
+    them = f"{', '.join(gone[:-1])} and {gone[-1]} are" if gone[1:] else f"{gone[0]} is"
+    why = "it would be used instead" if gone == ["ANTHROPIC_API_KEY"] else "no other credential goes along"
+    return Launch(made, (f"{them} left out of the command's environment: {why}",))
+
+
+def _without_credential(name: str, value: str) -> str | None:
+    """None: nothing is left of it."""
+    if name in _OUTDOING or name.endswith("_OAUTH_CLIENT_SECRET"):
+        return None
+    if name == "DR_CLAUDE_API":  # an address, or a key (environment.api_key)
+        return value if "://" in value else None
+    if name == "ANTHROPIC_CUSTOM_HEADERS":  # `Name: value`, one a line
+        lines = value.splitlines(keepends=True)
+        kept = "".join(line for line in lines if line.partition(":")[0].strip().lower() not in _SHOWING)
+        return kept if kept.strip() else None
+    return value
 
 
 def _named(agent: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ LABEL: Final = "io.github.aixtiv.aixtivd"
 
 # Everything else stays behind: a shell's environment is full of secrets, and the daemon needs none of it.
 _KEPT = {"HOME", "PATH", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS", "AIXTIV_SOCKET"}
-_KEPT_PREFIXES = ("XDG_", "LC_", "AIXTIVD_")
+_KEPT_PREFIXES = ("XDG_", "LC_")
 
 
 def start(path: str, say: Callable[[str], None]) -> None:

@@ -27,6 +27,34 @@ def test_an_api_key_is_left_out_and_that_is_said() -> None:
     assert "sk-secret" not in made.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "left"),
+    [
+        ("DR_CLAUDE_API", "sk-ant-api03-old", None),
+        ("DR_CLAUDE_API", "https://claude.test/v1/messages", "https://claude.test/v1/messages"),
+        ("CLAUDE_OAUTH_CLIENT_SECRET", "shh", None),
+        ("ANTHROPIC_OAUTH_CLIENT_SECRET", "shh", None),
+        ("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-x", None),
+        ("ANTHROPIC_CUSTOM_HEADERS", "x-api-key: other", None),
+        ("ANTHROPIC_CUSTOM_HEADERS", "X-Team: a\n Authorization : Bearer other\nX-B: c", "X-Team: a\nX-B: c"),
+        ("ANTHROPIC_CUSTOM_HEADERS", "X-Team: a", "X-Team: a"),
+    ],
+)
+def test_no_other_credential_goes_along_and_that_is_said(name: str, value: str, left: str | None) -> None:
+    made = with_ticket({name: value}, base_url=URL, ticket="t")
+    assert made.environ.get(name) == left
+    said = f"{name} is left out of the command's environment: no other credential goes along"
+    assert made.notes == (() if left == value else (said,))
+
+
+def test_what_is_left_out_is_one_note() -> None:
+    given = {"DR_CLAUDE_API": "sk", "ANTHROPIC_API_KEY": "sk", "CLAUDE_OAUTH_CLIENT_SECRET": "s", "CLAUDE_CODE_X": "y"}
+    made = with_ticket(given, base_url=URL, ticket="t")
+    assert made.environ["CLAUDE_CODE_X"] == "y"
+    (note,) = made.notes
+    assert note.startswith("ANTHROPIC_API_KEY, CLAUDE_OAUTH_CLIENT_SECRET and DR_CLAUDE_API are left out")
+
+
 def test_the_environment_that_was_given_is_not_changed() -> None:
     given = {"ANTHROPIC_API_KEY": "sk", "https_proxy": "http://p"}
     with_ticket(given, base_url=URL, ticket="t", agent="a")
