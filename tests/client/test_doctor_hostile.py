@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 from msgspec import structs
 
-from aixtiv.doctor import claude, environment, look, old
+from aixtiv.doctor import claude, environment, handed, look, old
 from aixtiv.doctor.examination import CHECKS, Examination
 from aixtiv.doctor.finding import Finding
 from aixtiv.doctor.situation import Answered, Question, Situation
@@ -200,6 +200,26 @@ def test_a_config_that_hangs_or_never_ends_is_the_check_configs_to_tell(folder: 
     for name, make in (("fifo", HOSTILE["a FIFO"]), ("deep", lambda path: path.write_text("a = " + "[" * 50_000))):
         make(folder / name)
         assert look._tables(folder / name) == {}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+@pytest.mark.parametrize("part", ["configs", "credentials"])
+def test_whatever_a_profile_of_the_sdks_is_the_doctor_goes_on(here: Situation, what: str, part: str) -> None:
+    for folder in ("configs", "credentials"):
+        path = here.home / ".config/anthropic" / folder / "aixtiv.json"
+        path.parent.mkdir(parents=True)
+        if folder == part:
+            HOSTILE[what](path)
+        else:
+            path.write_text('{"access_token": "aixtiv-ticket-x", "base_url": "http://127.0.0.1:1"}')
+    assert only(handed.check_ticket(here)).verdict == "skipped"
+
+
+@pytest.mark.parametrize("provider", [5, {"anthropic": 5, "anthropc": {}}, {"x": [1]}, []])
+def test_a_config_of_other_kinds_than_expected_ends_no_check(here: Situation, provider: object) -> None:
+    situation = structs.replace(here, tables={"provider": provider, "api": {"anthropi": {}}, "network": 3})
+    for check in CHECKS:
+        assert list(check(situation))
 
 
 # ---- whoever answers

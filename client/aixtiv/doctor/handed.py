@@ -1,6 +1,5 @@
 """What tools were handed: a ticket, or the command that gets them one. Whether it is good is asked of the gateway."""
 
-import json
 import os
 import shlex
 import shutil
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from aixtiv import filed
 from aixtiv.doctor import environment
 from aixtiv.doctor.finding import Finding, fine, skipped, wrong
 from aixtiv.doctor.situation import MODELS, Question, Situation
@@ -62,10 +62,12 @@ def _in_profile(situation: Situation) -> Handed | None:
     folder = Path(situation.environ.get("ANTHROPIC_CONFIG_DIR") or situation.home / ".config/anthropic")
     files = [folder / part / f"{sdk_profile.PROFILE}.json" for part in ("configs", "credentials")]
     try:
-        config, credentials = (json.loads(file.read_text(encoding="utf-8")) for file in files)
-        ticket, base_url = str(credentials["access_token"]), str(config["base_url"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        config, credentials = (filed.tree(file) for file in files)
+    except (FileNotFoundError, filed.Misread):
         return None
+    if not isinstance(config, dict) or not isinstance(credentials, dict):
+        return None
+    ticket, base_url = str(credentials.get("access_token", "")), str(config.get("base_url", ""))
     return _handed(short(str(files[1])), ticket, _ours(base_url, situation), "aixtiv setup sdk-profile")
 
 

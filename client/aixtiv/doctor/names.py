@@ -25,14 +25,19 @@ def check(situation: Situation) -> Iterator[Finding]:
 
 def _names(situation: Situation, table: str) -> list[str]:
     """Without providers that are described in full, and so are meant to be others."""
-    tables = situation.tables.get(table)
     whole = {"issuer", "token-endpoint"} if table == "provider" else set()
-    return [name for name, said in tables.items() if not whole.intersection(said)] if isinstance(tables, dict) else []
+    return [name for name, said in _tables(situation, table).items() if not whole.intersection(said)]
+
+
+def _tables(situation: Situation, table: str) -> dict[str, dict[str, object]]:
+    """Those that are some: of anything else the check `config` tells."""
+    tables = situation.tables.get(table)
+    return {name: said for name, said in tables.items() if isinstance(said, dict)} if isinstance(tables, dict) else {}
 
 
 def _strays(situation: Situation, named: dict[str, list[str]], known: set[str]) -> Iterator[Finding]:
     for table, names in named.items():
-        there = known if table == "provider" else known | set(situation.tables.get("provider", ()))
+        there = known if table == "provider" else known | set(_tables(situation, "provider"))
         for name in names:
             near = difflib.get_close_matches(name, sorted(there), n=1, cutoff=0.8)
             if name not in there and near:
