@@ -21,6 +21,7 @@ from aixtiv_protocol.secret import Secret
 from peers.desk import KEY, Desk, desk
 from peers.machine import SCRIPTS, Machine
 from peers.ports import free_port
+from peers.setups import setup
 from peers.terminal import Terminal
 
 FILE_KEY = '[vault]\nkey = "file"\n'
@@ -55,22 +56,54 @@ def old_file(machine: Machine, **api: Any) -> Path:
     return path
 
 
+# ---- what tools were handed
+
+
+def test_a_ticket_that_was_revoked_is_found_where_it_stands(at: Desk) -> None:
+    setup(at, "sdk-profile")
+    lines = setup(at, "env", SHELL="/bin/sh").out.splitlines()
+    shell = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+    assert "ticket" not in wrong(at.machine, **shell)
+    assert at.machine.run("ticket", "revoke", "setup env").code == 0
+    told = wrong(at.machine, **shell)["ticket"]
+    assert (told["hint"], "it was revoked" in told["sentence"]) == ('eval "$(aixtiv setup env --yes)"', True)
+    assert at.machine.run("ticket", "revoke", "setup sdk-profile").code == 0
+    assert wrong(at.machine)["ticket"]["hint"] == "aixtiv setup sdk-profile"
+
+
+def test_a_log_that_was_altered_is_found_and_taking_it_away_is_too(at: Desk) -> None:
+    log = at.machine.state / "audit.log"
+    assert at.machine.run("audit", "verify").code == 0
+    log.write_bytes(log.read_bytes().replace(b'"what":"sign-in"', b'"what":"sign-out"', 1))
+    told = wrong(at.machine)["audit"]
+    assert "or the one before it, was altered" in told["sentence"]
+    subprocess.run(["sh", "-c", told["hint"]], check=True)
+    assert log.with_name("audit.log.altered").read_bytes().startswith(log.read_bytes()[:100])
+    log.unlink()
+    assert "missing" in wrong(at.machine)["audit"]["sentence"]
+
+
 # ---- all is well
 
 
 def test_on_a_healthy_machine_everything_is_fine(at: Desk) -> None:
     """With everything there that can be looked at, so that nothing has to be passed over."""
+    setup(at, "claude-code")
+    setup(at, "sdk-profile")
     old_file(at.machine, endpoint=f"{at.claude.url}/v1/messages", version="2023-06-01")
     shell = {
         "CLAUDE_OAUTH_CLIENT_ID": "old",
         "CLAUDE_OAUTH_REDIRECT_URI": f"http://localhost:{free_port()}/oauth/callback",
         "HTTP_PROXY": "http://127.0.0.1:9",
         "NO_PROXY": "127.0.0.1",
-        "ANTHROPIC_API_KEY": KEY,
     }
     told = found(at.machine, **shell)
     assert {name: one for name, one in told.items() if one["verdict"] != "fine"} == {}
     assert at.claude.requests[-1]["target"].startswith("/v1/models")
+    relayed = at.machine.run("audit", "--json").out.splitlines()
+    ends = [record for record in map(json.loads, relayed) if record["what"] == "relay" and record["status"] == 200]
+    assert len(ends) >= 2, "its own call, and the one with the ticket"
+    assert all(record["ok"] for record in ends), "an answer is read to its end"
 
 
 def test_a_person_sees_a_line_for_each_and_what_to_type(at: Desk) -> None:
