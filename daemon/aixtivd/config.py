@@ -1,8 +1,10 @@
 """The config file: one TOML file into one frozen Struct, all of it or nothing."""
 
+import difflib
 import os
 import re
 import shlex
+import stat
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -102,9 +104,13 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rena
 def load(path: Path) -> Config:
     """The config at `path`, or the defaults where there is no file. Raises BadConfig with file, key and expectation."""
     try:
-        with path.open(encoding="utf-8-sig") as file:  # some editors put a byte order mark first
-            _check_owner(path, os.fstat(file.fileno()))
-            text = file.read()
+        held = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO opens without its writer
+        try:
+            _check_file(path, os.fstat(held))
+            with open(held, encoding="utf-8-sig", closefd=False) as file:  # some editors put a mark first
+                text = file.read()
+        finally:
+            os.close(held)
     except FileNotFoundError:
         return Config()
     except (OSError, UnicodeDecodeError) as error:
@@ -115,6 +121,8 @@ def load(path: Path) -> Config:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadConfig(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise BadConfig(f"{path} is not TOML: it is nested too deeply") from None
     try:
         config = msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
@@ -123,8 +131,10 @@ def load(path: Path) -> Config:
     return config
 
 
-def _check_owner(path: Path, found: os.stat_result) -> None:
+def _check_file(path: Path, found: os.stat_result) -> None:
     """Whoever can write it can send client secrets where they like: a user's group of their own may, others may not."""
+    if not stat.S_ISREG(found.st_mode):
+        raise BadConfig(f"{path} is not a plain file", hint=f"ls -l {shlex.quote(str(path))}")
     if found.st_uid not in (os.geteuid(), 0):
         raise BadConfig(f"{path} belongs to another user", hint=f"ls -l {shlex.quote(str(path))}")
     if found.st_mode & 0o002:
@@ -148,12 +158,18 @@ def _in_words(sentence: str, tables: dict[str, Any]) -> str:
             where = path.replace("[]", f".{_wrong(tables[table], kind)}", 1).replace("[]", "")
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
         key = f"{where}.{unknown[1]}" if where else unknown[1]
-        return f"unknown key {key}"
+        return f"unknown key {key}{_meant(unknown[1], path)}"
     if what.startswith("Invalid enum value"):
         return f"{where}: expected one of {_choices(path)}"
     return (
         f"{where or 'the file'}: {_TYPES.sub(lambda kind: _IN_TOML.get(kind[1], kind[1]), what[:1].lower() + what[1:])}"
     )
+
+
+def _meant(key: str, path: str) -> str:
+    """The key of that table that is nearest, where one is near."""
+    near = difflib.get_close_matches(key, [field.encode_name for field in msgspec.structs.fields(_kind(path))], n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _wrong(tables: dict[str, Any], kind: type[Struct]) -> str:
@@ -168,12 +184,17 @@ def _wrong(tables: dict[str, Any], kind: type[Struct]) -> str:
 
 def _choices(path: str) -> str:
     """The values that a key can have, quoted as TOML does."""
+    return ", ".join(f'"{value}"' for value in get_args(_kind(path)))
+
+
+def _kind(path: str) -> Any:
+    """What stands there, as a type."""
     kind: Any = Config
-    for part in path.split("."):
+    for part in path.split(".") if path else ():
         kind = get_type_hints(kind)[part.removesuffix("[]").replace("-", "_")]
         if part.endswith("[]"):
             kind = get_args(kind)[-1]
-    return ", ".join(f'"{value}"' for value in get_args(kind))
+    return kind
 
 
 def _check(config: Config, path: Path) -> None:
@@ -240,7 +261,7 @@ def _check_provider(where: str, provider: ProviderConfig) -> None:
 def _check_api(where: str, api: ApiConfig) -> None:
     """A credential goes to this origin: nothing in it may be read in two ways."""
     if api.origin and not _is_origin(api.origin):
-        raise BadConfig(f"{where}.origin: expected https://host, with a path at most")
+        raise BadConfig(f"{where}.origin: expected https://host (http:// only for this machine), with a path at most")
     for key, paths in (("paths", api.paths), ("refused", api.refused)):
         if not all(re.fullmatch(r"/(?:[\w.~-]+/)*", prefix, re.ASCII) for prefix in paths):
             raise BadConfig(f"{where}.{key}: expected paths that begin and end with /, like /v1/")

@@ -118,7 +118,7 @@ def test_a_wrong_config_is_a_sentence_for_the_person_and_in_the_log(machine: Mac
     status, said, events = ended(machine)
     assert status == 1
     assert said == [
-        f"aixtivd: error: {machine.config}: unknown key netwrok",
+        f"aixtivd: error: {machine.config}: unknown key netwrok; did you mean network?",
         "aixtivd: hint: aixtiv config check",
     ]
     assert events == ["ended"]

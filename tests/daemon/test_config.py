@@ -1,6 +1,7 @@
 """The config file: all of it or nothing, and an error that names file, key and what was expected, never a value."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from aixtivd.config import ApiConfig, ClaudeConfig, Config, Network, ProviderCon
 from aixtivd.errors import BadConfig
 from peers.certificates import certificate
 
+_ORIGIN = "expected https://host (http:// only for this machine), with a path at most"
 FULL = """
 default-account = "github"
 log = "debug"
@@ -100,11 +102,14 @@ def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
     [
         ("a =", "is not TOML: Invalid value (at end of document)"),
         ("a = 1\na = 2\n", "is not TOML: Cannot overwrite a value (at line 2, column 6)"),
-        ('default-acount = "x"', "unknown key default-acount"),
-        ("[netwrok]", "unknown key netwrok"),
-        ("[network]\nproxi = 1", "unknown key network.proxi"),
-        ('[provider.x]\nclient-secret = "hunter2"', "unknown key provider.x.client-secret"),
-        ("default_account = 'x'", "unknown key default_account"),
+        ('default-acount = "x"', "unknown key default-acount; did you mean default-account?"),
+        ("[netwrok]", "unknown key netwrok; did you mean network?"),
+        ("[network]\nproxi = 1", "unknown key network.proxi; did you mean proxy?"),
+        (
+            '[provider.x]\nclient-secret = "hunter2"',
+            "unknown key provider.x.client-secret; did you mean client-secret-file?",
+        ),
+        ("default_account = 'x'", "unknown key default_account; did you mean default-account?"),
         ("default-account = 3", "default-account: expected a string, got a whole number"),
         ('log = "hunter2"', 'log: expected one of "debug", "info", "warning", "error"'),
         ("network = 3", "network: expected a table, got a whole number"),
@@ -157,9 +162,18 @@ def test_an_error_names_file_key_and_expectation(file: Path, toml: str, expectat
     assert "hunter2" not in sentence
 
 
-def test_a_file_that_cannot_be_read_is_not_the_same_as_none(file: Path) -> None:
-    file.mkdir()
-    with pytest.raises(BadConfig, match=f"{file} cannot be read: Is a directory"):
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_a_file_that_cannot_be_read_is_not_the_same_as_none_and_hangs_nobody(
+    file: Path, make: Callable[[Path], object]
+) -> None:
+    make(file)
+    with pytest.raises(BadConfig, match=f"{file} is not a plain file"):
+        load(file)
+
+
+def test_a_file_deeper_than_the_stack_is_a_sentence(file: Path) -> None:
+    file.write_text("a = " + "[" * 50_000)
+    with pytest.raises(BadConfig, match="is nested too deeply"):
         load(file)
 
 
@@ -201,8 +215,10 @@ def test_no_table_takes_a_key_it_does_not_know_or_can_be_changed(table: type[msg
         ('[api."a b"]', "api: 'a b' is no name"),
         ('[api.ok]\n[api.x]\npaths = "/v1/"', "api.x.paths: expected a list, got a string"),
         ("[api.x]\nhost = 1", "unknown key api.x.host"),
+        ('[claude]\nacount = "x"', "unknown key claude.acount; did you mean account?"),
+        ('[api.x]\norigins = "x"', "unknown key api.x.origins; did you mean origin?"),
         *(
-            (f'[api.x]\norigin = "{origin}"', "api.x.origin: expected https://host, with a path at most")
+            (f'[api.x]\norigin = "{origin}"', f"api.x.origin: {_ORIGIN}")
             for origin in (
                 "http://api.example",
                 "http://localhost.example",
