@@ -14,6 +14,7 @@ from aixtiv_protocol import codec
 from aixtiv_protocol.replies import Failure
 
 _EXTRA: Final = "unexpected extra argument"
+_OF_CLICK: Final = {"--help", "-h", "--version"}  # what it prints by itself
 _OF_COMMANDS: Final = ("--json", "--no-start")  # and not of `aixtiv` itself
 
 
@@ -37,10 +38,13 @@ def run(words: list[str], answered: bytes = b"") -> int:
 
 
 def _make_whole() -> None:
-    """Streams that were closed before we began lead nowhere; those that are there can say any name."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    """Of streams that were closed before we began, stdout takes nothing and the others lead nowhere; those that are
+    there can say any name."""
+    for name, mode in (("stdin", "r"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  # for the rest of the process
+    if sys.stdout is None:
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115, PTH123  # as above; a write fails
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # in a locale that lacks the letters
     if isinstance(sys.stdin, io.TextIOWrapper):
@@ -71,6 +75,10 @@ def _obey(words: list[str]) -> int:
         raise _usage(error) from None
     except click.ClickException as error:
         raise failures.AixtivError(_our_voice(error.format_message())) from None
+    except OSError as error:
+        if not _OF_CLICK & set(words):
+            raise
+        raise failures.Unwritable(f"the output cannot be written: {error.strerror}") from None
     return status if isinstance(status, int) else 0
 
 

@@ -53,7 +53,41 @@ FORMS: Final = {
     "swift": Form(("swift",), "// ", 'fatalError("not written yet: @")\n'),
     "typescript": Form(("ts", "tsx", "mts"), "// ", 'throw new Error("not written yet: @");\n'),
 }
-_PLAIN: Final = Form((), "# ", "")
+
+# Those for which there is only the comment, by how it begins (and ends).
+_SIGNS: Final = {
+    ("// ", ""): "d dart delphi f# fsharp glsl groovy objective-c pascal proto scala solidity verilog zig",
+    ("-- ", ""): "ada applescript elm haskell lua plsql vhdl",
+    ("% ", ""): "erlang latex matlab octave postscript prolog tex",
+    ("; ", ""): "asm assembly autohotkey clojure elisp ini lisp racket scheme",
+    ("! ", ""): "fortran",
+    ("*> ", ""): "cobol",
+    ("' ", ""): "vb vba vb.net vbscript visual-basic",
+    ("REM ", ""): "bat batch basic cmd",
+    ('" ', ""): "vim vimscript",
+    ("(* ", " *)"): "ocaml sml",
+    ("<!-- ", " -->"): "markdown md svg vue xhtml xml",
+    ("/* ", " */"): "less pl1 rexx sass scss",
+}
+_PLAIN: Final = {
+    name: Form((), comment, "", close=close) for (comment, close), names in _SIGNS.items() for name in names.split()
+}
+_ENDINGS: Final = {
+    "cob": "cobol",
+    "cbl": "cobol",
+    "f90": "fortran",
+    "hs": "haskell",
+    "lua": "lua",
+    "m": "matlab",
+    "ml": "ocaml",
+    "scala": "scala",
+    "scss": "scss",
+    "tex": "latex",
+    "vb": "vb",
+    "vim": "vim",
+    "xml": "xml",
+    "zig": "zig",
+}
 
 _ALSO: Final = {
     "cpp": "c++",
@@ -80,12 +114,13 @@ def language(typed: str, output: str = "") -> str:
     if name:
         return _ALSO.get(name, name)
     end = PurePath(output).suffix.removeprefix(".").lower()
-    return next((name for name, form in FORMS.items() if end in form.ends), DEFAULT)
+    known = next((name for name, form in FORMS.items() if end in form.ends), "")
+    return known or _ENDINGS.get(end, DEFAULT)
 
 
 def template(task: str, language: str, why: str) -> str:
     """A file in that language that says what was asked, why nobody answered, and fails when it is run."""
-    form = FORMS.get(language, _PLAIN)
+    form = FORMS.get(language) or _PLAIN.get(language) or Form((), "# ", "")
     told = [MARK, f"Why: {why}", "Task:", *task.strip().splitlines()]
     comment = "".join(f"{form.comment}{_within(line, form)}{form.close}".rstrip() + "\n" for line in told)
     body = form.body.replace("@", _line(task))
@@ -97,7 +132,7 @@ def _within(line: str, form: Form) -> str:
     line = "".join(char if char.isprintable() else " " for char in line).rstrip("\\ ")
     close = form.close.strip()
     line = line.replace("?>", "? >")  # PHP ends at it even within a comment
-    return line.replace(close, " ".join(close)).replace("--", "- -") if close else line
+    return line.replace(close, " ".join(close)).replace("--", "- -").replace("(*", "( *") if close else line
 
 
 def _line(task: str) -> str:

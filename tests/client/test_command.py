@@ -421,6 +421,18 @@ def test_streams_that_are_closed_are_no_traceback(folder: Path, words: str) -> N
     assert ran.returncode in {6, 64}
 
 
+@pytest.mark.parametrize("words", ["accounts", "accounts --json", "token work", "token work --json", "--help"])
+def test_a_result_that_can_go_nowhere_is_an_error(folder: Path, words: str) -> None:
+    token = replies.AccessToken(account="work", access_token=Secret("made-up"))
+    answer = token if "token" in words else replies.AccountList(accounts=(ACCOUNT,))
+    with ScriptedDaemon(folder, saying(answer)) as daemon:
+        environ = {"HOME": str(folder), "AIXTIV_SOCKET": str(daemon.path), "AIXTIV_NO_START": "1"}
+        shell = ["/bin/sh", "-c", f"exec {AIXTIV} {words} >&-"]
+        ran = subprocess.run(shell, env=environ, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert ran.returncode == 1
+    assert re.fullmatch(r"aixtiv: error: the (output|token) cannot be written[^\n]*\n", ran.stderr)
+
+
 def test_a_locale_that_lacks_the_letters_is_no_traceback(folder: Path) -> None:
     account = replies.Account(name="work", provider="work", kind="oauth", state="fresh", who="ådå")
     with ScriptedDaemon(folder, saying(replies.AccountList(accounts=(account,)))):

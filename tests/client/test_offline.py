@@ -39,6 +39,32 @@ def test_whatever_the_task_says_every_line_of_it_stays_in_a_comment(name: str) -
             assert line.endswith(close)
 
 
+@pytest.mark.parametrize(
+    ("name", "begins", "ends"),
+    [
+        ("cobol", "*> ", ""),
+        ("haskell", "-- ", ""),
+        ("fortran", "! ", ""),
+        ("latex", "% ", ""),
+        ("lisp", "; ", ""),
+        ("scala", "// ", ""),
+        ("xml", "<!-- ", " -->"),
+        ("ocaml", "(* ", " *)"),
+        ("perl", "# ", ""),
+        ("whatever", "# ", ""),
+    ],
+)
+def test_a_language_of_which_only_the_comment_is_known_gets_that(name: str, begins: str, ends: str) -> None:
+    for line in template(NASTY, name, "x").splitlines():
+        assert line.startswith(begins.strip())
+        assert line.endswith(ends.strip())
+        assert not ends or line.count(ends.strip()) == line.count(begins.strip()) == 1
+
+
+def test_the_name_of_a_file_says_the_language_where_only_the_comment_is_known() -> None:
+    assert language("", "payroll.cbl") == "cobol"
+
+
 @given(st.text())
 def test_a_python_template_compiles_and_fails_when_it_is_run(task: str) -> None:
     with pytest.raises(NotImplementedError, match="not written yet"):

@@ -16,6 +16,7 @@ from aixtiv.commands.calling import BODY_LIMIT, Caller, refused
 from aixtiv.failures import AixtivError, Usage
 from aixtiv_protocol.requests import Headers
 
+_OURS: Final = ("authorization", "x-api-key")
 _WITH_BODY: Final = ("POST", "PUT", "PATCH")
 
 
@@ -49,6 +50,8 @@ def api(
         raise Usage("the path begins with /", hint=f"aixtiv claude api {method} /v1/models")
     method = method.upper()
     headers = tuple(_header(text) for text in typed)
+    if ours := [name for name, _ in headers if name.lower() in _OURS]:
+        show.note(f"what -H says as {' and '.join(ours)} goes nowhere: the daemon attaches the credential")
     with (
         _body(method, file) as body,
         options.Asking(no_start=no_start, agent=agent) as client,

@@ -195,6 +195,6 @@ def _fallen_back(task: str, language: str, output: str, failure: AixtivError, *,
     _deliver(written, "" if kept else output, as_json=as_json)
     place = f"; {output} is left as it was" if kept else ""
     return Offline(
-        f"{failure.sentence}: this is the offline template, not Claude's answer{place}",
+        f"this is the offline template and not Claude's answer{place}; why: {failure.sentence}",
         hint=failure.hint or "aixtiv doctor",
     )

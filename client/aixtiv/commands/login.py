@@ -62,8 +62,8 @@ def login(
     aixtiv login github --client-id ID
     aixtiv login google/work --client-id ID --client-secret
     aixtiv login company --issuer URL --client-id ID
-    aixtiv login claude --ant
-    aixtiv login claude --federation RULE \\
+    aixtiv login anthropic --ant
+    aixtiv login anthropic --federation RULE \\
         --organization ORG --identity-account company
     aixtiv login robot --client-credentials \\
         --issuer URL --client-id ID --client-secret
