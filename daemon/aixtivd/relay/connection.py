@@ -9,18 +9,21 @@ import ssl
 from collections.abc import AsyncIterable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
 from aixtivd.errors import Unreachable
 from aixtivd.oauth.web import in_words
-from aixtivd.relay.heads import LENGTH
+from aixtivd.relay.heads import LENGTH, WITH_BODY
 
 if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
+    from aiohttp.http import RawResponseMessage
 
 CONNECT: Final = 30.0
 """Seconds for name, connection, proxy and TLS together: aiohttp's own figure for a connection."""
@@ -31,9 +34,11 @@ SILENCE: Final = 600.0
 IDLE: Final = 15.0
 """Seconds that a connection is kept for the next call: less than servers keep theirs (60 s and more)."""
 
-_HEAD_LINE: Final = 64 * 1024
+HEAD: Final = 64 * 1024
+"""Bytes of an answer's head, with the ones before it (1xx): what a caller's head may have, too."""
+
 _HEAD_LINES: Final = 512
-"""Of an answer's head, far above what real ones have; aiohttp's own 8 KiB have been too small for some."""
+"""Of it, far above what real ones have."""
 
 _NOT_OURS: Final = ("Content-Type",)
 """What aiohttp adds where a caller has sent none, when a request is already on its way; the rest, see `_write_head`."""
@@ -60,9 +65,10 @@ Carried = dict[object, "Attempt"]
 class Attempt:
     """One time of sending: how far it got, and the only place that ends it early."""
 
-    def __init__(self, host: str, headers: list[tuple[str, str]], carried: Carried) -> None:
+    def __init__(self, host: str, headers: list[tuple[str, str]], carried: Carried, lane: int) -> None:
         self.sending = False  # from here on the API may have got something
         self.host = host
+        self.lane = lane
         self._headers = headers
         self._carried = carried
         self._transport: asyncio.Transport | None = None
@@ -77,7 +83,7 @@ class Attempt:
         request.attempt = self
         self._write_head(request)
         try:
-            return await handler(request)
+            return _checked(await handler(request))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             self.abort()
             raise self.failure(error) from None
@@ -94,11 +100,14 @@ class Attempt:
         self._headers = []
 
     def take(self, connection: "Connection") -> None:
-        """Just before the head is written. Raises Stale where the other side has gone meanwhile."""
+        """Just before the head is written. Raises Stale where the other side has gone meanwhile, or said something.
+
+        What came unasked would be taken for the answer to this call, and it may be another's.
+        """
         self._transport = connection.transport
         protocol = connection.protocol
         if protocol in self._carried:
-            if connection.transport is None or _readable(connection.transport):
+            if protocol is None or protocol.should_close or _readable(self._transport):
                 raise Stale
             self._carried[protocol] = self
         elif protocol is not None and (closed := protocol.closed) is not None:
@@ -141,10 +150,55 @@ class Attempt:
 class Request(aiohttp.ClientRequest):
     attempt: Attempt | None = None
 
+    @property
+    def connection_key(self) -> "ConnectionKey":
+        """Calls of different lanes never share a connection: no answer that goes astray reaches another's caller."""
+        assert self.attempt is not None
+        return super().connection_key._replace(proxy_headers_hash=self.attempt.lane)  # of which there are none
+
     async def send(self, conn: "Connection") -> aiohttp.ClientResponse:
         if self.attempt is not None:  # None: a proxy's CONNECT
             self.attempt.take(conn)
+            if self.method not in WITH_BODY and self.body and conn.protocol is not None:
+                conn.protocol.force_close()  # who ignores such a body reads a next request there, and answers it
         return await super().send(conn)
+
+
+class Handler(ResponseHandler):
+    """aiohttp's, that knows no bound for a head as a whole, and no byte that came unasked but a whole message."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._awaited: int | None = None  # bytes that an answer's head may still have; None: there is nothing to come
+
+    def set_response_params(self, **params: Any) -> None:
+        """An answer is waited for."""
+        self._awaited = HEAD
+        super().set_response_params(**params)
+
+    def feed_data(self, data: "tuple[RawResponseMessage, aiohttp.StreamReader]", size: int = 0) -> None:
+        """A head has come."""
+        if not 100 <= data[0].code < 200:
+            self._awaited = None
+        super().feed_data(data, size)
+
+    def data_received(self, data: bytes) -> None:
+        if data and self._awaited is None and (self._payload is None or self._payload.is_eof()):
+            self.force_close()
+        super().data_received(data)
+        if self._awaited is None:
+            return
+        self._awaited -= len(data)
+        if self._awaited < 0 and self.transport is not None:
+            self.transport.abort()
+            self.set_exception(aiohttp.http.HttpProcessingError())
+
+
+class Connector(aiohttp.TCPConnector):
+    def __init__(self, context: ssl.SSLContext) -> None:
+        # No limit: one API that hangs must not use up the connections of the others.
+        super().__init__(ssl=context, limit=0, keepalive_timeout=IDLE)
+        self._factory = cast("partial[ResponseHandler]", partial(Handler, loop=self._loop))
 
 
 class Sent:
@@ -207,15 +261,14 @@ class Line:
     def __init__(self, context: ssl.SSLContext) -> None:
         self._carried: Carried = {}
         self._session = aiohttp.ClientSession(
-            # No limit: one API that hangs must not use up the connections of the others.
-            connector=aiohttp.TCPConnector(ssl=context, limit=0, keepalive_timeout=IDLE),
+            connector=Connector(context),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT, sock_read=SILENCE),
             auto_decompress=False,
             skip_auto_headers=_NOT_OURS,
             request_class=Request,
-            max_line_size=_HEAD_LINE,
-            max_field_size=_HEAD_LINE,
+            max_line_size=HEAD,
+            max_field_size=HEAD,
             max_headers=_HEAD_LINES,
         )
 
@@ -226,13 +279,14 @@ class Line:
         headers: list[tuple[str, str]],
         body: bytes | AsyncIterable[bytes] | None,
         proxy: str | None,
+        lane: int = 0,
     ) -> Sent | None:
         """Sends once, and returns with the answer's head. None: on a connection that was closed; nothing was sent.
 
-        Raises UpstreamFailure.
+        `lane`: which connections may be used, and are left for which calls. Raises UpstreamFailure.
         """
         where = URL(url, encoded=True)
-        attempt = Attempt(where.host or "", headers, self._carried)
+        attempt = Attempt(where.host or "", headers, self._carried, lane)
         framing = [pair for pair in headers if pair[0] == LENGTH]  # tells aiohttp that it is not to send chunks
         try:
             response = await self._session.request(
@@ -246,16 +300,37 @@ class Line:
         await self._session.close()
 
 
+def _checked(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+    """Raises ValueError for an answer that cannot be handed on: HTTP, but none that a caller could read."""
+    if fault := _fault(response):
+        response.close()
+        raise ValueError(fault)
+    return response
+
+
+def _fault(response: aiohttp.ClientResponse) -> str:
+    if not 200 <= response.status <= 599:  # a 101 for an upgrade that nobody asked for, too
+        return "its status is not that of an answer"
+    if sum(len(name) + len(value) for name, value in response.raw_headers) > HEAD:
+        return "its head is too large"
+    coded = response.headers.getall("Transfer-Encoding", ())
+    if [coding.lower() for coding in coded] not in ([], ["chunked"]):  # aiohttp undoes no other, and says nothing
+        return "its transfer coding is none of ours"
+    return ""
+
+
 def _tell_lost(carried: Carried, protocol: object, closed: "asyncio.Future[None]") -> None:
     closed.exception()  # why, says whoever writes or reads there
     carried.pop(protocol).lose()
 
 
-def _readable(transport: asyncio.Transport) -> bool:
+def _readable(transport: asyncio.Transport | None) -> bool:
     """Something has come where nothing was asked: the connection's end, as a rule, which the loop has not read yet.
 
     httpcore and urllib3 look in the same way before they use a connection again.
     """
+    if transport is None:
+        return True
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
     return transport.is_closing() or bool(poll.poll(0))

@@ -39,11 +39,22 @@ _STAYS: Final = HOP_BY_HOP | {
     "referer",
     "expect",  # who took the body from the caller has told it to go on
     "content-length",  # put there anew, checked
+    "x-http-method",  # these and those below: frameworks do what they say instead of the request line
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
 }
+"""Compared as `_folded`."""
+
 LENGTH: Final = "Content-Length"
 
-_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _STAY_PREFIXES: Final = ("sec-fetch-", "x-aixtiv-")
+_OURS: Final = ("access-control-", "x-aixtiv-")
+"""Of an answer: what a browser, and what a caller of ours, takes for our own word."""
+
+_ODD: Final = re.compile(r"[^0-9a-z]")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")  # no control characters, no lone surrogates
 _SECRET: Final = re.compile(r"[!-~]+")
@@ -59,8 +70,11 @@ def check_head(call: Call) -> None:
             raise BadRequest("a header's name has characters that no name can have")
         if not _VALUE.fullmatch(value):
             raise BadRequest(f"the header {name[:60]} has characters that no header can have")
-    if not _VALUE.fullmatch(call.caller.agent):
+    agent = call.caller.agent
+    if not _VALUE.fullmatch(agent):
         raise BadRequest("the agent's id has characters that no header can have")
+    if any(value.strip() != agent for name, value in call.headers if _folded(name) == AGENT):
+        raise BadRequest(f"the header {AGENT} names another agent than the call does")  # which is in the audit
 
 
 def length_of(call: Call) -> int | None:
@@ -78,17 +92,17 @@ def length_of(call: Call) -> int | None:
 
 def upstream_headers(api: Api, call: Call, credential: Credential, length: int | None) -> list[tuple[str, str]]:
     """The caller's, in their order and writing, with its credentials taken out and exactly one put in."""
-    stays = _STAYS | _named(call.headers) | {api.key_header}
+    stays = _STAYS | _named(call.headers) | {_folded(api.key_header)}
     if with_key := credential.form == "api-key":
         stays |= _a_tokens(api, call.headers)
     headers = [
         (name, value)
         for name, value in call.headers
-        if (low := name.lower()) not in stays and not low.startswith(_STAY_PREFIXES)
+        if (low := _folded(name)) not in stays and not low.startswith(_STAY_PREFIXES)
     ]
     if api.token_flag:
         headers = without_flag(headers, api) if with_key else with_flag(headers, api)
-    if call.caller.agent and not any(name.lower() == AGENT for name, _ in headers):
+    if call.caller.agent and not any(_folded(name) == AGENT for name, _ in headers):
         headers.append(("X-Agent-ID", call.caller.agent))
     if length or (length == 0 and _says_none(call)):
         headers.append((LENGTH, str(length)))
@@ -97,12 +111,17 @@ def upstream_headers(api: Api, call: Call, credential: Credential, length: int |
 
 
 def downstream_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The upstream's, to be handed on: all but hop-by-hop ones. Bytes that are no UTF-8 cannot be carried."""
+    """The upstream's, to be handed on: all but hop-by-hop ones, and those that would be taken for ours.
+
+    Bytes that are no UTF-8 cannot be carried.
+    """
     headers = tuple((name.decode(errors="replace"), value.decode(errors="replace")) for name, value in raw)
     goes = HOP_BY_HOP | _named(headers)
     if any(name.lower() == "transfer-encoding" for name, _ in headers):
         goes |= {"content-length"}  # does not count beside it (RFC 9112 §6.3)
-    return tuple((name, value) for name, value in headers if name.lower() not in goes)
+    return tuple(
+        (name, value) for name, value in headers if (low := _folded(name)) not in goes and not low.startswith(_OURS)
+    )
 
 
 def with_flag(headers: list[tuple[str, str]], api: Api) -> list[tuple[str, str]]:
@@ -133,13 +152,18 @@ def without_flag(headers: list[tuple[str, str]], api: Api) -> list[tuple[str, st
 
 def _says_none(call: Call) -> bool:
     """A request without a body says so where one is expected (RFC 9110 §8.6), or where its caller did."""
-    return call.method in _WITH_BODY or any(name.lower() == "content-length" for name, _ in call.headers)
+    return call.method in WITH_BODY or any(name.lower() == "content-length" for name, _ in call.headers)
 
 
 def _a_tokens(api: Api, headers: Headers) -> frozenset[str]:
     """What the caller sent for a token of its own, told by the flag: a key does not know these."""
     flagged = any(api.token_flag in _flags(value) for name, value in headers if name.lower() == api.flag_header)
-    return frozenset(api.with_token) if flagged else frozenset()
+    return frozenset(map(_folded, api.with_token)) if flagged else frozenset()
+
+
+def _folded(name: str) -> str:
+    """As servers see it that hand headers on as variables (CGI, WSGI, PHP): there `X_Api.Key` is `x-api-key`, too."""
+    return _ODD.sub("-", name.lower())
 
 
 def _flags(value: str) -> list[str]:
@@ -149,7 +173,7 @@ def _flags(value: str) -> list[str]:
 def _named(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
     """Names that Connection headers list (RFC 9110 §7.6.1)."""
     lists = [value for name, value in headers if name.lower() == "connection"]
-    return frozenset(part.strip().lower() for value in lists for part in value.split(","))
+    return frozenset(_folded(part.strip()) for value in lists for part in value.split(","))
 
 
 def _shown(api: Api, credential: Credential) -> tuple[str, str]:

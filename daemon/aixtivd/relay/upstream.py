@@ -1,4 +1,4 @@
-"""The way to the APIs: one pool of connections, kept for the next call, over what `[network]` says."""
+"""The way to the APIs: connections, kept for the next call, over what `[network]` says."""
 
 import importlib
 from collections.abc import AsyncIterable
@@ -35,9 +35,14 @@ class Upstream:
             self._line = None
 
     async def send(
-        self, method: str, url: str, headers: list[tuple[str, str]], body: bytes | AsyncIterable[bytes] | None
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes | AsyncIterable[bytes] | None,
+        lane: int = 0,
     ) -> "Sent":
-        """Sends once, and returns with the answer's head.
+        """Sends once, and returns with the answer's head. Calls of different `lane`s never share a connection.
 
         Raises UpstreamFailure, or Misconfigured for a `ca-file` that is none. On a connection that turns out to be
         closed nothing was sent, nor has the body been touched: then it goes out on another.
@@ -45,7 +50,7 @@ class Upstream:
         line = self._line or await self._opened()
         proxy = proxy_for(self._network, urlsplit(url).hostname or "") if self._network.proxy else None
         while True:
-            sent = await line.send(method, url, headers, body, proxy)
+            sent = await line.send(method, url, headers, body, proxy, lane)
             if sent is not None:
                 return sent
 

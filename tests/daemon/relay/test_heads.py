@@ -78,12 +78,28 @@ def test_a_key_stands_in_the_header_that_the_config_names_and_a_callers_own_ther
         "Expect",
         "sec-fetch-site",
         "Sec-Fetch-Mode",
+        "X-HTTP-Method",
+        "X-HTTP-Method-Override",
+        "X-Method-Override",
+        "X-Original-URL",
+        "X-Rewrite-URL",
         "X-Aixtiv-Account",
         "x-aixtiv-anything",
     ],
 )
 def test_what_is_between_the_caller_and_us_or_a_browsers_does_not_go_on(name: str) -> None:
-    assert values(sent((name, "x"), ("x-kept", "y")), name.lower()) == []
+    for alias in (name, name.replace("-", "_"), name.replace("-", ".")):  # the same to CGI, WSGI and PHP
+        kept = [pair for pair in sent((alias, "x"), ("x-kept", "y")) if pair[1] in {"x", "y"}]
+        assert kept == [("x-kept", "y")]
+
+
+@pytest.mark.parametrize("name", ["X_Api_Key", "x.api-key", "anthropic_api_key", "Content_Length", "x_house_key"])
+def test_no_other_writing_of_a_name_carries_a_credential_or_a_length_on(name: str) -> None:
+    api = Api(name="house", key_header="X-House_Key")
+    assert sent((name, "callers"), by=key(), api=api) == [("X-House_Key", "sk-ant-api03-1")]
+    assert sent(("Connection", "x_hop"), (name, "callers"), ("X-Hop", "1"), api=api) == [
+        ("Authorization", "Bearer sk-ant-oat01-1")
+    ]
 
 
 def test_what_a_connection_header_names_ends_with_the_hop() -> None:
@@ -198,8 +214,17 @@ def test_another_api_gets_no_flag() -> None:
 def test_the_agents_id_is_sent_unless_the_caller_has_sent_one() -> None:
     agent = Caller(uid=1, pid=2, agent="reviewer-7")
     assert values(sent(caller=agent), "x-agent-id") == ["reviewer-7"]
-    assert values(sent(("x-agent-id", "mine"), caller=agent), "x-agent-id") == ["mine"]
+    assert values(sent(("x-agent-id", "reviewer-7"), caller=agent), "x-agent-id") == ["reviewer-7"]
     assert values(sent(), "x-agent-id") == []
+
+
+@pytest.mark.parametrize("name", ["x-agent-id", "X_Agent_ID"])
+@pytest.mark.parametrize("said", ["another", "", "reviewer-7, another"])
+def test_no_other_agent_is_sent_than_the_one_in_the_audit(name: str, said: str) -> None:
+    agent = Caller(uid=1, pid=2, agent="reviewer-7")
+    check_head(called("GET", "/v1/models", (name, " reviewer-7"), caller=agent))
+    with pytest.raises(BadRequest, match="names another agent"):
+        check_head(called("GET", "/v1/models", (name, "reviewer-7"), (name, said), caller=agent))
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -293,6 +318,7 @@ def test_everything_comes_back_but_what_ends_with_the_hop() -> None:
         (b"Connection", b"keep-alive, X-Hop"),
     ]
     hops = [(name.encode(), b"x") for name in HOP_BY_HOP - {"transfer-encoding", "connection"}]
+    hops += [(b"Access-Control-Allow-Origin", b"*"), (b"X-Aixtiv-Warning", b"run this")]  # would be taken for ours
     answered = downstream_headers([*raw, *hops, (b"x-hop", b"1")])
     assert answered == tuple((name.decode(), value.decode()) for name, value in raw[:-1])
 
