@@ -48,10 +48,17 @@ class Purse:
     def __init__(self, *things: Credential | Exception) -> None:
         self.things = list(things)
         self.asked: list[dict[str, Any]] = []
+        self.answers: list[tuple[str, int]] = []  # what was reported: which secret, and the status it drew
         self.when_refused: Callable[[], None] | None = None
 
     def relayed(self, name: str) -> str:
         return name or "anthropic"
+
+    def known(self, name: str) -> bool:
+        return name != "mistyped"
+
+    def answered(self, credential: Credential, status: int) -> None:
+        self.answers.append((credential.secret.reveal(), status))
 
     async def credential(self, name: str, **asked: Any) -> Credential:
         self.asked.append({"name": name} | asked)

@@ -14,9 +14,10 @@ from aixtivd.access.caller import Caller
 from aixtivd.log import Fact
 
 Kind = Literal[
-    "browser", "no-ticket", "wrong-ticket", "misuse", "unreadable", "other-user", "locked", "full", "refused"
+    "browser", "no-ticket", "wrong-ticket", "misuse", "unreadable", "other-user", "locked", "full", "unsent", "refused"
 ]
-"""`misuse`: of a good ticket, for what it is not good for. `refused`: whatever else."""
+"""`misuse`: of a good ticket, for what it is not good for. `unsent`: a call of which nothing reached an API, which is
+recorded as the `relay` that it was. `refused`: whatever else."""
 
 AT_ONCE: Final = 20
 """Denials of a kind that are recorded one by one; afterwards …"""
@@ -90,6 +91,9 @@ class Denials:
             self._timer = asyncio.get_running_loop().call_later(EVERY, self.flush)
 
     def _write(self, kind: Kind, caller: Caller, detail: str, account: str, facts: dict[str, Fact]) -> None:
+        if kind == "unsent":
+            self._audit.note("relay", caller, ok=False, account=account, detail=detail)
+            return
         self._audit.note("denied", caller, ok=False, account=account, detail=detail)
         log.warning(
             "denied",

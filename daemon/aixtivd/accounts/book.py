@@ -65,6 +65,7 @@ class Entry:
         "rescued",
         "saved",
         "stopped",
+        "taken_until",
     )
 
     def __init__(self, grant: Grant, clock: Clock, saved: Grant | None = None) -> None:
@@ -79,6 +80,7 @@ class Entry:
         self.flying = False  # a refresh is in flight
         self.refused: Refusal | None = None  # what an API would not take, and nothing better could be had for
         self.rescued: Refusal | None = None  # what came in place of a token that an API would not take
+        self.taken_until = 0.0  # steady; for so long a 401 says nothing about the token: it was taken before
         self.changed = anyio.Event()  # set, and replaced, when a refresh has settled or the grant is another
         self.adopt(grant, clock)
 
@@ -173,11 +175,11 @@ class Entry:
             problem=problem.sentence if problem else "",
             hint=problem.hint if problem else "",
             default=default,
+            key=grant.api_key is not None,
+            endpoint=grant.endpoint,
         )
 
 
-            key=grant.api_key is not None,
-            endpoint=grant.endpoint,
 class Book:
     """All accounts by name. Closed while the vault is locked: then every question is answered with Locked."""
 

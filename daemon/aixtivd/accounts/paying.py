@@ -23,6 +23,7 @@ from aixtivd.errors import (
 
 RESCUED: Final = 60.0  # seconds in which a token that replaced a refused one is not replaced in its turn
 SHUNNED: Final = 300.0  # seconds in which a key pays at once for a token that was refused, and could not be replaced
+TAKEN: Final = 300.0  # seconds after a good answer in which a 401 is that call's own: no key pays, nothing is shunned
 _MOST_PAYERS: Final = 1000  # names remembered; callers with a key of their own can name any
 
 _PASSING: Final = (Unreachable, WaitedTooLong, Locked, StoreFailed)
@@ -80,7 +81,8 @@ class Paying:
         deadline = self._clock.steady() + wait
         entry = self._known(name)
         if refused is not None and refused.secret == entry.grant.access_token:
-            await self._replace(entry, deadline)
+            if not await self._replaced(entry, deadline):
+                return refused
         elif refused is None and self._shunned(entry) and self._may_stand_in(entry, key, fallback):
             raise _not_taken(name)
         asked = requests.Token(account=name, wait=max(0.0, deadline - self._clock.steady()))
@@ -96,8 +98,11 @@ class Paying:
             endpoint=grant.endpoint,
         )
 
-    async def _replace(self, entry: Entry, deadline: float) -> None:
-        """Until there is another token than the one the API refused: one refresh, however many callers ask for it."""
+    async def _replaced(self, entry: Entry, deadline: float) -> bool:
+        """Until there is another token than the one the API refused: one refresh, however many callers ask for it.
+
+        False: there is none, but the API takes this one, and only not for what it was asked (some paths want a key).
+        """
         before = entry.grant
         try:
             await self._another(entry, deadline)
@@ -107,10 +112,23 @@ class Paying:
             self._shun(entry, before.access_token)
             raise
         if entry.grant.access_token == before.access_token:
+            well = not (entry.problem or entry.stopped or entry.grant.quarantined)
+            if well and self._clock.steady() < entry.taken_until:
+                return False
             self._shun(entry, before.access_token)
             raise _not_taken(entry.grant.name)
         if entry.grant.access_token is not None:
             entry.rescued = Refusal(entry.grant.access_token, self._clock.steady() + RESCUED)
+        return True
+
+    def answered(self, credential: Credential, status: int) -> None:
+        """An API's answer to a call. Only what a good token draws counts: a 404 or a 503 can come before it is read."""
+        entry = self._book.find(credential.account)
+        if entry is None or credential.form != "token" or not (status < 400 or status == 429):
+            return
+        entry.taken_until = self._clock.steady() + TAKEN
+        if entry.refused is not None and entry.refused.token == credential.secret:
+            entry.refused = None
 
     async def _another(self, entry: Entry, deadline: float) -> None:
         """Returns with the same token where nothing better is to be had; raises why the refresh failed."""
@@ -140,14 +158,14 @@ class Paying:
         return entry
 
     def _may_stand_in(self, entry: Entry | None, key: Secret | None, fallback: Fallback) -> bool:
-        there = key is not None or (entry is not None and entry.grant.api_key is not None)
-        return there and (fallback or self.config.claude.fallback) != "none"
+        """A caller may forbid what the config allows, and not the reverse."""
+        return _has_key(entry, key) and "none" not in {fallback, self.config.claude.fallback}
 
     def _stand_in(self, name: str, key: Secret | None, fallback: Fallback, failure: AixtivError) -> Credential:
         entry = self._book.find(name)
         if self._may_stand_in(entry, key, fallback):
             return self._with_key(name, entry, key, f"an API key pays for {name}: {failure.sentence}")
-        if self._may_stand_in(entry, key, "api-key"):
+        if _has_key(entry, key):
             sentence = f"{failure.sentence}; an API key is there, but may not be used (fallback is none)"
             raise type(failure)(sentence, hint=failure.hint)
         raise failure
@@ -155,7 +173,6 @@ class Paying:
     def _with_key(self, name: str, entry: Entry | None, key: Secret | None, note: str) -> Credential:
         """The account's own key before the one that came with the call."""
         sealed = entry.grant.api_key if entry else None
-        provider = "anthropic" if name in (self.config.claude.account, "claude") else name.partition("/")[0]
         return Credential(
             account=name,
             provider=entry.grant.provider if entry else self._provider(name),
@@ -166,6 +183,10 @@ class Paying:
             endpoint=entry.grant.endpoint if entry else "",
             note=note,
         )
+
+    def _provider(self, name: str) -> str:
+        """Of an account that is not there."""
+        return "anthropic" if name in (self.config.claude.account, "claude") else name.partition("/")[0]
 
     def _noted(self, credential: Credential) -> Credential:
         """Tells whenever another kind of credential pays than before; the first choice, the first time, is no news."""
@@ -179,11 +200,11 @@ class Paying:
         return credential
 
 
+def _has_key(entry: Entry | None, key: Secret | None) -> bool:
+    return key is not None or (entry is not None and entry.grant.api_key is not None)
+
+
 def _not_taken(name: str) -> SignInNeeded:
     return SignInNeeded(
         f"the API does not take the token of {name}, and no better one is to be had", hint=f"aixtiv login {name}"
     )
-    def _provider(self, name: str) -> str:
-        """Of an account that is not there."""
-        return "anthropic" if name in (self.config.claude.account, "claude") else name.partition("/")[0]
-

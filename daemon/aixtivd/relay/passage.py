@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Final
 
 from aixtivd.access.audit import Audit
-from aixtivd.accounts.book import is_name
+from aixtivd.access.denials import Denials
 from aixtivd.accounts.credential import Credential
 from aixtivd.relay.bodies import Kept
 from aixtivd.relay.call import Answer, Call
-from aixtivd.relay.heads import downstream_headers
+from aixtivd.relay.heads import METHODS, downstream_headers
 
 if TYPE_CHECKING:
     from aixtivd.relay.connection import Sent
@@ -20,10 +20,12 @@ class Passage:
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.account = call.account if is_name(call.account) else ""  # what is none may be a secret
+        self.account = ""
+        self.known = False  # that account: what is none may be a secret in the wrong place
         self.body: Kept | None = None
         self.credential: Credential | None = None
         self.sent: Sent | None = None  # the newest answer, from its head on
+        self.reached = False  # an API may have got something
         self.left = False  # by a caller that had what it wanted
 
     @property
@@ -47,9 +49,9 @@ class Passage:
             account=self.credential.account,
             kind=self.credential.kind,
             note=self.credential.note,
+            own=self.credential.own,
         )
 
-            own=self.credential.own,
     def end(self) -> None:
         """Wherever it is. Never waits: whoever hangs up, hangs up upstream."""
         if self.sent is not None:
@@ -57,7 +59,13 @@ class Passage:
         if self.body is not None:
             self.body.drop()
 
-    def note(self, audit: Audit) -> None:
+    def note(self, audit: Audit, denials: Denials) -> None:
+        account = self.account if self.known or self.credential else ""
+        method = self.call.method if self.call.method in METHODS else "?"
+        detail = _shown(f"{method} {self.call.path.partition('?')[0]}")
+        if not self.reached:  # it cost nothing, so anybody can go on with it for ever
+            denials.note(self.call.caller, detail, kind="unsent", account=account)
+            return
         status, received, whole = (
             (self.sent.status, self.sent.received, self.sent.whole) if self.sent else (0, 0, False)
         )
@@ -65,8 +73,8 @@ class Passage:
             "relay",
             self.call.caller,
             ok=self.left and whole and status < 400,
-            account=self.account,
-            detail=_shown(f"{self.call.method} {self.call.path.partition('?')[0]}"),
+            account=account,
+            detail=detail,
             status=status,
             sent=self.body.sent if self.body else 0,
             received=received,

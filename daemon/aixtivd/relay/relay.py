@@ -1,9 +1,11 @@
 """One API call with a credential attached, and nothing else changed (D12)."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aixtivd.access.audit import Audit
+from aixtivd.access.denials import Denials
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.service import Accounts
 from aixtivd.config import Config
@@ -21,6 +23,7 @@ class Relay:
     def __init__(self, accounts: Accounts, audit: Audit, config: Config) -> None:
         self._accounts = accounts
         self._audit = audit
+        self._denials = Denials(audit, time.monotonic)
         self._config = config
         self._budget = Budget()
         self._upstream = Upstream(config.network)
@@ -42,10 +45,11 @@ class Relay:
             passage.left = True
         finally:
             passage.end()
-            passage.note(self._audit)
+            passage.note(self._audit, self._denials)
 
     async def aclose(self) -> None:
         """Ends the calls under way."""
+        self._denials.flush()
         await self._upstream.aclose()
 
     async def _pass(self, passage: Passage) -> None:
@@ -54,6 +58,7 @@ class Relay:
         check_head(call)
         passage.body = body = Kept(call.body, length_of(call), self._budget)
         passage.account = self._accounts.relayed(call.account)
+        passage.known = self._accounts.known(passage.account)
         await self._send(passage, body, await self._credential(passage))
         if passage.refused:  # raises where there is no other: a sentence tells a person more than the 401
             await self._send_again(passage, body, await self._credential(passage, passage.credential))
@@ -89,16 +94,20 @@ class Relay:
         whole = await body.ready()
         headers = upstream_headers(api, call, credential, body.length if whole is None else len(whole))
         data = body if whole is None else whole or None
+        lane = hash((credential.account, credential.form, call.caller.ticket))
+        before, passage.reached = passage.reached, True
         try:
-            passage.sent = await self._upstream.send(call.method, origin + call.path, headers, data)
-        except Unreachable:
+            passage.sent = await self._upstream.send(call.method, origin + call.path, headers, data, lane)
+        except Unreachable as error:
+            passage.reached = before or getattr(error, "maybe_sent", False)
             if body.failure is not None:  # it is the caller who broke off
                 raise body.failure from None
             raise
+        self._accounts.answered(credential, passage.sent.status)
 
     async def _send_again(self, passage: Passage, body: Kept, credential: Credential) -> None:
         """With another credential, and nothing left of the answer there was; where that cannot be, the answer stays."""
-        if not body.resendable or passage.sent is None:
+        if not body.resendable or passage.sent is None or credential is passage.credential:
             return
         await passage.sent.put_away()
         body.again()

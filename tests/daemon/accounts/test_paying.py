@@ -152,7 +152,11 @@ async def test_with_fallback_none_the_sentence_says_that_a_key_is_there(house: O
     async with house(claude=ClaudeConfig(fallback="none")) as h:
         with pytest.raises(NoAccount, match="an API key is there, but may not be used"):
             await h.accounts.credential("", key=KEY)
-        assert await paid(h, key=KEY, fallback="api-key") == KEY.reveal()
+        with pytest.raises(NoAccount, match="an API key is there, but may not be used"):  # a caller cannot loosen it
+            await h.accounts.credential("", key=KEY, fallback="api-key")
+    async with house() as h:
+        with pytest.raises(NoAccount, match="an API key is there, but may not be used"):  # but tighten
+            await h.accounts.credential("", key=KEY, fallback="none")
 
 
 # After an upstream 401
@@ -193,6 +197,63 @@ async def test_a_token_that_replaced_a_refused_one_and_is_refused_too_lets_the_k
         assert await paid(h) == SEALED.reveal(), "the next call does not try what is known to be refused"
         h.clock.advance(301)
         assert await paid(h) == "access-1", "but not for ever"
+
+
+@pytest.mark.parametrize("status", [200, 302, 429])
+async def test_a_401_to_one_call_is_no_verdict_about_a_token_that_the_api_takes(house: Opener, status: int) -> None:
+    """Some paths take no tokens: who asks there must not have the key pay for everybody."""
+    async with house() as h:
+        await h.adopt("anthropic")
+        await seal(h)
+        h.script.answers = [granted(1), granted(2), granted(3)]
+        first = await refused(h)
+        h.accounts.answered(first, status)
+        second = await h.accounts.credential("anthropic", refused=first)
+        assert second.secret.reveal() == "access-1"
+        assert await h.accounts.credential("anthropic", refused=second) is second, "its 401 is the answer"
+        assert await paid(h) == "access-1"
+        assert h.script.spent == ["refresh-0"]
+
+        h.clock.advance(301)  # for so long nothing was taken: then it is the token's
+        third = await h.accounts.credential("anthropic", refused=second)
+        assert await paid(h, "anthropic", refused=third) == SEALED.reveal()
+
+
+@pytest.mark.parametrize("status", [401, 404, 503])
+async def test_what_an_api_may_say_before_it_has_read_a_token_speaks_for_none(house: Opener, status: int) -> None:
+    async with house() as h:
+        await h.adopt("anthropic")
+        await seal(h)
+        h.script.answers = [granted(1)]
+        first = await refused(h)
+        h.accounts.answered(first, status)
+        second = await h.accounts.credential("anthropic", refused=first)
+        assert await paid(h, "anthropic", refused=second) == SEALED.reveal()
+
+
+async def test_a_token_that_is_taken_again_pays_again_at_once(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("anthropic")
+        await seal(h)
+        h.script.answers = [ENDED]
+        old = await refused(h)
+        assert await paid(h, "anthropic", refused=old) == SEALED.reveal()
+        h.accounts.answered(await h.accounts.credential(""), 200)  # the key's good answer says nothing of the token
+        assert await paid(h) == SEALED.reveal()
+        h.accounts.answered(old, 200)
+        assert await paid(h) == "access-0"
+
+
+async def test_a_token_that_was_taken_and_is_then_revoked_lets_the_key_pay_where_no_new_one_is_to_be_had(
+    house: Opener,
+) -> None:
+    async with house() as h:
+        await h.adopt("anthropic")
+        await seal(h)
+        h.script.answers = [ENDED]
+        old = await refused(h)
+        h.accounts.answered(old, 200)
+        assert await paid(h, "anthropic", refused=old) == SEALED.reveal()
 
 
 async def test_a_refused_token_without_a_key_is_an_error_and_served_again_afterwards(house: Opener) -> None:
@@ -370,17 +431,10 @@ async def test_what_can_be_no_api_key_is_not_sealed_as_one(house: Opener, key: s
         with pytest.raises(BadRequest, match="no API key|no part of an API key") as raised:
             await h.accounts.api_key(requests.ApiKey(account="anthropic", key=Secret(key)))
         assert key not in raised.value.sentence
+        assert raised.value.hint == hint
         assert await h.vault.rows() == []
 
 
-async def test_an_account_called_claude_is_at_anthropic(house: Opener) -> None:
-    async with house() as h:
-        await seal(h, "claude")
-        assert (await h.accounts.credential("")).provider == "anthropic"
-    async with house(provider={"claude": ProviderConfig()}) as h:
-        await seal(h, "claude/other")
-        assert (await h.accounts.credential("claude/other")).provider == "claude"
-        assert raised.value.hint == hint
 @pytest.mark.parametrize("key", ["ghp_x", '"x"', "a=b", "sk-ant-admin01-x"])
 async def test_of_other_providers_keys_nothing_is_known(house: Opener, key: str) -> None:
     async with house() as h:
@@ -395,3 +449,10 @@ async def test_a_key_of_an_unknown_form_is_kept(house: Opener, key: str) -> None
         assert await h.token("anthropic") == key
 
 
+async def test_an_account_called_claude_is_at_anthropic(house: Opener) -> None:
+    async with house() as h:
+        await seal(h, "claude")
+        assert (await h.accounts.credential("")).provider == "anthropic"
+    async with house(provider={"claude": ProviderConfig()}) as h:
+        await seal(h, "claude/other")
+        assert (await h.accounts.credential("claude/other")).provider == "claude"

@@ -80,6 +80,24 @@ async def test_a_second_401_asks_for_no_third_token() -> None:
         assert len(claude.requests) == 2
 
 
+@pytest.mark.parametrize("again", [1, 2])
+async def test_a_401_that_is_not_the_tokens_fault_goes_to_the_caller_as_it_came(again: int) -> None:
+    """The accounts hand the same one back where it was taken elsewhere (some paths take no tokens)."""
+    held = [token(number + 1) for number in range(again)]
+    async with Claude() as claude, relaying(claude.url, *held, held[-1]) as around:
+        only(claude)
+        answer = await around.get(hello())
+        assert (answer.status, answer.body) == (401, claude.last.said)
+        assert len(claude.requests) == again
+
+
+async def test_what_a_credential_drew_is_told_to_the_accounts() -> None:
+    async with Claude() as claude, relaying(claude.url, token(1), token(2)) as around:
+        only(claude, token(2))
+        await around.get(hello())
+        assert around.purse.answers == [("sk-ant-oat01-1", 401), ("sk-ant-oat01-2", 200)]
+
+
 async def test_after_the_refresh_was_in_vain_the_key_pays_where_it_may() -> None:
     async with Claude() as claude, relaying(claude.url, token(1), token(2), key(1)) as around:
         only(claude, key(1))

@@ -4,10 +4,14 @@ import pytest
 from msgspec import structs
 
 from aixtivd.access.caller import Caller
-from aixtivd.errors import AixtivError, BadRequest, Denied, Locked, Misconfigured
+from aixtivd.access.denials import AT_ONCE
+from aixtivd.errors import AixtivError, BadRequest, Denied, Locked, Misconfigured, SignInNeeded
 from aixtivd.relay.call import Call
+from aixtivd.relay.heads import METHODS
 from peers.claude import Claude
 from peers.relaying import HELLO, VERSION, Pieces, called, hello, key, relaying, token
+
+REVIEWER = Caller(uid=7, pid=8, program="/bin/x", agent="reviewer")
 
 
 @pytest.mark.parametrize(
@@ -25,6 +29,7 @@ from peers.relaying import HELLO, VERSION, Pieces, called, hello, key, relaying,
         (hello(body=Pieces(b"abc", length=4)), BadRequest),
         (hello(endpoint="https://evil.example/v1/messages"), Denied),
         (hello(endpoint="http://evil.example"), AixtivError),
+        (called("GET", "/v1/models", ("X-Agent-ID", "another"), caller=REVIEWER), BadRequest),
     ],
 )
 async def test_what_is_refused_sends_nothing_and_is_audited(call: Call, kind: type[AixtivError]) -> None:
@@ -33,16 +38,49 @@ async def test_what_is_refused_sends_nothing_and_is_audited(call: Call, kind: ty
             await around.get(call)
         assert claude.count == 0
         record = around.ledger.last
-        assert (record["what"], record["ok"], record["status"], record["sent"]) == ("relay", False, 0, 0)
+        assert (record["what"], record["ok"]) == ("relay", False)
         assert record["detail"].isprintable()
-        assert record["detail"].startswith(call.method)
+        assert record["detail"].startswith(call.method if call.method in METHODS else "? ")
 
 
 async def test_a_credential_that_cannot_be_had_is_a_sentence_and_audited() -> None:
     async with Claude() as claude, relaying(claude.url, Locked()) as around:
         with pytest.raises(Locked):
             await around.get(hello())
-        assert (claude.count, around.ledger.last["kind"]) == (0, "")
+        assert (claude.count, around.ledger.last["ok"]) == (0, False)
+
+
+async def test_what_is_refused_again_and_again_fills_no_disk_and_is_counted() -> None:
+    one = called("GET", "/v2/models", caller=structs.replace(REVIEWER, ticket="t1"))
+    async with Claude() as claude, relaying(claude.url) as around:
+        for _ in range(1000):
+            with pytest.raises(Denied):
+                await around.get(one)
+        assert len(around.ledger.records) == AT_ONCE
+        with pytest.raises(Denied):
+            await around.get(structs.replace(one, caller=REVIEWER))
+        assert len(around.ledger.records) == AT_ONCE + 1, "another's is recorded all the same"
+    record = around.ledger.last
+    assert (record["caller"].ticket, record["detail"]) == ("t1", "GET /v2/models; 979 more before it were not recorded")
+
+
+async def test_what_reached_an_api_is_recorded_each_time() -> None:
+    async with Claude() as claude, relaying(claude.url) as around:
+        for _ in range(AT_ONCE + 5):
+            await around.get(called("GET", "/v1/nothing"))
+        assert [record["status"] for record in around.ledger.records] == [400] * (AT_ONCE + 5)
+
+
+async def test_a_secret_in_the_wrong_place_is_not_in_the_audit() -> None:
+    async with Claude() as claude, relaying(claude.url, SignInNeeded()) as around:
+        for call in (called(account="mistyped"), called("sk-ant-api03-secret"), called("GET /v1/models sk-ant-x")):
+            with pytest.raises(AixtivError):
+                await around.get(call)
+        assert [record["account"] for record in around.ledger.records] == ["", "", ""]
+        assert [record["detail"] for record in around.ledger.records] == ["GET /v1/models", *["? /v1/models"] * 2]
+        with pytest.raises(SignInNeeded):
+            await around.get(called(account="anthropic/work"))
+        assert around.ledger.last["account"] == "anthropic/work"
 
 
 async def test_the_audit_tells_who_called_what_with_which_credential_and_no_query() -> None:
