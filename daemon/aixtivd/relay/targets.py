@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from aixtiv_protocol.replies import Kind
 from aixtivd.accounts.origin import origin_of
 from aixtivd.errors import BadRequest, Denied
 from aixtivd.relay.api import Api
@@ -17,8 +18,11 @@ from aixtivd.relay.api import Api
 LONGEST: Final = 8000
 """Characters of a path with its query at most: what common servers take of a request line (RFC 9110 §4.1)."""
 
-_PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~:@-]*)+/?")
-"""Read by everybody in the same way: no encoding, no empty or dotted segment."""
+_PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~:@-]*(?<!\.))+/?")
+"""Read by everybody in the same way: no encoding, no empty segment, none with a dot at an end."""
+
+_CUT: Final = re.compile(r"[;?#]")
+"""Where some servers end a segment, also where it was percent-encoded."""
 
 _VISIBLE: Final = re.compile(r"/[!-~]*")
 _ESCAPES: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -36,8 +40,13 @@ def check_path(api: Api, path: str) -> None:
         folder = reading.rstrip("/") + "/"
         if not folder.startswith(api.paths):
             raise Denied(f"only paths below {' and '.join(api.paths)} are relayed to {api.name}")
-        if folder.casefold().startswith(tuple(prefix.casefold() for prefix in api.refused)):
+        ascii_only = folder.encode("ascii", "ignore").decode()  # without what some leave out: variation selectors …
+        if _below(folder, api.refused) or _below(ascii_only, api.refused):
             raise Denied(f"paths below {' and '.join(api.refused)} are not relayed to {api.name}")
+
+
+def _below(folder: str, prefixes: tuple[str, ...]) -> bool:
+    return folder.casefold().startswith(tuple(prefix.casefold() for prefix in prefixes))
 
 
 def _readings(written: str) -> Iterator[str]:
@@ -48,10 +57,10 @@ def _readings(written: str) -> Iterator[str]:
         plain = unicodedata.normalize("NFKC", written)
         if "\\" in plain or any(not letter.isprintable() for letter in plain):
             raise BadRequest("the path hides a backslash or a control character")
-        segments = [segment.partition(";")[0].strip() for segment in plain.split("/")]
-        if any(segment in {".", ".."} for segment in segments):
+        segments = [_CUT.split(segment, maxsplit=1)[0].strip() for segment in plain.split("/")]
+        if any(segment and not segment.strip(".") for segment in segments):
             raise BadRequest("the path has a segment of dots: write it without")
-        yield "/" + "/".join(segment for segment in segments if segment)
+        yield "/" + "/".join(bare for segment in segments if (bare := segment.rstrip(". ")))
         if "%" not in plain:
             return
         try:
@@ -68,6 +77,7 @@ def target(api: Api, account: str, *, pinned: str, wanted: str, free: bool, kind
     account goes along, only the caller's own key. `kind`: of the account. Raises Denied where a credential would go
     elsewhere.
     """
+    bind = f"aixtiv api-key set {account}" if kind == "api-key" else f"aixtiv login {account}"
     if wanted and free:
         return _origin(wanted)
     known = pinned or api.origin
@@ -77,7 +87,6 @@ def target(api: Api, account: str, *, pinned: str, wanted: str, free: bool, kind
     origin = _origin(known)
     if wanted and (elsewhere := _origin(wanted)) != origin:
         raise Denied(
-    bind = f"aixtiv api-key set {account}" if kind == "api-key" else f"aixtiv login {account}"
             f"{account} is for {origin} and nowhere else: its credential is not sent to {elsewhere}",
             hint=f"{bind} --endpoint {elsewhere}",
         )

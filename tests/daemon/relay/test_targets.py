@@ -33,6 +33,8 @@ ANYWHERE = Api(name="gitlab", origin="https://gitlab.example/api")
         "/v1/oauthx",
         "/v1/messages/oauth/",
         "/v1/%E2%82%AC",
+        "/v1/models/claude-3.5",
+        "/v1/files/a%3Fb%23c",
     ],
 )
 def test_whatever_is_below_v1_is_relayed(path: str) -> None:
@@ -76,6 +78,20 @@ def test_whatever_is_below_v1_is_relayed(path: str) -> None:
         "/v1/oauth%/token",
         "/v1/oauth%2/token",
         "/v1/%2525252525256fauth/token",
+        "/v1/oauth%3Fx",
+        "/v1/oauth%3fx/token",
+        "/v1/oauth%23/token",
+        "/v1/oauth%253fx",
+        "/v1/oauth./token",
+        "/v1/oauth.",
+        "/v1/oauth../token",
+        "/v1/oauth%2e/token",
+        "/v1/oauth.%20./token",
+        "/v1/.../oauth/token",
+        "/v1/oauth%EF%B8%8F/token",
+        "/v1/oau%EF%B8%8Fth",
+        "/v1./oauth",
+        "/v1%EF%B8%8F/oauth/token",
     ],
 )
 def test_what_hands_out_credentials_is_refused_in_every_writing(path: str) -> None:
