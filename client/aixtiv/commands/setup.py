@@ -104,7 +104,7 @@ def setup_env(account: str, port: int, undone: bool, yes: bool, no_start: bool, 
         handed_out=True,
     )
     done = _carried_out(what, account, port, undone=undone, yes=yes, no_start=no_start, words="--write " * write)
-    if done and done.earlier:
+    if done and done.earlier and not write:
         count = "1 earlier ticket" if done.earlier == 1 else f"{done.earlier} earlier tickets"
         show.note(f"{count} of `aixtiv setup env` can still be used; for every new shell, one is enough")
         show.hint("aixtiv setup env --write")

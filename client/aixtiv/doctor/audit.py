@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
+from aixtiv.doctor.daemon import NOT_ASKED
 from aixtiv.doctor.finding import Finding, fine, skipped, wrong
 from aixtiv.doctor.situation import Situation
 from aixtiv.failures import Locked
@@ -12,10 +13,10 @@ from aixtiv.show import short
 def check(situation: Situation) -> Iterator[Finding]:
     """What was altered stays so: nothing makes a log whole again, and one that is taken away is missed, too."""
     verdict, path = situation.audited, situation.state / "audit.log"
+    failure = situation.unaudited
     if verdict is None:
-        why = "the vault is locked" if isinstance(situation.unaudited, Locked) else "only the daemon can verify it"
-        failure = situation.unaudited
-        yield skipped("audit", why if failure is None or isinstance(failure, Locked) else failure.sentence)
+        why = "the vault is locked" if isinstance(failure, Locked) else failure.sentence if failure else NOT_ASKED
+        yield skipped("audit", why)
     elif not verdict.intact:
         sentence = f"{short(str(path))} is not as it was written: {verdict.problem}; records go on behind that place"
         copy = shlex.quote(f"{path}.altered")
@@ -23,4 +24,4 @@ def check(situation: Situation) -> Iterator[Finding]:
     elif verdict.problem:
         yield wrong("audit", verdict.problem, "df -h ~")
     else:
-        yield fine("audit", f"{verdict.records} records, each as it was written")
+        yield fine("audit", f"every record in {short(str(path))} is as it was written")

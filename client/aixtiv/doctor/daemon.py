@@ -14,7 +14,7 @@ from aixtiv_protocol import VERSION
 EXAMINED: Final = ("key-source", "clock", "issuer", "token")
 """What only the daemon can look at."""
 
-_NOT_ASKED: Final = "only the daemon can look at this, and it cannot be asked"
+NOT_ASKED: Final = "only the daemon can look at this, and it cannot be asked"
 
 
 def check_daemon(situation: Situation) -> Iterator[Finding]:
@@ -28,7 +28,7 @@ def check_daemon(situation: Situation) -> Iterator[Finding]:
 
 def check_version(situation: Situation) -> Iterator[Finding]:
     if situation.welcome is None:
-        yield skipped("version", _NOT_ASKED)
+        yield skipped("version", NOT_ASKED)
     elif situation.welcome.version == VERSION:
         yield fine("version", f"daemon and command are both {VERSION}")
     else:
@@ -52,7 +52,7 @@ def _restarting(situation: Situation) -> Callable[[], None]:
 def check_vault(situation: Situation) -> Iterator[Finding]:
     status = situation.status
     if status is None:
-        yield skipped("vault", _NOT_ASKED)
+        yield skipped("vault", NOT_ASKED)
     elif status.locked:
         why = "its passphrase is still to be chosen" if status.new_store else status.lock_reason
         yield wrong("vault", f"the vault is locked{f': {why}' if why else ''}", "aixtiv unlock")
@@ -68,7 +68,7 @@ def check_gateway(situation: Situation) -> Iterator[Finding]:
     status, claude = situation.status, situation.tables.get("claude")
     wanted = claude.get("port", 0) if isinstance(claude, dict) else 0
     if status is None:
-        yield skipped("gateway", _NOT_ASKED)
+        yield skipped("gateway", NOT_ASKED)
     elif status.gateway_problem:
         hint = ports.who(wanted) if wanted and not status.gateway_port else "aixtiv status"
         yield wrong("gateway", status.gateway_problem, hint)
@@ -110,7 +110,7 @@ def _told(name: str, ok: bool, sentence: str, hint: str, account: str) -> Findin
 def _why_not(situation: Situation) -> str:
     failure: AixtivError | None = situation.unexamined
     if situation.welcome is None:
-        return _NOT_ASKED
+        return NOT_ASKED
     if isinstance(failure, Locked):
         return "the vault is locked"
     if failure:

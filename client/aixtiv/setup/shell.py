@@ -36,7 +36,7 @@ def check(shell: Shell) -> None:
     """Raises Usage for one whose language is another."""
     if shell.name not in KNOWN:
         sentence = f"the lines can be written for {', '.join(KNOWN)}; SHELL says {shell.name}"
-        raise Usage(sentence, hint="SHELL=/bin/sh aixtiv setup env")
+        raise Usage(sentence, hint="aixtiv setup sdk-profile")
 
 
 def lines(shell: Shell, port: int, ticket: str) -> str:
