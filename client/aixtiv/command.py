@@ -38,8 +38,7 @@ def run(words: list[str], answered: bytes = b"") -> int:
 
 
 def _make_whole() -> None:
-    """Of streams that were closed before we began, stdout takes nothing and the others lead nowhere; those that are
-    there can say any name."""
+    """Of streams that were closed, stdout takes nothing and the others lead nowhere; those there can say any name."""
     for name, mode in (("stdin", "r"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  # for the rest of the process

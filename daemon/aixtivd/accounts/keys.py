@@ -31,7 +31,7 @@ _ASSIGNED: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=(?!=|$)")
 
 
 def check_key(key: str, account: str, provider: str) -> None:
-    """Raises BadRequest. Only of Anthropic's keys is it known how they look; other providers' may look like anything."""
+    """Raises BadRequest. Only of Anthropic's keys is it known how they look; others may look like anything."""
     again = f"aixtiv api-key set {account}"
     if not key or len(key) > LENGTH or not key.isascii() or not key.isprintable() or " " in key:
         raise BadRequest(f"an API key is 1 to {LENGTH} printable characters without blanks", hint=again)

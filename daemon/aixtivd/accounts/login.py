@@ -26,7 +26,7 @@ from aixtivd.errors import (
 )
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.authorization import authorization_url, check_issuer, new_nonce, new_state, new_verifier, same_state
-from aixtivd.oauth.callback import CallbackListener, listens
+from aixtivd.oauth.callback import CallbackListener, PortTaken, listens
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.page import Page
@@ -147,6 +147,8 @@ class SignIns:
                 self._address(sign_in, listener.redirect_uri, listener.port)
                 sign_in.ready.set()
                 await self._until_done(sign_in)
+        except PortTaken as taken:
+            sign_in.fail(self._by_ourselves(taken) or taken)
         except Exception as error:  # noqa: BLE001  # a defect here must be told to whoever waits for this sign-in
             sign_in.fail(_told(error, sign_in))
         finally:
@@ -154,6 +156,17 @@ class SignIns:
                 del self._open[sign_in.account]
             sign_in.gone.set()
             sign_in.ready.set()
+
+    def _by_ourselves(self, taken: PortTaken) -> SignInFailed | None:
+        """A redirect of one port is for one sign-in at a time: which other one has it."""
+        for other in self._open.values():
+            if other.port in taken.ports and not other.done.is_set():
+                return SignInFailed(
+                    f"port {other.port} is taken by the sign-in to {other.account}, which is still open:"
+                    " finish or end that first",
+                    hint=f"aixtiv callback {other.account}",
+                )
+        return None
 
     def _address(self, sign_in: SignIn, redirect_uri: str, port: int) -> None:
         sign_in.redirect_uri, sign_in.port = redirect_uri, port

@@ -35,7 +35,6 @@ from aixtivd.clock import Clock
 from aixtivd.config import Config
 from aixtivd.errors import (
     AixtivError,
-    BadRequest,
     Locked,
     Misconfigured,
     NoAccount,

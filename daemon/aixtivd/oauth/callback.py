@@ -32,6 +32,14 @@ PARTING: Final = 2.0  # seconds in which a page that is due may still be written
 Answerer = Callable[[Response], Awaitable[Page]]
 
 
+class PortTaken(SignInFailed):
+    """the callback's port on this machine is taken"""
+
+    def __init__(self, sentence: str = "", *, hint: str | None = None, ports: tuple[int, ...] = ()) -> None:
+        super().__init__(sentence, hint=hint)
+        self.ports = ports
+
+
 def listens(client: Client) -> bool:
     """False where the redirect URI is not ours to listen on: then the answer can only be pasted."""
     if not client.redirect_uri:
@@ -108,7 +116,9 @@ class CallbackListener:
                 return sockets
         if self._ports:
             named = " or ".join(str(port) for port in self._ports)
-            raise SignInFailed(f"port {named} on this machine is taken", hint=f"lsof -i :{self._ports[0]}")
+            raise PortTaken(
+                f"port {named} on this machine is taken", hint=f"lsof -i :{self._ports[0]}", ports=self._ports
+            )
         raise SignInFailed("no port on this machine is free on both 127.0.0.1 and ::1")
 
     async def _accept(self, listener: SocketListener) -> None:

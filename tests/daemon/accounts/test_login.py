@@ -5,6 +5,7 @@ import time
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+import msgspec
 import pytest
 
 from aixtiv_protocol import requests
@@ -157,6 +158,16 @@ async def test_logout_ends_an_open_sign_in_and_leaves_the_key_that_is_the_accoun
         assert await h.token("corp") == "k"
         assert not (await h.accounts.logout(requests.Logout(account="corp"))).remains
         assert await h.vault.rows() == []
+
+
+async def test_a_port_that_another_open_sign_in_has_is_said_to_be_its(house: Opener) -> None:
+    async with at_a_provider(house) as (h, server), login(h, ask(server)) as first:
+        port = (await started(first)).port
+        second = msgspec.structs.replace(ask(server), account="corp/two", port=port)
+        async with login(h, second) as stream:
+            with pytest.raises(SignInFailed, match=f"port {port} is taken by the sign-in to corp, which is") as raised:
+                await started(stream)
+        assert raised.value.hint == "aixtiv callback corp"
 
 
 async def test_other_settings_replace_the_open_sign_in_and_none_join_it(house: Opener) -> None:

@@ -428,7 +428,7 @@ async def test_a_key_with_another_endpoint_does_not_take_the_sign_in_along(house
 )
 async def test_what_can_be_no_api_key_is_not_sealed_as_one(house: Opener, key: str, hint: str) -> None:
     async with house() as h:
-        with pytest.raises(BadRequest, match="no API key|no part of an API key") as raised:
+        with pytest.raises(BadRequest, match=r"no API key|no part of an API key") as raised:
             await h.accounts.api_key(requests.ApiKey(account="anthropic", key=Secret(key)))
         assert key not in raised.value.sentence
         assert raised.value.hint == hint
