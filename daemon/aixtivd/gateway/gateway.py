@@ -244,7 +244,7 @@ class Gateway:
             await self.close()
             if self._server is not None:
                 await self._server.over()
-        self._denials.flush()
+        self._denials.flush()  # what it held back
         if patience.cancelled_caught:
             log.warning("gateway-cut")
 
