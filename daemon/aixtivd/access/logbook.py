@@ -23,6 +23,7 @@ UNSEALED: Final = 10_000
 """Records beyond the sealed end at most: while the vault is locked, or its store cannot be written, the rest waits in
 memory. A start takes in twice as many (some under the key, some from behind a lock); more than that are not ours."""
 
+_FAR: Final = 64 * 1024 * 1024  # bytes in which they are looked for: more than so many can have
 _NOTE: Final = "audit"  # the vault's
 _PURPOSE: Final = "audit log"  # of the derived key
 
@@ -79,7 +80,7 @@ class Logbook:
     def _plain_at_the_end(self) -> int:
         """Lines that earlier daemons wrote and that no unlock has sealed in."""
         size = self.file.size()
-        tail = self.file.lines(self.file.start_of_last(UNSEALED, b"", size), size)
+        tail = self.file.lines(self.file.start_of_last(UNSEALED, b"", size, far=_FAR), size)
         return sum(1 for _ in itertools.takewhile(lambda sealed: not sealed, list(map(chain.is_sealed, tail))[::-1]))
 
     async def _join(self, key: bytes) -> None:

@@ -15,6 +15,10 @@ _BLOCK: Final = 64 * 1024
 LONGEST: Final = 16 * 1024
 """Bytes of a line at most: every text of a record is cut far below."""
 
+_FAR: Final = 64 * 1024 * 1024
+"""Bytes at the end in which something of ours has to be found: more than is ever written in one piece. What is longer
+is nothing of ours, and no search in it may hold up a start or a stop."""
+
 
 class LogFile:
     def __init__(self, path: Path) -> None:
@@ -60,6 +64,10 @@ class LogFile:
             if held is None or not (size := os.fstat(held).st_size):
                 return 0
             whole = _end_of_line(held, size)
+            if whole is None:  # nothing that we wrote and a crash cut: it stays, as a broken line
+                os.pwrite(held, b"\n", size)
+                folder.sync(held)
+                return 0
             if whole < size:
                 os.ftruncate(held, whole)
                 folder.sync(held)
@@ -68,37 +76,45 @@ class LogFile:
     def last_line(self) -> bytes:
         """Empty where there is none."""
         size = self.size()
-        return next(self.lines(self.start_of_last(1, b"", size), size), b"")
+        return next(self.lines(self.start_of_last(1, b"", size, far=_FAR), size), b"")
 
     def lines(self, start: int, stop: int) -> Generator[bytes, None, None]:
-        """Between two places in the file, each with its newline; an endless one comes in parts. Raises OSError."""
+        """Between two places in the file, each with its newline; of an endless one its beginning, and then nothings.
+
+        Raises OSError.
+        """
         with self._open() as held:
             if held is None:
                 return
             with os.fdopen(os.dup(held), "rb", buffering=_BLOCK) as file:
                 file.seek(start)
+                inside = False  # of an endless line
                 while start < stop and (line := file.readline(min(LONGEST, stop - start))):
                     start += len(line)
-                    yield line
+                    yield b"" if inside else line
+                    inside = not line.endswith(b"\n")
 
-    def start_of_last(self, wanted: int, needle: bytes, stop: int) -> int:
-        """Where the last `wanted` lines begin that hold `needle`, looking back from `stop`. Raises OSError."""
+    def start_of_last(self, wanted: int, needle: bytes, stop: int, far: int = 0) -> int:
+        """Where the last `wanted` lines begin that hold `needle`, looking back from `stop`. Raises OSError.
+
+        `far`: how many bytes at most; 0: to the beginning.
+        """
         with self._open() as held:
             if held is None:
                 return 0
+            end = max(0, stop - far) if far else 0
             at, rest, first = stop, b"", stop
-            while at > 0 and wanted > 0:
-                size = min(_BLOCK, at)
+            while at > end and wanted > 0:
+                size = min(_BLOCK, at - end)
                 at -= size
-                parts = (os.pread(held, size, at) + rest).split(b"\n")
-                rest = parts[0] if at else b""
-                begin = at + len(parts[0]) + 1 if at else 0
-                for start, line in _from_the_end(parts[1:] if at else parts, begin):
-                    if line and needle in line:
+                known = _placed(os.pread(held, size, at), at, rest)
+                rest = known.pop(0)[1][: LONGEST + 1] if at else b""  # what is longer is no line, and is dropped
+                for start, line in reversed(known):
+                    if line and needle in line and len(line) <= LONGEST:
                         first, wanted = start, wanted - 1
                         if not wanted:
                             break
-            return first if not wanted else 0
+            return first if not wanted else end
 
     def put_aside(self, word: str) -> Path:
         """Gives the file another name. Raises OSError."""
@@ -141,21 +157,23 @@ def _write_all(held: int, data: bytes) -> None:
         point("audit-half-written")
 
 
-def _end_of_line(held: int, size: int) -> int:
-    """Where the last whole line ends."""
-    at = size
-    while at > 0:
-        begin = max(0, at - _BLOCK)
+def _end_of_line(held: int, size: int) -> int | None:
+    """Where the last whole line ends. None: nowhere near the end."""
+    at, end = size, max(0, size - _FAR)
+    while at > end:
+        begin = max(end, at - _BLOCK)
         found = os.pread(held, at - begin, begin).rfind(b"\n")
         if found >= 0:
             return begin + found + 1
         at = begin
-    return 0
+    return None if end else 0
 
 
-def _from_the_end(lines: list[bytes], start: int) -> Iterator[tuple[int, bytes]]:
-    """Each line with its place in the file, the last one first."""
-    at = start + sum(len(line) + 1 for line in lines)
-    for line in reversed(lines):
-        at -= len(line) + 1
-        yield at, line
+def _placed(block: bytes, at: int, rest: bytes) -> list[tuple[int, bytes]]:
+    """The lines of a block at that place, each with its own; the last one goes on with `rest`."""
+    parts = block.split(b"\n")
+    places = [at]
+    for part in parts[:-1]:
+        places.append(places[-1] + len(part) + 1)
+    parts[-1] += rest
+    return list(zip(places, parts, strict=True))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -295,6 +296,22 @@ async def test_the_log_of_another_store_is_put_aside_and_said(folder: Path) -> N
         told = await here.told()
         assert told == ["a log of another store was here: it is audit.log.before-1800000000 now", "anew"]
     assert (folder / "audit.log.before-1800000000").read_bytes() == before
+
+
+@pytest.mark.parametrize("end", [b"\n", b""])
+async def test_an_endless_line_is_a_broken_one_and_holds_nothing_up(folder: Path, end: bytes) -> None:
+    await written(folder)
+    with (folder / "audit.log").open("r+b") as log:
+        log.truncate((folder / "audit.log").stat().st_size + (256 << 20))
+        log.seek(0, 2)
+        log.write(end)
+    async with desk(folder) as here:
+        began = time.monotonic()
+        await here.happened("later")
+        assert time.monotonic() - began < 10
+        assert (await here.verify()).problem == "what stands behind record 8 is no record"
+        assert [record.account for record in await here.all(limit=9)][-1] == "later"
+        assert [record.number for record in await here.all()] == [*range(1, 9), 9, 10]
 
 
 async def test_a_file_that_is_no_plain_one_of_ours_is_not_written(folder: Path) -> None:
