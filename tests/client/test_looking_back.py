@@ -6,7 +6,7 @@ import click
 import pytest
 
 from aixtiv.commands.audit import line
-from aixtiv.commands.ticket import Span
+from aixtiv.commands.options import Span
 from aixtiv.commands.usage import Since, size
 from aixtiv_protocol.replies import AuditRecord
 
