@@ -113,9 +113,9 @@ class Refresher:
     def _due(self, entry: Entry, delay: float) -> float | None:
         if not entry.renewable or entry.flying or not (entry.grant.lifetime or entry.interrupted):
             return None
-        wait = 0.0
-        if not entry.interrupted:
-            wait = states.refresh_in(entry.left(self._clock), entry.grant.lifetime, self._hosts.chance())
+        left = 0.0 if entry.interrupted else entry.left(self._clock)
+        apart = 0.0 if entry.interrupted or entry.problem else states.UNASKED_APART  # a failure has its own backoff
+        wait = states.refresh_in(left, entry.grant.lifetime, self._hosts.chance(), apart=apart)
         return max(self._clock.steady() + max(wait, delay), self.next_try(entry))
 
     def _start_due(self) -> float | None:

@@ -41,14 +41,14 @@ def lead(lifetime: float) -> float:
     return min(max(LEAD, lifetime * LEAD_SHARE), lifetime / 2)
 
 
-def refresh_in(left: float, lifetime: float, chance: float) -> float:
+def refresh_in(left: float, lifetime: float, chance: float, *, apart: float = UNASKED_APART) -> float:
     """When to refresh a token with `left` seconds of life, jittered. Never negative.
 
-    Before its expiry, unless that would be sooner than UNASKED_APART after it was had.
+    Before its expiry, unless that would be sooner than `apart` seconds after it was had.
     """
     jittered = lead(lifetime) * (1 - JITTER + 2 * JITTER * chance)
     age = lifetime - left
-    return max(0.0, left - jittered, UNASKED_APART - age)
+    return max(0.0, left - jittered, apart - age)
 
 
 def life_left(now_wall: float, now_steady: float, expires_wall: float, expires_steady: float) -> float:
