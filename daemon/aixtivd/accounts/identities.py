@@ -34,7 +34,7 @@ class Identities:
     async def token(self, source: Federation) -> Secret:
         """Asked for anew each time. Raises AixtivError; SignInNeeded names the account that has to be signed in to."""
         if source.identity_file:
-            return await anyio.to_thread.run_sync(_in_file, source.identity_file)
+            return await anyio.to_thread.run_sync(_in_file, source.identity_file, abandon_on_cancel=True)
         if source.identity_command:
             return await _printed(source.identity_command)
         try:

@@ -1,6 +1,7 @@
 """An identity of one place exchanged at another: at a server that checks what it is shown, with a real issuer."""
 
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -272,3 +273,26 @@ async def test_another_kind_takes_an_accounts_place_only_when_told(house: Opener
             await bind(h, ClientCredentials(), "corp", "corp", settings=settings)
         assert raised.value.hint.endswith("--client-credentials --replace")
         assert await h.token("corp") == token
+
+
+async def test_lock_does_not_wait_for_a_file_system_that_hangs(
+    house: Opener, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with federated(house) as (h, _, how):
+        token = (await h.stored("corp")).id_token
+        assert token
+        path = folder / "identity"
+        path.write_text(token.reveal())
+        path.chmod(0o600)
+        await bind(h, by_rule(identity_file=str(path)), **at(how))
+        hung = threading.Event()
+        try:
+            monkeypatch.setattr("aixtivd.accounts.identities._in_file", lambda _: hung.wait(20) and token)
+            h.accounts._refresher.force(h.accounts._book.named("claude"))
+            while not h.accounts._book.named("claude").flying:
+                await anyio.lowlevel.checkpoint()
+            await h.settle()
+            with anyio.fail_after(5):
+                await h.accounts.lock()
+        finally:
+            hung.set()
