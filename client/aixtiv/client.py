@@ -236,6 +236,10 @@ class Client:
     def audit_verify(self) -> replies.AuditVerdict:
         return self._ask(requests.Audit(verify=True, agent=self._agent), replies.AuditVerdict, seconds=LONG)
 
+    def audit_new(self) -> replies.Done:
+        """Puts the audit log aside, and begins another."""
+        return self._ask(requests.Audit(new=True, agent=self._agent), replies.Done, seconds=LONG)
+
     def usage(self, since: int = 0) -> replies.UsageReport:
         """What was relayed, by account and caller, since that Unix time."""
         return self._ask(requests.Usage(since=since, agent=self._agent), replies.UsageReport, seconds=LONG)

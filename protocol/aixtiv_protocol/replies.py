@@ -266,11 +266,13 @@ class AuditRecord(Told, frozen=True, tag="audit-record"):
     sent: int = 0  # bytes of body towards the API
     received: int = 0  # bytes of body back
     kind: str = ""  # of the credential that paid
+    plain: bool = False  # written while the vault was locked, without the key: nothing proves it
 
 
 class AuditVerdict(Told, frozen=True, tag="audit-verdict"):
     intact: bool
     records: int
+    plain: int = 0  # of them written while the vault was locked, without the key: nothing proves those
     problem: str = ""  # a sentence
 
 

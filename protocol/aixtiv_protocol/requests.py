@@ -225,11 +225,12 @@ class RevokeTicket(Asked, frozen=True, tag="ticket-revoke"):
 
 
 class Audit(Asked, frozen=True, tag="audit"):
-    """The newest records, oldest first. Answer: a stream of AuditRecord. With `verify`: AuditVerdict instead."""
+    """The newest records, oldest first. Answer: AuditRecords; with `verify` AuditVerdict, with `new` Done."""
 
     limit: Count = 100  # 0: all
     account: str = ""  # empty: all
     verify: bool = False
+    new: bool = False  # put the log aside, and begin another
 
 
 class Usage(Asked, frozen=True, tag="usage"):

@@ -31,6 +31,11 @@ class Desk(Audit):
             self.note("token", CALLER, account=account)
         await self.flush()
 
+    async def lock(self) -> None:
+        """As `ipc.opening` does it."""
+        await self.flush(locking=True)
+        await self.vault.lock()
+
     async def all(self, **asked: Any) -> list[AuditRecord]:
         return [record async for record in self.records(requests.Audit(**{"limit": 0} | asked))]
 

@@ -120,7 +120,7 @@ class Notes:
     def said(self) -> list[tuple[str, bool, str, str]]:
         return [(note["what"], note["ok"], note["account"], note["detail"]) for note in self.notes]
 
-    async def flush(self) -> None:
+    async def flush(self, *, locking: bool = False) -> None:
         await anyio.lowlevel.checkpoint()
         self.calls.append("audit.flush")
 

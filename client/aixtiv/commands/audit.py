@@ -48,11 +48,27 @@ def verify(as_json: bool, no_start: bool) -> None:
     if as_json:
         show.as_json(show.shape(verdict))
     elif verdict.intact:
-        show.result(f"the audit log is whole: {_records(verdict.records)}")
+        locked = f"; {verdict.plain} written while the vault was locked, and not proven" if verdict.plain else ""
+        show.result(f"the audit log is whole: {_records(verdict.records)}{locked}")
     if not verdict.intact:
-        raise AixtivError(f"the audit log is not whole: {verdict.problem}", hint="aixtiv audit --limit 0")
+        raise AixtivError(f"the audit log is not whole: {verdict.problem}", hint="aixtiv audit new")
     if verdict.problem:
         show.note(verdict.problem)
+
+
+@audit.command("new")
+@options.common
+def new(as_json: bool, no_start: bool) -> None:
+    """Put the log aside, and begin another.
+
+    The first record of the new one says how the old one ended.
+    """
+    with options.Asking(no_start=no_start) as client:
+        done = client.audit_new()
+    if as_json:
+        show.as_json(show.shape(done))
+    else:
+        show.result(done.note)
 
 
 def line(record: AuditRecord) -> str:
@@ -62,7 +78,8 @@ def line(record: AuditRecord) -> str:
     how = [record.detail]
     if record.what == "relay":
         how += [f"{record.status or 'no answer'}", f"{record.sent} bytes sent, {record.received} received"]
-    words = (when, f"{what:<12}", record.account, ", ".join(word for word in how if word), _who(record))
+    doubt = "not proven: written while locked" if record.plain else ""
+    words = (when, f"{what:<12}", record.account, ", ".join(word for word in how if word), _who(record), doubt)
     return "  ".join(word for word in words if word).rstrip()
 
 

@@ -104,13 +104,17 @@ class Audit:
         elif len(notes) == _BATCH:
             self._hurry.set()
 
-    async def flush(self) -> None:
-        """Until all that was noted is on the disk and sealed, as far as that can be done now. Raises nothing."""
+    async def flush(self, *, locking: bool = False) -> None:
+        """Until all that was noted is on the disk and sealed, as far as that can be done now. Raises nothing.
+
+        `locking`: the vault is about to be locked, so that what is written next has no key.
+        """
         with anyio.CancelScope(shield=True):
             async with self._writing:
                 try:
                     await self._book.look()
                     await self._write_all()
+                    await self._book.seal(locking=locking)
                 except OSError as error:
                     self._fail(f"the audit log {self._book.file.path} cannot be written: {folders.reason(error)}")
                 except StoreFailed as failure:
@@ -139,7 +143,6 @@ class Audit:
             if self._book.full:  # locked: the rest waits for the unlock
                 return
             await self._write_some()
-        await self._book.seal()
 
     async def _write_some(self) -> None:
         """What cannot be written waits, in its order."""
@@ -183,6 +186,25 @@ class Audit:
         except OSError as error:
             raise self._unreadable(error) from None
         return msgspec.structs.replace(verdict, problem=verdict.problem or self.problem)
+
+    async def begin_anew(self, caller: Caller) -> str:
+        """Puts the log aside, whatever became of it, and begins another: a sentence. Raises Locked, StoreFailed."""
+        try:
+            verdict = await self.verify()
+            ended = f"which ends with record {verdict.records} and is {'whole' if verdict.intact else 'not whole'}"
+            ended += f": {verdict.problem}" if verdict.problem else ""
+        except StoreFailed as failure:
+            ended = failure.sentence
+        with anyio.CancelScope(shield=True):
+            async with self._writing:
+                try:
+                    aside = await anyio.to_thread.run_sync(self._book.begin_anew, caller, ended)
+                except OSError as error:
+                    raise self._unreadable(error) from None
+            await self.flush()
+        if self.problem:
+            raise StoreFailed(self.problem)
+        return f"a new audit log begins; the one before it is {aside}" if aside else "a new audit log begins"
 
     async def usage(self, asked: requests.Usage) -> UsageReport:
         """What was relayed since then. Raises StoreFailed."""

@@ -2,7 +2,8 @@
 
 A line is an AuditRecord as it goes over the wire, in JSON, with one member more at its end: `mac`, an HMAC-SHA256
 under a key of the vault's over the line before's and this record; or `sum`, a plain SHA-256 of the same, while the
-vault is locked. Whoever can write the file can write a `sum`, until the next `mac` behind it has sealed it in.
+vault is locked. Whoever can write the file can write a `sum`, until the next `mac` behind it has sealed it in; so such
+lines are taken only where a locked daemon can have written them (`logbook`), and are told from the others.
 """
 
 import hashlib
@@ -68,7 +69,7 @@ def lines(records: Iterable[AuditRecord], tip: Tip, key: bytes | None) -> tuple[
 def record(line: bytes) -> AuditRecord | None:
     """What a line says, true or not. None: it is no record."""
     try:
-        return _decoder.decode(line)
+        return msgspec.structs.replace(_decoder.decode(line), plain=not is_sealed(line))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
@@ -84,10 +85,13 @@ def is_sealed(line: bytes) -> bool:
     return line[-_BEHIND : -len(START) - len(_END)] == _MAC
 
 
-def follow(lines: Iterator[bytes], tip: Tip, key: bytes, most: int = 0, head: Tip | None = None) -> Found:
+def follow(
+    lines: Iterator[bytes], tip: Tip, key: bytes, most: int = 0, head: Tip | None = None, plain_from: int = 0
+) -> Found:
     """Along the lines behind `tip`, to the end or the first that is wrong.
 
-    `most`: how many there may be; 0: any. `head`: a tip that has to lie on the way.
+    `plain_from`: the place before which every line has to be under the key. `most`: how many there may
+    be; 0: any. `head`: a tip that has to lie on the way.
     """
     sealed = plain = 0
     for one in lines:
@@ -97,6 +101,8 @@ def follow(lines: Iterator[bytes], tip: Tip, key: bytes, most: int = 0, head: Ti
             return Found(tip, sealed, plain, str(broken))
         if head is not None and ahead.number == head.number and ahead != head:
             return Found(tip, sealed, plain, f"record {head.number} is not the one that was sealed")
+        if tip.size < plain_from and not is_sealed(one):
+            return Found(tip, sealed, plain, f"record {ahead.number} is not under the key, and nothing was locked")
         if most and sealed + plain >= most:
             return Found(tip, sealed, plain, f"more than {most} records stand behind the sealed end of the log")
         tip = ahead

@@ -1,6 +1,7 @@
 """The audit log on disk, and its end as the vault has sealed it: looked at, gone on with, verified."""
 
 import itertools
+import os
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ import msgspec
 from aixtiv_protocol.replies import AuditRecord, AuditVerdict
 from aixtivd import log
 from aixtivd.access import chain
+from aixtivd.access.caller import Caller
 from aixtivd.access.chain import Found, Tip
 from aixtivd.access.logfile import LogFile
 from aixtivd.access.note import Note, recorded
@@ -27,8 +29,17 @@ _FAR: Final = 64 * 1024 * 1024  # bytes in which they are looked for: more than 
 _NOTE: Final = "audit"  # the vault's
 _PURPOSE: Final = "audit log"  # of the derived key
 
+_NOWHERE: Final = 2**63  # no file is that long
+
+
+class _Head(chain.Tip, frozen=True, array_like=True):
+    """The sealed end. `open`: what follows may have been written by a locked daemon, without the key."""
+
+    open: bool = False
+
+
 _pack = msgspec.msgpack.Encoder()
-_unpack: msgspec.msgpack.Decoder[Tip] = msgspec.msgpack.Decoder(Tip)
+_unpack: msgspec.msgpack.Decoder[_Head] = msgspec.msgpack.Decoder(_Head)
 
 
 class Logbook:
@@ -41,6 +52,8 @@ class Logbook:
         self._marks: list[AuditRecord] = []  # of the log about itself: the next to be written
         self._tip: Tip | None = None  # None: nobody has looked at the file yet
         self._sealed: Tip | None = None  # None: the vault was not asked yet since it was opened
+        self._open = False  # what was sealed last
+        self._plain_from = _NOWHERE  # where this daemon began to write without the key
         self._unsealed = 0  # records on disk beyond the sealed end
 
     @property
@@ -95,25 +108,29 @@ class Logbook:
             # One number is left out, so that this place shows: nobody knows whether records are missing before it.
             self._sealed = self._tip = Tip(self._tip.number + 1, chain.START, self._tip.size)
             return
-        head = _unpack.decode(payload) if payload else Tip()
+        known = _unpack.decode(payload) if payload else _Head(open=True)
+        head = Tip(known.number, known.digest, known.size)
+        self._open = known.open
         if not payload and await anyio.to_thread.run_sync(self._is_anothers, key):
             aside = await anyio.to_thread.run_sync(self.file.put_aside, f"before-{int(self._clock.wall())}")
             self._mark(f"a log of another store was here: it is {aside.name} now")
             self._tip = Tip()
-        found = await anyio.to_thread.run_sync(self._followed, head, key)
+        plain_from = head.size if known.open else self._plain_from
+        found = await anyio.to_thread.run_sync(self._followed, head, key, plain_from)
         self._take(head, found)
+        self._plain_from = _NOWHERE
 
     def _is_anothers(self, key: bytes) -> bool:
         """Of a store that has never sealed a log: whether there is one that is sealed under another key."""
         first = next(self.file.lines(0, self.file.size()), b"")
         return chain.is_sealed(first) and bool(chain.follow(iter([first]), Tip(), key).problem)
 
-    def _followed(self, head: Tip, key: bytes) -> Found:
+    def _followed(self, head: Tip, key: bytes, plain_from: int) -> Found:
         size = self.file.size()
         if size < head.size:
             known = chain.last(self.file.last_line()) or (0, chain.START)
             return Found(head, problem=_ended(Tip(number=known[0]), head))
-        return chain.follow(self.file.lines(head.size, size), head, key, 2 * UNSEALED)
+        return chain.follow(self.file.lines(head.size, size), head, key, 2 * UNSEALED, plain_from=plain_from)
 
     def _take(self, head: Tip, found: Found) -> None:
         assert self._tip is not None
@@ -147,6 +164,8 @@ class Logbook:
         gap = [self._gap(lost)] if lost else []
         data, tip = chain.lines(itertools.chain(marks, map(recorded, batch), gap), self._tip, key)
         before = self.file.append(data)
+        if key is None:
+            self._plain_from = min(self._plain_from, before)
         self._tip = Tip(tip.number, tip.digest, tip.size + before - expected)
         if before != expected:
             log.error("audit-altered", reason=f"{before} bytes where {expected} were written")
@@ -157,16 +176,21 @@ class Logbook:
             number=0, at=self._clock.wall(), what="audit", ok=False, detail=f"{lost} records could not be written"
         )
 
-    async def seal(self) -> None:
-        """Does nothing while the vault is locked. Raises StoreFailed."""
-        if self._tip is None or self._sealed is None or self._sealed == self._tip:
+    async def seal(self, *, locking: bool = False) -> None:
+        """Does nothing while the vault is locked. Raises StoreFailed.
+
+        `locking`: lines without the key may follow. A vault that wants a passphrase begins every start locked.
+        """
+        opened = locking or self._vault.key_source == "passphrase"
+        if self._tip is None or self._sealed is None or (self._sealed, self._open) == (self._tip, opened):
             return
+        tip = self._tip
         try:
-            await self._vault.notes.write(_NOTE, _pack.encode(self._tip))
+            await self._vault.notes.write(_NOTE, _pack.encode(_Head(tip.number, tip.digest, tip.size, opened)))
         except Locked:
             self._sealed = None
             return
-        self._sealed, self._unsealed = self._tip, 0
+        self._sealed, self._open, self._unsealed = tip, opened, 0
         point("audit-sealed")
 
     def known(self) -> tuple[bytes, Tip, Tip] | None:
@@ -182,7 +206,21 @@ class Logbook:
         problem = found.problem
         if not problem and found.tip != tip:
             problem = _ended(found.tip, tip)
-        return AuditVerdict(intact=not problem, records=found.tip.number, problem=problem)
+        return AuditVerdict(intact=not problem, records=found.tip.number, plain=found.plain, problem=problem)
+
+    def begin_anew(self, caller: Caller, ended: str) -> Path | None:
+        """Blocking: puts the log aside, under a name of its own; the next one begins with who asked, and how it ended.
+
+        None: there was none. Raises OSError.
+        """
+        now = self._clock.wall()
+        aside = self.file.put_aside(f"before-{int(now)}") if os.path.lexists(self.file.path) else None
+        was = f"{aside.name}, {ended}" if aside else "there was none"
+        detail = f"a new log begins; the one before it: {was}"
+        self._marks.insert(0, recorded((now, "audit", caller, True, "", detail, 0, 0, 0, "")))
+        self._tip, self._sealed = Tip(), Tip(number=-1)  # what is sealed is of the other one
+        self._unsealed, self._plain_from = 0, _NOWHERE
+        return aside
 
 
 def _ended(found: Tip, expected: Tip) -> str:

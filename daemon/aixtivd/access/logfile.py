@@ -1,6 +1,7 @@
 """The audit log's file: appended to, read in pieces from either end, and never rewritten. All of it blocks."""
 
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Generator, Iterator
@@ -117,8 +118,10 @@ class LogFile:
             return first if not wanted else end
 
     def put_aside(self, word: str) -> Path:
-        """Gives the file another name. Raises OSError."""
-        aside = self.path.with_name(f"{self.path.name}.{word}")
+        """Gives the file another name, that nothing has. Raises OSError."""
+        names = itertools.chain([word], (f"{word}-{number}" for number in itertools.count(2)))
+        paths = (self.path.with_name(f"{self.path.name}.{name}") for name in names)
+        aside = next(path for path in paths if not os.path.lexists(path))
         self.path.rename(aside)
         return aside
 

@@ -145,6 +145,8 @@ class Dispatch:
                 return replies.TicketList(tickets=self._tickets.shown())
             case requests.RevokeTicket():
                 return await calls.revoke(request)
+            case requests.Audit(new=True):
+                return Done(note=await self._audit.begin_anew(caller))
             case requests.Audit(verify=True):
                 return await self._audit.verify()
             case requests.Audit():

@@ -27,5 +27,5 @@ class Opening:
         """Tickets stay: their hashes are no secrets, and what they open is locked itself."""
         with anyio.CancelScope(shield=True):
             async with self._turning:
-                await self._audit.flush()  # while there is a key to seal it with
+                await self._audit.flush(locking=True)  # while there is a key to seal it with
                 await self._accounts.lock()

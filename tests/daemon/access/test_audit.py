@@ -170,7 +170,7 @@ async def test_a_store_that_cannot_be_written_leaves_the_lines_on_disk(folder: P
 async def test_while_locked_the_log_goes_on_and_is_sealed_in_at_the_unlock(folder: Path) -> None:
     async with desk(folder) as here:
         await here.happened("one")
-        await here.vault.lock()
+        await here.lock()
         await here.happened("two", "three")
         assert [key for line in lines(folder) for key in ("mac", "sum") if key in shown(line)] == ["mac", "sum", "sum"]
         assert await here.told() == ["one", "two", "three"]
@@ -185,19 +185,22 @@ async def test_while_locked_the_log_goes_on_and_is_sealed_in_at_the_unlock(folde
             "three",
             "records beyond the sealed end were taken in: 2, 2 of them written while the vault was locked",
         ]
-        assert await here.verify() == replies.AuditVerdict(intact=True, records=4)
+        assert await here.verify() == replies.AuditVerdict(intact=True, records=4, plain=2)
 
 
 async def test_what_a_locked_daemon_wrote_is_sealed_in_by_a_later_one(folder: Path) -> None:
     async with desk(folder) as here:
         await here.happened("one")
+        await here.lock()
     for account in ("two", "three"):
         async with desk(folder) as locked:
             await locked.vault.lock()
             await locked.happened(account)
     async with desk(folder) as here:
         await here.unlocked()
-        assert (await here.verify()).intact
+        verdict = await here.verify()
+        assert (verdict.intact, verdict.records, verdict.plain) == (True, 4, 2)
+        assert [record.plain for record in await here.all()] == [False, True, True, False]
         assert [record.account for record in await here.all()][:3] == ["one", "two", "three"]
 
 
@@ -207,7 +210,7 @@ async def test_a_locked_daemon_writes_only_so_many_records_whatever_is_noted(
     monkeypatch.setattr(logbook, "UNSEALED", 5)
     monkeypatch.setattr(module, "_BATCH", 2)
     async with desk(folder) as here:
-        await here.vault.lock()
+        await here.lock()
         await here.happened(*"abcdefgh")
         assert len(lines(folder)) == 6
     async with desk(folder) as again:  # those that waited in memory are gone with the daemon
@@ -231,3 +234,57 @@ async def test_before_the_first_unlock_there_is_a_log_too(folder: Path) -> None:
         await vault.unlock()
         await audit.unlocked()
         assert (await audit.verify()).intact
+
+
+async def test_a_daemon_that_began_locked_takes_in_what_it_wrote_itself(folder: Path) -> None:
+    async with desk(folder) as here:
+        await here.happened("one")
+    async with desk(folder) as here:
+        await here.vault.lock()
+        await here.happened("two")
+        await here.vault.unlock()
+        await here.unlocked()
+        assert (await here.verify()).intact
+        assert (await here.all())[1].plain
+
+
+async def test_a_new_log_begins_where_an_altered_one_was_and_names_it(folder: Path) -> None:
+    async with desk(folder) as here:
+        await here.happened("one", "two")
+    before = b"".join(lines(folder)[1:])
+    here.path.write_bytes(before)
+    async with desk(folder) as here:
+        assert not (await here.verify()).intact
+        altered = here.path.read_bytes()
+        said = await here.begin_anew(CALLER)
+        aside = folder / f"audit.log.before-{int(here.clock.wall())}"
+        assert said == f"a new audit log begins; the one before it is {aside}"
+        assert aside.read_bytes() == altered
+        (first,) = await here.all()
+        assert (first.number, first.what, first.pid) == (1, "audit", CALLER.pid)
+        assert first.detail == (
+            f"a new log begins; the one before it: {aside.name}, which ends with record 0 and is not whole: "
+            "record 1 is missing"
+        )
+        await here.begin_anew(CALLER)
+        assert aside.read_bytes() == altered, "the second one has a name of its own"
+        await here.happened("three")
+    async with desk(folder) as again:
+        assert await again.verify() == replies.AuditVerdict(intact=True, records=2)
+        await again.vault.lock()
+        with pytest.raises(Locked):
+            await again.begin_anew(CALLER)
+        assert again.path.exists()
+
+
+@pytest.mark.parametrize("what", ["moved", "a folder"])
+async def test_a_new_log_begins_whatever_stands_in_its_place(folder: Path, what: str) -> None:
+    async with desk(folder) as here:
+        await here.happened("one")
+        here.path.rename(folder / "elsewhere")
+        if what == "a folder":
+            here.path.mkdir()
+            await here.happened("two")
+        await here.begin_anew(CALLER)
+    async with desk(folder) as again:
+        assert (await again.verify()).intact

@@ -226,17 +226,45 @@ async def test_what_is_done_while_it_is_locked_is_found_at_the_unlock_by_the_sam
         assert not (await here.verify()).intact
 
 
-async def test_a_forged_end_from_a_locked_daemon_cannot_be_told_but_is_marked(folder: Path) -> None:
-    """Whoever can write the file can do what a locked daemon does: the record at the unlock says how much that is."""
-    await written(folder)
+def forge_an_end(folder: Path) -> None:
+    """As a locked daemon would, which nobody needs the key for."""
     known = lines(folder)
     data, _ = chain.lines(
         [AuditRecord(number=0, at=1.0, what="token", account="forged")], Tip(8, shown(known[-1])["mac"]), None
     )
     rewrite(folder, [*known, data])
+
+
+async def test_a_forged_end_without_the_key_is_found_where_nothing_was_locked(folder: Path) -> None:
+    await written(folder)
+    forge_an_end(folder)
+    async with desk(folder) as here:
+        assert not (await here.verify()).intact
+        (told,) = [record for record in await here.all() if record.what == "audit"]
+        assert told.detail == "the log was altered: record 9 is not under the key, and nothing was locked"
+    async with desk(folder) as again:
+        assert not (await again.verify()).intact
+
+
+async def test_a_forged_end_is_found_by_a_daemon_that_begins_locked(folder: Path) -> None:
+    await written(folder)
+    forge_an_end(folder)
+    async with desk(folder) as here:
+        await here.vault.lock()
+        await here.happened("mine")
+        await here.vault.unlock()
+        assert not (await here.verify()).intact
+
+
+async def test_a_forged_end_from_a_locked_daemon_cannot_be_told_but_is_marked(folder: Path) -> None:
+    """Whoever can write the file can do what a locked daemon does: the record at the unlock says how much that is."""
+    await written(folder)
+    async with desk(folder) as here:
+        await here.lock()
+    forge_an_end(folder)
     async with desk(folder) as here:
         verdict = await here.verify()
-        assert verdict.intact
+        assert (verdict.intact, verdict.plain) == (True, 1)
         (told,) = [record for record in await here.all() if record.what == "audit"]
         assert told.detail == (
             "records beyond the sealed end were taken in: 1, 1 of them written while the vault was locked"
@@ -249,6 +277,8 @@ async def test_more_unsealed_records_than_a_daemon_leaves_are_not_taken_in(
     from aixtivd.access import logbook
 
     await written(folder)
+    async with desk(folder) as here:
+        await here.lock()
     monkeypatch.setattr(logbook, "UNSEALED", 5)
     known = lines(folder)
     many = [AuditRecord(number=0, at=1.0, what="token", account="forged")] * 11
