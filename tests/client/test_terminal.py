@@ -9,6 +9,7 @@ import pytest
 
 from aixtiv_protocol import VERSION, replies, requests
 from aixtiv_protocol.secret import Secret
+from peers.commanded import keeping
 from peers.scripted import Said, Script, ScriptedDaemon
 from peers.terminal import Terminal
 
@@ -178,12 +179,12 @@ def test_a_vault_with_another_key_source_is_tried_again_without_a_question(folde
 
 
 def test_an_api_key_is_asked_for_and_not_shown(folder: Path) -> None:
-    with ScriptedDaemon(folder, lambda request: (ACCOUNT,)) as daemon:
+    with ScriptedDaemon(folder, keeping(ACCOUNT)) as daemon:
         with terminal(folder, "api-key", "set", "claude") as person:
             person.until("API key for claude: ")
             person.type("made-up-key\n")
             assert "made-up" not in person.until("sealed the API key of work")
-        assert daemon.asked == [requests.ApiKey(account="claude", key=Secret("made-up-key"))]
+        assert daemon.asked[1:] == [requests.ApiKey(account="claude", key=Secret("made-up-key"))]
 
 
 def test_ctrl_c_at_a_prompt_is_no_traceback(folder: Path) -> None:
