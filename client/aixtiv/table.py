@@ -139,7 +139,9 @@ class Table:
         names = dict.fromkeys(_VARIABLE.findall(value))
         for name in names:
             if not any_variable and _is_secret(name, self._environ.get(name, "")):
-                raise self.wrong(key, f"${{{name}}} may be a secret, and is not put in here: name it otherwise if it is none")
+                raise self.wrong(
+                    key, f"${{{name}}} may be a secret, and is not put in here: name it otherwise if it is none"
+                )
             if name not in self._environ:
                 raise Unset(self.wrong(key, f"${{{name}}} is not set").sentence, hint=f"export {name}=…")
         return {name: self._environ[name] for name in names}
