@@ -25,7 +25,7 @@ def recorded(note: Note) -> AuditRecord:
         program=clean(caller.program),
         agent=clean(caller.agent),
         ticket=clean(caller.ticket),
-        detail=clean(detail),
+        detail=clean(detail.strip().partition("\n")[0].rstrip()),  # of many lines the first says what happened
         status=status,
         sent=sent,
         received=received,

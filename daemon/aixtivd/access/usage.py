@@ -59,6 +59,8 @@ def summed(lines: Iterable[bytes], since: int) -> UsageReport:
         record = chain.record(line)
         if record is None or record.at < since:
             continue
+        if not (record.kind or record.status or record.sent):  # refused before there was a credential: no call
+            continue
         who = (record.account, record.program, record.agent)
         if who not in sums:
             sums[who] = _Sum()

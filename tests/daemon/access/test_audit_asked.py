@@ -66,6 +66,7 @@ async def test_usage_adds_up_what_was_relayed_by_account_and_caller(folder: Path
             here.clock.advance(10)
         here.note("relay", other, account="anthropic", status=200, sent=1, received=1)
         here.note("token", other, account="anthropic", detail='{"what":"relay"}')
+        here.note("relay", other, ok=False, account="nobody", detail="POST /v1/messages")  # refused: nothing was sent
         report = await here.usage(requests.Usage())
         assert report.rows == (
             replies.UsageRow(

@@ -73,6 +73,13 @@ async def test_whatever_a_caller_calls_itself_the_log_stays_lines(folder: Path) 
     assert len(line) < 4096
 
 
+async def test_of_a_sentence_of_many_lines_the_first_is_kept(folder: Path) -> None:
+    async with desk(folder) as here:
+        here.note("sign-in", CALLER, ok=False, detail="it was refused:\r\n  1. this\n  2. that")
+        (record,) = await here.all()
+        assert record.detail == "it was refused:"
+
+
 def test_no_field_of_a_record_could_hold_a_secret() -> None:
     """A walk over the type: numbers, yes or no, and texts that are each said to be something else."""
     harmless = {"what", "account", "program", "agent", "ticket", "detail", "kind"}  # `ticket` is its id
