@@ -13,7 +13,7 @@ from anyio._core._eventloop import set_current_async_library
 
 from aixtiv_protocol import VERSION, codec, replies, requests
 from aixtiv_protocol.secret import Secret
-from aixtivd.errors import BadRequest, KeyFailed, Misconfigured, NoAccount, SignInFailed
+from aixtivd.errors import BadRequest, KeyFailed, Misconfigured, NoAccount, SignInFailed, Unreachable
 from aixtivd.host.address import BACKLOG
 from aixtivd.ipc.dispatch import OPS, Dispatch
 from aixtivd.ipc.limits import Limits
@@ -49,6 +49,8 @@ class Held:
         self._note(self.asked, asked.account)
         if asked.account == "broken":
             raise TypeError("a text that quotes hunter2")
+        if asked.account == "unreachable":
+            raise Unreachable("the provider cannot be reached")
         try:
             await self.go.wait()
         except asyncio.CancelledError:
@@ -96,6 +98,10 @@ class Held:
             return
         yield replies.SignInStarted(account=asked.account, url="https://x/", redirect_uri="http://127.0.0.1:1/")
         raise SignInFailed("the person said no")
+
+    async def refresh(self, asked: requests.Refresh) -> replies.Account:
+        await anyio.lowlevel.checkpoint()
+        return replies.Account(name=asked.account, provider="x", kind="oauth", state="fresh")
 
     async def logout(self, asked: requests.Logout) -> replies.LoggedOut:
         await anyio.lowlevel.checkpoint()

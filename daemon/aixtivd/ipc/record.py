@@ -1,9 +1,9 @@
 """What callers ask for, as it goes into the audit log: who asked, and how it ended.
 
 Two parts tell the log about accounts, and neither repeats the other. Here is told what somebody asks for, with who it
-is: tokens and tickets handed out, sign-ins begun, sign-outs, keys, the vault opened and closed, and every refusal of
-these. `accounts.events` tells what happens later or by itself: a sign-in that succeeds in the browser, a refresh, a
-token endpoint's error. A relayed call is told by the relay, which alone knows how it ended.
+is: tokens and tickets handed out, refreshes wanted at once, sign-ins begun, sign-outs, keys, the vault opened and
+closed, and every refusal of these. `accounts.events` tells what happens later or by itself: a sign-in that succeeds in
+the browser, a refresh, a token endpoint's error. A relayed call is told by the relay, which alone knows how it ended.
 """
 
 from typing import Final
@@ -18,6 +18,7 @@ from aixtivd.errors import Locked
 
 _WHAT: Final[dict[type, What]] = {
     requests.Token: "token",
+    requests.Refresh: "refresh",
     requests.Login: "sign-in",
     requests.Callback: "sign-in",
     requests.Logout: "sign-out",
@@ -31,6 +32,8 @@ _WHAT: Final[dict[type, What]] = {
 }
 """Of whatever else is asked, only that it was denied."""
 
+_OF_THE_ENDPOINT: Final = frozenset({"unreachable", "misconfigured", "sign_in_needed"})
+"""Why there is no token, where its server is the reason: told under the old command's name, with who went without."""
 
 _TYPED: Final[dict[str, str]] = {
     "no_account": "there is nothing of that name",
@@ -69,6 +72,8 @@ class Record:
         what = "denied" if failure.code == "denied" else _WHAT.get(type(asked))
         if what is None:
             return
+        if what in {"token", "refresh"} and failure.code in _OF_THE_ENDPOINT:
+            what = "oauth2_token_error"
         account = getattr(asked, "account", "")
         known = begun or not account or self._known(account)
         detail = failure.message if known and failure.code not in _TYPED else _unquoted(failure, account)
@@ -98,6 +103,8 @@ def _account(answer: Reply) -> str:
 
 def _detail(asked: Request, answer: Reply) -> str:
     match asked:
+        case requests.Refresh():
+            return "was asked for"
         case requests.ApiKey():
             return "stored" if asked.key else "removed"
         case requests.RevokeTicket():

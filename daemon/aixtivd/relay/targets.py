@@ -88,7 +88,7 @@ def target(api: Api, account: str, *, pinned: str, wanted: str, free: bool, kind
     if wanted and (elsewhere := _origin(wanted)) != origin:
         raise Denied(
             f"{account} is for {origin} and nowhere else: its credential is not sent to {elsewhere}",
-            hint=f"{bind} --endpoint {elsewhere}",
+            hint=f"{bind} --endpoint {elsewhere}" + ("" if kind == "api-key" else " --replace"),
         )
     return origin
 

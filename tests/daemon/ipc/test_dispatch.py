@@ -241,6 +241,14 @@ async def test_a_token_for_a_ticket_that_ends_meanwhile_is_not_handed_out(folder
         assert side.notes.said() == [("denied", False, "claude", "the ticket of this request has ended")]
 
 
+async def test_who_wanted_a_refresh_and_who_went_without_a_token_is_in_the_log(folder: Path) -> None:
+    async with serving(folder) as side, await side.caller() as caller:
+        await answer(caller, requests.Refresh(account="fresh", agent="builder-7"))
+        await answer(caller, requests.Token(account="unreachable", agent="builder-7"))
+        told = [(note["what"], note["ok"], note["caller"].agent) for note in side.notes.notes]
+        assert told == [("refresh", True, "builder-7"), ("oauth2_token_error", False, "builder-7")]
+
+
 async def test_reload_and_stop_are_audited(folder: Path) -> None:
     async with serving(folder) as side, await side.caller() as caller:
         await answer(caller, requests.Reload())

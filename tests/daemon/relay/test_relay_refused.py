@@ -123,7 +123,7 @@ async def test_a_callers_own_key_goes_to_the_callers_own_endpoint_and_an_account
         around.purse.things = [token()]
         with pytest.raises(Denied) as caught:
             await around.get(call)
-        assert caught.value.hint == f"aixtiv login anthropic --endpoint {claude.url}"
+        assert caught.value.hint == f"aixtiv login anthropic --endpoint {claude.url} --replace"
         assert claude.count == 1
 
 

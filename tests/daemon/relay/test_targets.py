@@ -200,11 +200,11 @@ def test_an_accounts_credential_is_sent_nowhere_else(wanted: str) -> None:
         target(API, "anthropic", pinned="https://pinned.example", wanted=API.origin, free=False)
 
 
-@pytest.mark.parametrize(("kind", "command"), [("oauth", "login"), ("api-key", "api-key set")])
+@pytest.mark.parametrize(("kind", "command"), [("oauth", "login {} --replace"), ("api-key", "api-key set {}")])
 def test_what_would_bind_an_account_elsewhere_is_a_command_for_its_kind(kind: Kind, command: str) -> None:
     with pytest.raises(Denied) as raised:
         target(API, "work", pinned="", wanted="https://proxy.example", free=False, kind=kind)
-    assert raised.value.hint == f"aixtiv {command} work --endpoint https://proxy.example"
+    assert raised.value.hint == "aixtiv " + command.format("work --endpoint https://proxy.example")
 
 
 def test_a_callers_own_key_goes_where_the_caller_says() -> None:
