@@ -3,8 +3,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,20 +10,17 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from time import time
-from typing import Any
 
 import pytest
 
 from aixtiv_protocol import VERSION, replies, requests
 from aixtiv_protocol.secret import Secret
 from peers.desk import KEY, Desk, desk
+from peers.diagnosed import FILE_KEY, found, old_file, older_daemon, wrong
 from peers.machine import SCRIPTS, Machine
 from peers.ports import free_port
 from peers.setups import setup
 from peers.terminal import Terminal
-
-FILE_KEY = '[vault]\nkey = "file"\n'
-OLDER = "import aixtiv_protocol; aixtiv_protocol.VERSION = '0.0.1'; from aixtivd.app import main; main()"
 
 
 @pytest.fixture
@@ -35,25 +30,6 @@ def at(folder: Path) -> Iterator[Desk]:
         at.machine.environ["BROWSER"] = at.machine.browser()
         at.sign_in()
         yield at
-
-
-def found(machine: Machine, *words: str, **environ: str) -> dict[str, dict[str, Any]]:
-    """What the doctor finds, by name; of several with one name a wrong one."""
-    ran = machine.run("doctor", "--json", *words, **environ)
-    told = json.loads(ran.out)
-    assert ran.code == (0 if told["ok"] else 1), ran.err
-    return {one["name"]: one for one in sorted(told["findings"], key=lambda one: one["verdict"] == "wrong")}
-
-
-def wrong(machine: Machine, *words: str, **environ: str) -> dict[str, dict[str, Any]]:
-    return {name: one for name, one in found(machine, *words, **environ).items() if one["verdict"] == "wrong"}
-
-
-def old_file(machine: Machine, **api: Any) -> Path:
-    path = machine.config.parent / "api-config.json"
-    path.write_text(json.dumps({"claude": {"api": api}}, indent=2) + "\n")
-    path.chmod(0o600)
-    return path
 
 
 # ---- what tools were handed
@@ -150,19 +126,6 @@ def test_an_older_daemon(at: Desk) -> None:
         told = wrong(at.machine)
     assert told["version"]["sentence"] == f"the daemon is 0.0.1 and this command {VERSION}"
     assert told["version"]["hint"] == "aixtiv stop"
-
-
-@contextmanager
-def older_daemon(machine: Machine) -> Iterator[None]:
-    machine.stop()
-    with machine.log_file.open("ab") as log:
-        machine.daemon = subprocess.Popen(
-            [sys.executable, "-c", OLDER], env=machine.environ, cwd=machine.home, stdout=log, stderr=log
-        )
-    while not machine.answers():
-        assert machine.daemon.poll() is None, machine.log
-        os.sched_yield()
-    yield
 
 
 def test_the_older_command_on_the_path(at: Desk, folder: Path) -> None:
@@ -357,70 +320,3 @@ def test_a_credential_that_claude_refuses(at: Desk) -> None:
     told = wrong(at.machine)
     assert list(told) == ["claude-api"]
     assert "anthropic: Claude answers 401 to its oauth" in told["claude-api"]["sentence"]
-
-
-# ---- --fix
-
-
-def test_modes_are_mended_and_the_daemon_starts_again(at: Desk) -> None:
-    at.machine.stop()
-    at.machine.state.chmod(0o755)
-    (at.machine.state / "store.db").chmod(0o644)
-    told = found(at.machine, "--fix", AIXTIV_NO_START="0")
-    assert told["store"]["fixed"]
-    assert told["daemon"]["verdict"] == "fine"
-    assert (at.machine.state / "store.db").stat().st_mode & 0o777 == 0o600
-    assert at.machine.run("stop").code == 0
-
-
-def test_a_stale_socket_is_removed(at: Desk) -> None:
-    at.machine.kill()
-    told = found(at.machine, "--fix")
-    assert told["socket"]["fixed"]
-    assert not at.machine.socket.exists()
-
-
-def test_the_old_file_is_mended_beside_a_copy_of_it(at: Desk) -> None:
-    path = old_file(
-        at.machine,
-        endpoint=f"{at.claude.url}/v1/complete",
-        version="2020-01-01",
-        auth={"type": "oauth2", "fallback": "none"},
-        headers={"anthropic-api-key": "${ANTHROPIC_API_KEY}"},
-    )
-    was = path.read_text()
-    told = found(at.machine, "--fix")
-    assert {name: one["sentence"] for name, one in told.items() if one["verdict"] == "wrong"} == {}
-    assert [name for name, one in told.items() if one["fixed"]] == ["claude-path", "claude-header", "claude-version"]
-    assert json.loads(path.read_text()) == {
-        "claude": {
-            "api": {
-                "endpoint": f"{at.claude.url}/v1/messages",
-                "version": "2023-06-01",
-                "auth": {"type": "oauth2", "fallback": "none"},
-            }
-        }
-    }
-    assert path.with_name("api-config.json.before-aixtiv").read_text() == was
-    assert wrong(at.machine) == {}
-
-
-def test_an_older_daemon_is_restarted_only_with_a_yes(at: Desk) -> None:
-    with older_daemon(at.machine):
-        assert "version" in wrong(at.machine, "--fix")
-        assert at.machine.answers()
-        told = found(at.machine, "--fix", "--yes")
-        assert told["version"]["fixed"], told
-        assert at.machine.ended() == 0
-        assert at.machine.run("status", "--json").json()["version"] == VERSION
-        at.machine.run("stop")
-
-
-def test_what_cannot_be_mended_stays_wrong_and_says_why(at: Desk) -> None:
-    path = old_file(at.machine, endpoint=f"{at.claude.url}/v1/complete")
-    path.rename(path.with_name("elsewhere.json"))
-    path.symlink_to("elsewhere.json")
-    told = found(at.machine, "--fix")
-    assert told["claude-path"]["verdict"] == "wrong"
-    assert "it could not be mended: " in told["claude-path"]["sentence"]
-    assert "is a link" in told["claude-path"]["sentence"]

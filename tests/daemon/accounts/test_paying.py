@@ -12,7 +12,6 @@ from aixtiv_protocol.secret import Secret
 from aixtivd.accounts.credential import Credential
 from aixtivd.config import ClaudeConfig, ProviderConfig
 from aixtivd.errors import (
-    BadRequest,
     Locked,
     NoAccount,
     Refused,
@@ -352,64 +351,6 @@ async def test_whenever_another_credential_pays_it_is_an_event_and_in_the_audit(
         assert audited.count(("paying", "aixtivd", True)) == 2
         assert ("oauth2_token_error", "aixtivd", False) in audited
         assert ("refresh", "aixtivd", True) in audited
-
-
-# Where the API is
-
-
-@pytest.mark.parametrize(
-    ("said", "meant"),
-    [
-        ("https://api.example/v1/messages", "https://api.example"),
-        ("https://API.example:443/", "https://api.example"),
-        ("https://api.example/claude/v1/messages", "https://api.example/claude"),
-        ("https://api.example/claude/", "https://api.example/claude"),
-        ("https://api.example/v10", "https://api.example/v10"),
-        ("http://127.0.0.1:8080/v1", "http://127.0.0.1:8080"),
-        ("http://[::1]:80", "http://[::1]"),
-    ],
-)
-async def test_an_endpoint_is_bound_as_an_origin(house: Opener, said: str, meant: str) -> None:
-    async with house() as h:
-        await seal(h, endpoint=said)
-        assert (await h.accounts.credential("")).endpoint == meant
-        await h.accounts.api_key(requests.ApiKey(account="anthropic", key=KEY))
-        assert (await h.stored("anthropic")).endpoint == meant, "another key is for the same API"
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        "http://api.example",
-        "ftp://api.example",
-        "api.example",
-        "https://you:me@api.example",
-        "https://api.example/?x=1",
-        "https://api.example/#x",
-        "https://api.example/a/../b",
-        "https://api.example/%2e",
-        "https://api.example\\@evil.example/",
-        "https://api .example",
-    ],
-)
-async def test_an_endpoint_that_is_none_is_refused(house: Opener, said: str) -> None:
-    async with house() as h:
-        with pytest.raises(BadRequest, match="endpoint"):
-            await seal(h, endpoint=said)
-
-
-async def test_a_key_with_another_endpoint_does_not_take_the_sign_in_along(house: Opener) -> None:
-    async with house() as h:
-        await h.adopt("anthropic")
-        there = (
-            r"sign-in of anthropic is for https://api\.anthropic\.com, and this key is for https://elsewhere\.example"
-        )
-        with pytest.raises(BadRequest, match=there) as raised:
-            await seal(h, endpoint="https://elsewhere.example")
-        assert raised.value.hint == "aixtiv api-key set anthropic/key --endpoint https://elsewhere.example"
-        await seal(h)
-        assert (await h.stored("anthropic")).endpoint == ""
-        await seal(h, endpoint="https://api.anthropic.com/v1/messages")
 
 
 async def test_an_account_called_claude_is_at_anthropic(house: Opener) -> None:
