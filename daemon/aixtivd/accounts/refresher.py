@@ -114,7 +114,8 @@ class Refresher:
         if not entry.renewable or entry.flying or not (entry.grant.lifetime or entry.interrupted):
             return None
         left = 0.0 if entry.interrupted else entry.left(self._clock)
-        apart = 0.0 if entry.interrupted or entry.problem else states.UNASKED_APART  # a failure has its own backoff
+        settled = entry.grant.source is not None and not (entry.interrupted or entry.problem)  # those have a backoff
+        apart = states.SOURCE_APART if settled else 0.0
         wait = states.refresh_in(left, entry.grant.lifetime, self._hosts.chance(), apart=apart)
         return max(self._clock.steady() + max(wait, delay), self.next_try(entry))
 

@@ -18,7 +18,9 @@ RETRY_AFTER_LEAST: Final = 5.0
 RETRY_AFTER_MOST: Final = 300.0
 INEFFECTIVE: Final = 30.0  # an answer that brings no later expiry is not asked for again sooner
 LEAST_APART: Final = 1.0  # after a refresh: a provider whose tokens live a moment is not asked in a loop by callers…
-UNASKED_APART: Final = 30.0  # …nor by ourselves: tokens that live shorter than twice this are there on demand
+SOURCE_APART: Final = (
+    30.0  # a source is not asked sooner by ourselves: it may start a command. Callers may want it sooner
+)
 
 LONGEST_SLEEP: Final = 37.0  # pizauth's: a timer may have stood still while the machine slept
 JUMP: Final = 5.0  # clocks that disagree by more than this say that the machine slept or the time was set
@@ -41,7 +43,7 @@ def lead(lifetime: float) -> float:
     return min(max(LEAD, lifetime * LEAD_SHARE), lifetime / 2)
 
 
-def refresh_in(left: float, lifetime: float, chance: float, *, apart: float = UNASKED_APART) -> float:
+def refresh_in(left: float, lifetime: float, chance: float, *, apart: float = 0.0) -> float:
     """When to refresh a token with `left` seconds of life, jittered. Never negative.
 
     Before its expiry, unless that would be sooner than `apart` seconds after it was had.

@@ -101,6 +101,16 @@ async def test_a_command_that_fails_is_said_and_a_key_does_not_pay_for_it(house:
             await h.accounts.credential("", key=Secret("sk-ant-api-x"), wait=0.5)
 
 
+async def test_a_source_whose_tokens_live_a_moment_is_not_asked_in_a_loop(house: Opener, folder: Path) -> None:
+    async with house() as h:
+        await bind(h, Command(command=printing(folder, "echo token-1")))
+        entry = h.accounts._book.named("claude")
+        entry.adopt(msgspec.structs.replace(entry.grant, lifetime=1.0, expires_at=h.clock.wall() + 1), h.clock)
+        h.accounts._refresher.plan(entry)
+        assert entry.due is not None
+        assert entry.due - h.clock.steady() >= 25
+
+
 async def test_the_same_failure_is_told_once_however_often_it_recurs(
     house: Opener, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,15 +34,15 @@ def test_a_refresh_is_planned_before_the_expiry_and_never_in_the_past(
 ) -> None:
     planned = states.refresh_in(left, lifetime, dice)
     assert planned >= 0
-    age = lifetime - left
-    assert planned <= left or planned == 0 or age + planned <= states.UNASKED_APART + 1e-6
+    assert planned <= left or planned == 0
 
 
 @given(st.floats(0, 10_000), seconds, chance)
-def test_we_ask_by_ourselves_at_most_every_half_minute_however_short_tokens_live(
+def test_a_source_is_asked_by_ourselves_at_most_every_half_minute_however_short_its_tokens_live(
     age: float, lifetime: float, dice: float
 ) -> None:
-    assert age + states.refresh_in(lifetime - age, lifetime, dice) >= states.UNASKED_APART - 1e-6
+    planned = states.refresh_in(lifetime - age, lifetime, dice, apart=states.SOURCE_APART)
+    assert age + planned >= states.SOURCE_APART - 1e-6
 
 
 def test_the_jitter_is_ten_percent_of_the_lead_either_way() -> None:
