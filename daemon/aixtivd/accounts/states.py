@@ -18,9 +18,7 @@ RETRY_AFTER_LEAST: Final = 5.0
 RETRY_AFTER_MOST: Final = 300.0
 INEFFECTIVE: Final = 30.0  # an answer that brings no later expiry is not asked for again sooner
 LEAST_APART: Final = 1.0  # after a refresh: a provider whose tokens live a moment is not asked in a loop by callers…
-SOURCE_APART: Final = (
-    30.0  # a source is not asked sooner by ourselves: it may start a command. Callers may want it sooner
-)
+SOURCE_APART: Final = 30.0  # nor is a source by ourselves: it may start a command. Callers may want it sooner
 
 LONGEST_SLEEP: Final = 37.0  # pizauth's: a timer may have stood still while the machine slept
 JUMP: Final = 5.0  # clocks that disagree by more than this say that the machine slept or the time was set
