@@ -53,7 +53,8 @@ def test_a_failure_is_shown_to_the_person_with_the_command_to_type(machine: Mach
         fill_in(browser, started.url, "mallory")
         assert isinstance(talk.hear(), replies.Failure)
         assert "not signed in" in browser.text.lower()
-        assert "aixtiv login work --replace" in browser.text
+        assert "Next: aixtiv login work --issuer" in browser.text
+        assert "--replace" in browser.text
         browser.screenshot(PICTURES / "not-signed-in.png")
 
 

@@ -21,6 +21,12 @@ class Image(Struct, frozen=True):
     session: str
     stack: str  # where it begins, which differs with each exec; 0: a sandbox hides it
 
+    def __repr__(self) -> str:  # a command line may hold anything
+        return "Image(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return []
+
 
 def shell_of(pid: int) -> int:
     """The shell that forked this subshell, however deep; any other process is its own. Blocking.

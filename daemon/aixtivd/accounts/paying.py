@@ -23,7 +23,9 @@ from aixtivd.errors import (
 
 RESCUED: Final = 60.0  # seconds in which a token that replaced a refused one is not replaced in its turn
 SHUNNED: Final = 300.0  # seconds in which a key pays at once for a token that was refused, and could not be replaced
-TAKEN: Final = 300.0  # seconds after a good answer in which a 401 is that call's own: no key pays, nothing is shunned
+TAKEN: Final = (
+    300.0  # seconds after a good answer in which a 401 is that call's own: a key may pay for it, and no other
+)
 _MOST_PAYERS: Final = 1000  # names remembered; callers with a key of their own can name any
 
 _PASSING: Final = (Unreachable, WaitedTooLong, Locked, StoreFailed)
@@ -82,6 +84,8 @@ class Paying:
         entry = self._known(name)
         if refused is not None and refused.secret == entry.grant.access_token:
             if not await self._replaced(entry, deadline):
+                if self._may_stand_in(entry, key, fallback):
+                    raise _not_taken(name)
                 return refused
         elif refused is None and self._shunned(entry) and self._may_stand_in(entry, key, fallback):
             raise _not_taken(name)

@@ -209,8 +209,11 @@ async def test_a_401_to_one_call_is_no_verdict_about_a_token_that_the_api_takes(
         h.accounts.answered(first, status)
         second = await h.accounts.credential("anthropic", refused=first)
         assert second.secret.reveal() == "access-1"
-        assert await h.accounts.credential("anthropic", refused=second) is second, "its 401 is the answer"
-        assert await paid(h) == "access-1"
+        assert await paid(h, "anthropic", refused=second) == SEALED.reveal(), "for that call"
+        assert await h.accounts.credential("anthropic", refused=second, fallback="none") is second, (
+            "its 401 is the answer"
+        )
+        assert await paid(h) == "access-1", "and no other"
         assert h.script.spent == ["refresh-0"]
 
         h.clock.advance(301)  # for so long nothing was taken: then it is the token's
