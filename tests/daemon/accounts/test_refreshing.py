@@ -352,9 +352,4 @@ async def test_tokens_that_live_a_moment_are_not_asked_for_in_a_loop(house: Open
         for _ in range(30):
             h.clock.advance(0.1)
             await h.settle()
-        assert 1 < len(h.script.spent) <= 4, "by ourselves"
-        before = len(h.script.spent)
-        for _ in range(20):
-            h.clock.advance(0.25)
-            await h.token("github")
-        assert 3 <= len(h.script.spent) - before <= 7, "for callers"
+        assert 1 < len(h.script.spent) <= 4
