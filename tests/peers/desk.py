@@ -56,6 +56,7 @@ def desk(folder: Path, *options: str, configured: str = "") -> Iterator[Desk]:
     ):
         machine.configure(f'[api.anthropic]\norigin = "{claude.url}"\n{configured}')
         machine.start()
+        machine.ask(requests.Hello())  # answered when the gateway is open, too
         yield Desk(machine, server, claude)
 
 
