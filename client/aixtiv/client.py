@@ -1,59 +1,17 @@
 """The typed, blocking library: one method for each request, an exception class for each thing to do about a failure."""
 
-from collections.abc import Callable, Iterator
-from typing import Final, Generic, Literal, Self, TypeVar
+from collections.abc import Callable
+from typing import Final, Literal, Self
 
 from aixtiv import failures, place
 from aixtiv.connection import Connection
 from aixtiv.relayed import Body, Relayed
+from aixtiv.stream import R, Stream, expected
 from aixtiv_protocol import VERSION, replies, requests
 from aixtiv_protocol.secret import Secret
 
-R = TypeVar("R", bound=replies.Reply)
-
 GRACE: Final = 10.0  # seconds beyond a request's own `wait` until the daemon is taken for dead
 LONG: Final = 120.0  # seconds for what has no `wait`: a code exchange, a revocation, a pause for open refreshes
-
-
-class Stream(Generic[R]):
-    """What the daemon tells one after the other, on a conversation of its own. Closing it stops only the listening."""
-
-    def __init__(self, connection: Connection, kinds: tuple[type[R], ...]) -> None:
-        self._connection = connection
-        self._kinds = kinds
-
-    def __iter__(self) -> Iterator[R]:
-        return self
-
-    def __next__(self) -> R:
-        try:
-            item = self._item()
-        except failures.AixtivError:
-            self.close()
-            raise
-        if item is None:
-            self.close()
-            raise StopIteration
-        return item
-
-    def _item(self) -> R | None:
-        """The next item; None at the end."""
-        while (reply := self._connection.receive(None, skip_news=True)) is None:
-            pass
-        return None if isinstance(reply, replies.End) else _expected(reply, *self._kinds)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def fileno(self) -> int:
-        """For `select`."""
-        return self._connection.fileno()
 
 
 class Client:
@@ -109,7 +67,14 @@ class Client:
         return self._ask(asked, replies.AccessToken, seconds=wait + GRACE)
 
     def accounts(self) -> tuple[replies.Account, ...]:
-        return self._ask(requests.Accounts(agent=self._agent), replies.AccountList).accounts
+        """All of them, by name, in as many answers as it takes."""
+        found: tuple[replies.Account, ...] = ()
+        while True:
+            after = found[-1].name if found else ""
+            page = self._ask(requests.Accounts(after=after, agent=self._agent), replies.AccountList)
+            found += page.accounts
+            if not page.more or not page.accounts:
+                return found
 
     def status(self) -> replies.DaemonStatus:
         return self._ask(requests.Status(agent=self._agent), replies.DaemonStatus)
@@ -228,9 +193,9 @@ class Client:
         """Ends the ticket with that id or, failing that, those with that name."""
         return self._ask(requests.RevokeTicket(ticket=word, agent=self._agent), replies.Done, seconds=LONG)
 
-    def audit(self, limit: int = 100, account: str = "") -> Stream[replies.AuditRecord]:
-        """The newest records, oldest first; 0: all."""
-        asked = requests.Audit(limit=limit, account=account, agent=self._agent)
+    def audit(self, limit: int = 100, account: str = "", *, follow: bool = False) -> Stream[replies.AuditRecord]:
+        """The newest records, oldest first; 0: all. `follow`: and then whatever happens."""
+        asked = requests.Audit(limit=limit, account=account, follow=follow, agent=self._agent)
         return self._stream(asked, (replies.AuditRecord,))
 
     def audit_verify(self) -> replies.AuditVerdict:
@@ -250,6 +215,51 @@ class Client:
     def watch(self) -> Stream[replies.Event]:
         """Events as they happen, until it is closed or the daemon ends (NoDaemon)."""
         return self._stream(requests.Watch(agent=self._agent), (replies.Event,))
+
+    def explain(self, pid: int = 0, account: str = "", path: str = "") -> replies.Explained:
+        """What a process may do, by which rule, and why; 0: this one."""
+        asked = requests.Explain(pid=pid, account=account, path=path, agent=self._agent)
+        return self._ask(asked, replies.Explained)
+
+    def key_check(self, passphrase: str | None = None) -> replies.KeyChecked:
+        asked = requests.KeyCheck(passphrase=_secret(passphrase), agent=self._agent)
+        return self._ask(asked, replies.KeyChecked, seconds=LONG)
+
+    def key_rotate(self, passphrase: str | None = None) -> replies.Done:
+        asked = requests.KeyRotate(passphrase=_secret(passphrase), agent=self._agent)
+        return self._ask(asked, replies.Done, seconds=LONG)
+
+    def key_move(
+        self, to: requests.KeySource, *, passphrase: str | None = None, new_passphrase: str | None = None
+    ) -> replies.Done:
+        """Another key source from now on. `passphrase`: the vault's, where its source is one."""
+        old, new = _secret(passphrase), _secret(new_passphrase)
+        asked = requests.KeyMove(to=to, passphrase=old, new_passphrase=new, agent=self._agent)
+        return self._ask(asked, replies.Done, seconds=LONG)
+
+    def export(self, new_passphrase: str, passphrase: str | None = None) -> Stream[replies.Piece]:
+        """A backup of every account, sealed to `new_passphrase`."""
+        new, old = Secret(new_passphrase), _secret(passphrase)
+        asked = requests.Export(new_passphrase=new, passphrase=old, agent=self._agent)
+        return self._stream(asked, (replies.Piece,))
+
+    def restore(self, backup: bytes, passphrase: str, *, replace: bool = False) -> replies.Restored:
+        """Accounts from a backup. `replace`: also where there is an account of that name."""
+        pieces = [backup[at : at + requests.PIECE] for at in range(0, len(backup), requests.PIECE)] or [b""]
+        connection = self._connected()
+        rest = pieces[1:]
+        asked = requests.Restore(
+            passphrase=Secret(passphrase), body=pieces[0], more=bool(rest), replace=replace, agent=self._agent
+        )
+        try:
+            connection.send(asked)
+            for at, data in enumerate(rest, 1):
+                connection.send(requests.Piece(data=data, more=at < len(rest), agent=self._agent))
+            reply = connection.receive(LONG)
+        except BaseException:
+            self.close()
+            raise
+        return expected(reply, replies.Restored)
 
     def lock(self) -> replies.Done:
         return self._ask(requests.Lock(agent=self._agent), replies.Done, seconds=LONG)
@@ -276,7 +286,7 @@ class Client:
             self.close()  # an answer that comes late must not be taken for the next one's
             raise
         try:
-            return _expected(reply, *kinds)
+            return expected(reply, *kinds)
         except failures.NotUnderstood as error:
             raise self._too_old(request, error) from None
 
@@ -312,7 +322,7 @@ class Client:
         try:
             with Connection(self._path) as connection:
                 connection.send(requests.Hello(client=VERSION))
-                welcome = _expected(connection.receive(GRACE), replies.Welcome)
+                welcome = expected(connection.receive(GRACE), replies.Welcome)
         except failures.AixtivError:
             return error
         if welcome.version == VERSION:
@@ -330,11 +340,3 @@ def _secret(text: str | Secret | None) -> Secret | None:
 
 def _silently(sentence: str) -> None:
     """Whoever uses the library has a stderr of their own."""
-
-
-def _expected(reply: replies.Reply | Secret | None, *kinds: type[R]) -> R:
-    if isinstance(reply, kinds):
-        return reply
-    if isinstance(reply, replies.Failure):
-        raise failures.raised(reply)
-    raise failures.NotUnderstood("the daemon's answer is not one this client knows")

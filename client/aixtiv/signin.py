@@ -9,8 +9,9 @@ import time
 from typing import Final, Self
 
 from aixtiv import browser, show
-from aixtiv.client import Client, Stream
+from aixtiv.client import Client
 from aixtiv.failures import AixtivError, SignInFailed
+from aixtiv.stream import Stream
 from aixtiv.words import span
 from aixtiv_protocol.replies import SignedIn, SignInStarted
 

@@ -21,6 +21,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from aixtiv_protocol import PROTOCOL, VERSION, replies, requests
 from aixtivd import log
 from aixtivd.access.audit import Audit
+from aixtivd.access.rules import Rules
 from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock, SystemClock
@@ -62,6 +63,7 @@ class App:
         self._vault = Vault(where.state, config.vault, clock)
         self._web = Web(config.network)
         self._endpoint = Endpoint(self._web, clock, config.refresh.timeout)
+        self._rules = Rules(config)
         self._audit = Audit(where.state, self._vault, clock)
         self._tickets = Tickets(self._vault, self._audit, clock)
         self._accounts = Accounts(self._vault, self._endpoint, self._web, self._audit, config, clock)
@@ -101,7 +103,16 @@ class App:
         self._address = address = await anyio.to_thread.run_sync(found)
         self._where = msgspec.structs.replace(self._where, socket=address.path)
         await tasks.start(self._gateway.run, address.path.with_name(gateway.SOCKET), handed.gateway, handed.ports)
-        dispatch = Dispatch(self._accounts, self._relay, self._gateway, self._tickets, self._audit, self)
+        dispatch = Dispatch(
+            self._accounts,
+            self._relay,
+            self._gateway,
+            self._tickets,
+            self._audit,
+            self._rules,
+            self._vault,
+            self,
+        )
         listener = Listener(address.socket, dispatch, tasks, Limits())
         tasks.start_soon(listener.run)
         if self._notifier.watchdog:
@@ -210,6 +221,7 @@ class App:
         self._web.configure(config.network)
         self._accounts.reconfigure(config)
         self._relay.reconfigure(config)
+        self._rules.reconfigure(config)
         await self._gateway.reconfigure(config)
         log.to_stderr(self._options.level or config.log)
         log.info("reloaded")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from aixtiv_protocol.requests import Right
 from aixtivd.errors import BadConfig
 
 _TYPES: Final = re.compile(r"`([\w |]+)`")
@@ -47,6 +48,37 @@ class VaultConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     key: Literal["auto", "systemd", "keyring", "file", "passphrase"] = "auto"
     key_file: str = ""  # empty: `key` beside the store
     keyring_backend: str = ""  # dotted name of a keyring backend class; empty: the platform's own
+    lock_after: int = 0  # minutes without a request that needs the vault; 0: never
+    export: bool = True  # whether `aixtiv export` may make a backup
+
+
+class Who(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """Which callers a rule is about: whatever is said here must fit. `*` stands for any characters."""
+
+    unit: str = ""  # systemd's: the innermost
+    executable: str = ""  # path
+    script: str = ""  # path or `-m NAME`, of an interpreter: the caller's own word
+    cgroup: str = ""  # path, or the beginning of one with `*`
+
+
+class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """One `[[rule]]`. The first that fits both caller and account decides."""
+
+    who: Who = Who()  # empty: everybody
+    accounts: tuple[str, ...] = ("*",)  # names; `*` stands for any characters
+    allow: tuple[Right, ...] = ()
+    paths: tuple[str, ...] = ()  # prefixes that may be relayed; empty: all
+
+
+class AccessConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    default: tuple[Right, ...] = ("list", "token", "relay", "manage")  # where no rule fits
+    relay_only: tuple[str, ...] = ()  # accounts whose token is shown to nobody; `*` stands for any characters
+
+
+class AuditConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    size: int = 16  # MiB of one file, before the next begins
+    files: int = 8  # that are kept beside it
+    on_failure: Literal["announce", "stop"] = "announce"  # stop: no token goes out that cannot be recorded
 
 
 class RefreshConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
@@ -99,6 +131,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rena
     provider: dict[str, ProviderConfig] = {}
     claude: ClaudeConfig = ClaudeConfig()
     api: dict[str, ApiConfig] = {}
+    access: AccessConfig = AccessConfig()
+    rule: tuple[Rule, ...] = ()
+    audit: AuditConfig = AuditConfig()
 
 
 def load(path: Path) -> Config:

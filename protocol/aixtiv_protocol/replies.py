@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from aixtiv_protocol.requests import Bytes, Headers, Verb
+from aixtiv_protocol.requests import Bytes, Headers, Right, Verb
 from aixtiv_protocol.secret import Secret
 
 Code = Literal[
@@ -65,6 +65,9 @@ What = Literal[
     "ticket-end",  # revoked, or its holder has died
     "lock",
     "unlock",
+    "key",  # rotated or moved
+    "export",
+    "restore",
     "reload",
     "start",
     "stop",
@@ -85,8 +88,9 @@ if TYPE_CHECKING:
     OpenVerdict = Verdict
     OpenWhat = What
     OpenVerb = Verb
+    OpenRight = Right
 else:
-    OpenCode = OpenState = OpenKind = OpenHappening = OpenVerdict = OpenWhat = OpenVerb = str
+    OpenCode = OpenState = OpenKind = OpenHappening = OpenVerdict = OpenWhat = OpenVerb = OpenRight = str
 
 
 class Told(Struct, frozen=True, kw_only=True, tag_field="re", omit_defaults=True):
@@ -132,6 +136,7 @@ class Account(Told, frozen=True, tag="account"):
 
 class AccountList(Told, frozen=True, tag="accounts"):
     accounts: tuple[Account, ...]
+    more: bool = False  # there are others, behind the last of these
 
 
 class DaemonStatus(Told, frozen=True, tag="status"):
@@ -153,7 +158,8 @@ class DaemonStatus(Told, frozen=True, tag="status"):
     spilled: int = 0  # grants that wait in the spill slot for room on the disk
     audit_problem: str = ""  # why records of the audit log wait to be written or sealed, a sentence
     skews: dict[str, float] = {}  # issuer host -> seconds its clock is ahead of ours
-    accounts: tuple[Account, ...] = ()
+    accounts: tuple[Account, ...] = ()  # as many as fit
+    more: bool = False  # there are others: `accounts` has them all
 
 
 class SignInStarted(Told, frozen=True, tag="sign-in-started"):
@@ -306,6 +312,46 @@ class Examined(Told, frozen=True, tag="examined"):
     findings: tuple[Finding, ...]
 
 
+class Decision(Told, frozen=True, tag="decision"):
+    """What one process may do with one account."""
+
+    account: str  # empty: what is of no account
+    rights: tuple[OpenRight, ...]
+    rule: int = 0  # the number of the `[[rule]]` that decides, from 1; 0: the default
+    why: str = ""  # a sentence
+    paths: tuple[str, ...] = ()  # that may be relayed: prefixes; empty: all
+
+
+class Explained(Told, frozen=True, tag="explained"):
+    """What is known of a process, and what follows."""
+
+    pid: int
+    executable: str = ""  # path; empty: it cannot be read
+    script: str = ""  # of an interpreter; any process can say what it likes here
+    unit: str = ""  # systemd's, the innermost; empty: none
+    cgroup: str = ""  # path
+    through: int = 0  # pid of the `aixtiv` that asks for it; 0: it asks by itself
+    note: str = ""  # what could not be found out, a sentence
+    decisions: tuple[Decision, ...] = ()
+
+
+class KeyChecked(Told, frozen=True, tag="key-checked"):
+    """The key opens this store, and this is what it opened."""
+
+    source: str
+    reason: str = ""  # why that source, a sentence
+    rows: int = 0  # seals that hold
+    damaged: int = 0  # and that do not
+    rotated_at: int = 0  # when the data key was made; 0: with the store
+    cost: str = ""  # of a passphrase: the parameters of Argon2id, in words
+
+
+class Restored(Told, frozen=True, tag="restored"):
+    accounts: tuple[str, ...]  # that came back
+    kept: tuple[str, ...] = ()  # that were there already, and stayed as they were
+    made_at: int = 0  # when the backup was made
+
+
 class Done(Told, frozen=True, tag="done"):
     note: str = ""
 
@@ -348,6 +394,10 @@ Reply = (
     | UsageReport
     | Finding
     | Examined
+    | Decision
+    | Explained
+    | KeyChecked
+    | Restored
     | Done
     | End
     | Failure

@@ -25,6 +25,13 @@ Bytes = Annotated[bytes, Meta(max_length=PIECE)]  # in JSON: base64
 Headers = tuple[tuple[str, str], ...]
 """Names as they were written, in their order; a name may come twice."""
 
+Pid = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+Right = Literal["list", "token", "relay", "manage"]
+"""What a rule of the config allows: that accounts are told of; the token itself; calls with it; everything else."""
+
+KeySource = Literal["keyring", "passphrase", "systemd", "file"]
+
 Verb = Literal["relay", "token"]
 """What a ticket is good for: calls through the relay and the gateway, or the token itself on the socket."""
 
@@ -53,7 +60,9 @@ class Token(Asked, frozen=True, tag="token"):
 
 
 class Accounts(Asked, frozen=True, tag="accounts"):
-    """All accounts and their states. Answer: AccountList."""
+    """The accounts and their states, by name, as many as fit into one answer. Answer: AccountList."""
+
+    after: str = ""  # the name behind which the list goes on; empty: from the beginning
 
 
 class Status(Asked, frozen=True, tag="status"):
@@ -225,12 +234,16 @@ class RevokeTicket(Asked, frozen=True, tag="ticket-revoke"):
 
 
 class Audit(Asked, frozen=True, tag="audit"):
-    """The newest records, oldest first. Answer: AuditRecords; with `verify` AuditVerdict, with `new` Done."""
+    """The newest records, oldest first. Answer: AuditRecords; with `verify` AuditVerdict, with `new` Done.
+
+    With `follow` the stream goes on with whatever happens, until the conversation ends.
+    """
 
     limit: Count = 100  # 0: all
     account: str = ""  # empty: all
     verify: bool = False
     new: bool = False  # put the log aside, and begin another
+    follow: bool = False
 
 
 class Usage(Asked, frozen=True, tag="usage"):
@@ -247,6 +260,56 @@ class Examine(Asked, frozen=True, tag="examine"):
 
 class Watch(Asked, frozen=True, tag="watch"):
     """A stream of Event that ends only with the conversation."""
+
+
+class Explain(Asked, frozen=True, tag="explain"):
+    """What a process may do, by which rule, and why. Answer: Explained."""
+
+    pid: Pid = 0  # 0: who asks
+    account: str = ""  # empty: every account
+    path: str = ""  # of a relayed call; empty: any that is allowed
+
+
+class KeyCheck(Asked, frozen=True, tag="key-check"):
+    """Asks the key source for the key once more, and looks at every seal. Answer: KeyChecked."""
+
+    passphrase: Secret | None = None  # to be tried, where the source is a passphrase
+
+
+class KeyRotate(Asked, frozen=True, tag="key-rotate"):
+    """A new data key, and every row sealed anew. Answer: Done."""
+
+    passphrase: Secret | None = None  # the vault's, where its key source is one
+
+
+class KeyMove(Asked, frozen=True, tag="key-move"):
+    """Another key source from now on. Answer: Done."""
+
+    to: KeySource
+    passphrase: Secret | None = None  # the vault's, where its key source is one
+    new_passphrase: Secret | None = None  # where the new one is
+
+
+class Export(Asked, frozen=True, tag="export"):
+    """Every account, sealed to a passphrase, as a backup. Answer: a stream of Piece."""
+
+    new_passphrase: Secret  # that opens the backup
+    passphrase: Secret | None = None  # the vault's, where its key source is one
+
+
+class Restore(Asked, frozen=True, tag="restore"):
+    """Accounts from a backup. Answer: Restored. With `more` the backup goes on in Piece requests."""
+
+    passphrase: Secret  # the backup's
+    body: Bytes = b""
+    more: bool = False
+    replace: bool = False  # also where there is an account of that name
+
+    def __repr__(self) -> str:
+        return f"Restore({len(self.body)} bytes, more={self.more})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("bytes", len(self.body)), ("more", self.more)]
 
 
 class Lock(Asked, frozen=True, tag="lock"):
@@ -287,6 +350,12 @@ Request = (
     | Usage
     | Examine
     | Watch
+    | Explain
+    | KeyCheck
+    | KeyRotate
+    | KeyMove
+    | Export
+    | Restore
     | Lock
     | Unlock
     | Reload

@@ -7,7 +7,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aixtivd.config import ApiConfig, ClaudeConfig, Config, Network, ProviderConfig, RefreshConfig, VaultConfig, load
+from aixtivd.config import (
+    AccessConfig,
+    ApiConfig,
+    AuditConfig,
+    ClaudeConfig,
+    Config,
+    Network,
+    ProviderConfig,
+    RefreshConfig,
+    Rule,
+    VaultConfig,
+    Who,
+    load,
+)
 from aixtivd.errors import BadConfig
 from peers.certificates import certificate
 
@@ -25,6 +38,8 @@ ca-file = "CA"
 key = "file"
 key-file = "~/aixtiv.key"
 keyring-backend = "keyring.backends.SecretService.Keyring"
+lock-after = 30
+export = false
 
 [refresh]
 at-once = 3
@@ -61,6 +76,21 @@ origin = "https://api.house.example/base"
 paths = ["/v2/"]
 refused = ["/v2/admin/"]
 key-header = "X-House-Key"
+
+[access]
+default = ["list", "relay"]
+relay-only = ["anthropic"]
+
+[[rule]]
+who = { unit = "backup.service", executable = "/usr/bin/python3", script = "/home/ada/b.py", cgroup = "/user.slice/*" }
+accounts = ["github"]
+allow = ["relay"]
+paths = ["/repos/"]
+
+[audit]
+size = 1
+files = 3
+on-failure = "stop"
 """
 
 
@@ -91,6 +121,10 @@ def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
         (config.provider["house"], ProviderConfig()),
         (config.claude, ClaudeConfig()),
         (config.api["house"], ApiConfig()),
+        (config.access, AccessConfig()),
+        (config.rule[0], Rule()),
+        (config.rule[0].who, Who()),
+        (config.audit, AuditConfig()),
     ]:
         same = [name for name in table.__struct_fields__ if getattr(table, name) == getattr(ordinary, name)]
         assert same == [], "a key that this test does not set"

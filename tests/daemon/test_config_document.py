@@ -6,7 +6,20 @@ from pathlib import Path
 import pytest
 from msgspec import Struct, inspect
 
-from aixtivd.config import ApiConfig, ClaudeConfig, Config, Network, ProviderConfig, RefreshConfig, VaultConfig, load
+from aixtivd.config import (
+    AccessConfig,
+    ApiConfig,
+    AuditConfig,
+    ClaudeConfig,
+    Config,
+    Network,
+    ProviderConfig,
+    RefreshConfig,
+    Rule,
+    VaultConfig,
+    Who,
+    load,
+)
 from protocol.shapes import default_in_words, fields, in_words
 from protocol.specification import rows
 
@@ -22,6 +35,7 @@ def section(heading: str) -> str:
 def described(table: type[Struct]) -> list[list[str]]:
     def is_table(field: inspect.Field) -> bool:
         kind = field.type.value_type if isinstance(field.type, inspect.DictType) else field.type
+        kind = kind.item_type if isinstance(kind, inspect.VarTupleType) else kind
         return isinstance(kind, inspect.StructType)
 
     return [
@@ -41,6 +55,9 @@ def described(table: type[Struct]) -> list[list[str]]:
         ("[provider.NAME]", ProviderConfig),
         ("[claude]", ClaudeConfig),
         ("[api.NAME]", ApiConfig),
+        ("[access]", AccessConfig),
+        ("[[rule]]", Rule),
+        ("[audit]", AuditConfig),
     ],
 )
 def test_every_key_is_documented_and_every_documented_key_exists(heading: str, table: type[Struct]) -> None:
@@ -48,12 +65,25 @@ def test_every_key_is_documented_and_every_documented_key_exists(heading: str, t
 
 
 def test_every_table_of_the_config_is_documented() -> None:
-    tables = [
-        field.encode_name + (".NAME" if isinstance(field.type, inspect.DictType) else "")
-        for field in fields(Config)
-        if isinstance(field.type, inspect.StructType | inspect.DictType)
-    ]
-    assert re.findall(r"^## \[(\w+(?:\.NAME)?)\]$", TEXT, re.MULTILINE) == tables
+    tables = [_heading(field) for field in fields(Config)]
+    assert re.findall(r"^## (\[.*\])$", TEXT, re.MULTILINE) == [table for table in tables if table]
+
+
+def _heading(field: inspect.Field) -> str:
+    """Empty: it is no table."""
+    match field.type:
+        case inspect.StructType():
+            return f"[{field.encode_name}]"
+        case inspect.DictType():
+            return f"[{field.encode_name}.NAME]"
+        case inspect.VarTupleType(item_type=inspect.StructType()):
+            return f"[[{field.encode_name}]]"
+        case _:
+            return ""
+
+
+def test_every_key_of_who_is_documented() -> None:
+    assert [row[:3] for row in rows(section("[[rule]]"), "of `who`")] == described(Who)
 
 
 def test_every_key_source_is_explained() -> None:
@@ -64,7 +94,7 @@ def test_every_key_source_is_explained() -> None:
 
 
 def test_the_example_is_a_config(folder: Path) -> None:
-    example, another = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    example, another, rule = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     path = folder / "config.toml"
     path.write_text(example)
     config = load(path)
@@ -72,3 +102,5 @@ def test_the_example_is_a_config(folder: Path) -> None:
     assert config.network.no_proxy == ("id.example.org", ".internal")
     path.write_text(another)
     assert load(path).api["github"].origin == "https://api.github.com"
+    path.write_text(rule)
+    assert load(path).rule[0].who.unit == "backup.service"

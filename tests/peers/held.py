@@ -13,6 +13,8 @@ from anyio._core._eventloop import set_current_async_library
 
 from aixtiv_protocol import VERSION, codec, replies, requests
 from aixtiv_protocol.secret import Secret
+from aixtivd.access.rules import Rules
+from aixtivd.config import Config
 from aixtivd.errors import BadRequest, KeyFailed, Misconfigured, NoAccount, SignInFailed, Unreachable
 from aixtivd.host.address import BACKLOG
 from aixtivd.ipc.dispatch import OPS, Dispatch
@@ -58,7 +60,7 @@ class Held:
             raise
         return access_token(asked.account)
 
-    def accounts(self) -> replies.AccountList:
+    def accounts(self, after: str = "") -> replies.AccountList:
         big = replies.Account(name="big", provider="x" * 30_000, kind="oauth", state="fresh")
         claude = replies.Account(name="claude", provider="x", kind="oauth", state="fresh")
         return replies.AccountList(accounts=(big, claude))
@@ -210,6 +212,8 @@ async def serving(folder: Path, limits: Limits | None = None) -> AsyncIterator[S
                 "gateway": side.door,
                 "tickets": side.drawer,
                 "audit": side.notes,
+                "rules": Rules(Config()),
+                "vault": None,
             }
             dispatch = Dispatch(**parts, control=controls)
             listener = Listener(listening, dispatch, tasks, limits or Limits())

@@ -285,6 +285,9 @@ NEEDED: dict[str, dict[str, Any]] = {
     "callback": {"pasted": Secret("x")},
     "relay": {"path": "/"},
     "ticket-revoke": {"ticket": "x"},
+    "key-move": {"to": "file"},
+    "export": {"new_passphrase": Secret("x")},
+    "restore": {"passphrase": Secret("x")},
 }
 
 

@@ -6,9 +6,10 @@ from typing import Literal
 import click
 
 from aixtiv import browser, environment, people, settings, show, signin
-from aixtiv.client import Client, Stream
+from aixtiv.client import Client
 from aixtiv.commands import options, sources
 from aixtiv.failures import AixtivError, NoAccount, NotUnderstood, Usage
+from aixtiv.stream import Stream
 from aixtiv.words import span
 from aixtiv_protocol.replies import SignedIn, SignInStarted
 from aixtiv_protocol.requests import ClientCredentials, ClientSettings, Source

@@ -26,6 +26,10 @@ class Caller(Struct, frozen=True, kw_only=True):
     uid: int
     pid: int  # 0: not known; for our own work, the daemon itself
     program: str = ""  # path of the executable; of an interpreter also its script; through `aixtiv`, its parent's
+    executable: str = ""  # path alone, as the kernel says; empty: it cannot be read
+    script: str = ""  # of an interpreter, as the process says
+    unit: str = ""  # systemd's, the innermost; empty: none
+    cgroup: str = ""  # path
     parent: int = 0  # pid; only where it was asked for: through `aixtiv`
     agent: str = ""  # what the caller calls itself
     ticket: str = ""  # id of the ticket it showed

@@ -29,6 +29,10 @@ class Held(Struct, frozen=True, kw_only=True):
     expires_at: float = 0.0  # 0: no limit but its holder's life
     holder: int = 0  # pid; 0: nobody
     program: str = ""
+    executable: str = ""  # whose it is, as rules see it: a ticket can do what its maker may
+    script: str = ""
+    unit: str = ""
+    cgroup: str = ""
 
 
 class Stored(Struct, frozen=True):

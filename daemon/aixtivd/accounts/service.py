@@ -108,10 +108,10 @@ class Accounts:
         entries = sorted(self._book, key=lambda entry: entry.grant.name)
         return tuple(entry.described(self._clock, default=entry.grant.name == default) for entry in entries)
 
-    def accounts(self) -> replies.AccountList:
+    def accounts(self, after: str = "") -> replies.AccountList:
         if self._book.closed:
             raise Locked
-        return replies.AccountList(accounts=self.states())
+        return replies.AccountList(accounts=tuple(state for state in self.states() if state.name > after))
 
     async def login(self, asked: requests.Login) -> AsyncIterator[replies.SignInStarted | replies.SignedIn]:
         """Starts or joins the sign-in of an account: first where the browser goes, then how it ended.

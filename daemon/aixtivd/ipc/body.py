@@ -7,7 +7,7 @@ from typing import Final
 import anyio
 
 from aixtiv_protocol.replies import Failure
-from aixtiv_protocol.requests import Relay
+from aixtiv_protocol.requests import Relay, Restore
 from aixtivd.errors import BadRequest
 
 _COST: Final = 64  # bytes that Python needs for a piece, however short: many short ones count, too
@@ -21,7 +21,7 @@ class Body:
 
     __slots__ = ("_arrived", "_bound", "_dropped", "_held", "_pieces", "_room", "failure", "length", "open")
 
-    def __init__(self, asked: Relay, bound: int, room: Callable[[], None]) -> None:
+    def __init__(self, asked: Relay | Restore, bound: int, room: Callable[[], None]) -> None:
         self.length = None if asked.more else len(asked.body)
         self.open = True  # the caller has more to say
         self.failure: Failure | None = None  # why it will never be whole

@@ -14,15 +14,19 @@ from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
+from aixtivd.access.rules import Rules
 from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
-from aixtivd.errors import AixtivError, BadRequest
+from aixtivd.errors import AixtivError, BadRequest, Refused
 from aixtivd.gateway.gateway import Gateway
+from aixtivd.ipc.backups import Backups
 from aixtivd.ipc.calls import Calls
+from aixtivd.ipc.keying import Keying
 from aixtivd.ipc.opening import Opening
 from aixtivd.ipc.record import Record
 from aixtivd.relay.call import Body
 from aixtivd.relay.relay import Relay
+from aixtivd.vault.vault import Vault
 
 Stream = AsyncGenerator[Reply, None]
 """Any number of items; a Failure is always the last. The session adds the End."""
@@ -54,7 +58,15 @@ class Control(Protocol):
 
 class Dispatch:
     def __init__(
-        self, accounts: Accounts, relay: Relay, gateway: Gateway, tickets: Tickets, audit: Audit, control: Control
+        self,
+        accounts: Accounts,
+        relay: Relay,
+        gateway: Gateway,
+        tickets: Tickets,
+        audit: Audit,
+        rules: Rules,
+        vault: Vault,
+        control: Control,
     ) -> None:
         self._accounts = accounts
         self._calls = Calls(accounts, relay, gateway, tickets)
@@ -62,6 +74,9 @@ class Dispatch:
         self._audit = audit
         self._opening = Opening(accounts, tickets, audit)
         self._record = Record(audit, accounts)
+        self._rules = rules
+        self._keying = Keying(accounts, vault)
+        self._backups = Backups(accounts, vault)
         self._control = control
 
     def at_once(self, request: Request, caller: Caller) -> Reply | Secret | None:
@@ -119,7 +134,7 @@ class Dispatch:
             case requests.Hello():
                 return control.hello(request)
             case requests.Accounts():
-                return accounts.accounts()
+                return accounts.accounts(request.after)
             case requests.Status():
                 return control.status()
             case requests.Login():
@@ -157,6 +172,19 @@ class Dispatch:
                 return await accounts.examine(request)
             case requests.Watch():
                 return self._stream(accounts.watch(), request, caller)
+            case requests.Explain():
+                raise Refused("not built yet")
+            case requests.KeyCheck():
+                return await self._keying.check(request)
+            case requests.KeyRotate():
+                return Done(note=await self._keying.rotate(request))
+            case requests.KeyMove():
+                return Done(note=await self._keying.move(request))
+            case requests.Export():
+                return self._stream(self._backups.export(request), request, caller)
+            case requests.Restore():
+                assert body is not None
+                return await self._backups.restore(request, body)
             case requests.Lock():
                 await self._opening.lock()
                 return Done(note="locked")

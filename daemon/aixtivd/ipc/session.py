@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from aixtiv_protocol.codec import Inbox, ProtocolError, decode_request
 from aixtiv_protocol.replies import End, Failure, Reply
-from aixtiv_protocol.requests import Piece, Relay, Request
+from aixtiv_protocol.requests import Piece, Relay, Request, Restore
 from aixtivd.access.caller import Caller
 from aixtivd.access.peer import hung_up
 from aixtivd.ipc.body import Body
@@ -179,7 +179,7 @@ class Session(asyncio.Protocol):
                 return
             self._scope = anyio.CancelScope()
             self._tasks.start_soon(self._work, self._scope, name="session")
-        self._queue.append(Waiting(asked, self._begun(asked) if type(asked) is Relay else None))
+        self._queue.append(Waiting(asked, self._begun(asked) if isinstance(asked, Relay | Restore) else None))
 
     def _as_agent(self, asked: Request) -> Caller:
         if asked.agent != self._caller.agent:
@@ -194,7 +194,7 @@ class Session(asyncio.Protocol):
 
     # Bodies
 
-    def _begun(self, asked: Relay) -> Body:
+    def _begun(self, asked: Relay | Restore) -> Body:
         body = Body(asked, self._limits.body, self._read_on)
         if asked.more:
             self._filling = body
