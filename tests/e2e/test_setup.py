@@ -11,7 +11,7 @@ import pytest
 from peers.claude_api.process import sent
 from peers.desk import Desk, desk
 from peers.machine import SCRIPTS
-from peers.ports import free_port
+from peers.ports import free_port, usual_port
 from peers.setups import AIXTIV, SETTINGS, ask, claude_settings, home, port_of, setup, tickets
 from peers.terminal import Terminal
 
@@ -275,7 +275,8 @@ def test_a_helper_that_has_moved_is_written_anew(at: Desk) -> None:
         "itself.lasting = lambda: Path('/gone/aixtiv')\n"
         "sys.argv = ['aixtiv', 'setup', 'claude-code', '--yes']; from aixtiv.entry import main; main()"
     )
-    subprocess.run([str(SCRIPTS / "python"), "-c", code], env=at.machine.environ, capture_output=True, check=True)
+    with usual_port():
+        subprocess.run([str(SCRIPTS / "python"), "-c", code], env=at.machine.environ, capture_output=True, check=True)
     assert "/gone/aixtiv" in path.read_text()
     setup(at, "claude-code")
     assert path.read_text() == moved
@@ -285,7 +286,8 @@ def test_a_person_is_shown_the_change_and_asked(at: Desk) -> None:
     path = claude_settings(at)
     before = home(at.machine)
     for answer in ("n", "y"):
-        with Terminal([AIXTIV, "setup", "claude-code"], at.machine.environ, at.machine.home) as terminal:
+        terminal = Terminal([AIXTIV, "setup", "claude-code"], at.machine.environ, at.machine.home)
+        with usual_port(), terminal:
             shown = terminal.until("set up Claude Code? [y/N]: ")
             assert "+++ ~/.claude/settings.json" in shown
             assert "+port = " in shown

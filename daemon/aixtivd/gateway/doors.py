@@ -1,5 +1,6 @@
 """Where the gateway's callers come in: a Unix socket, and ports on loopback."""
 
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -11,6 +12,11 @@ import anyio.to_thread
 from aixtivd.host.accepting import connections
 from aixtivd.host.address import Address
 from aixtivd.host.loopback import bound
+
+_TRIES: Final = 5
+_PAUSE: Final = 0.1
+"""Seconds between two tries to open the fixed port: whoever looks whether it is free (`aixtiv doctor`, another user's
+`setup`) holds it for an instant, and a port that stayed closed over that would stay closed until the next reload."""
 
 FAMILIES: Final = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
 
@@ -68,16 +74,27 @@ def port_door(port: int, *, ticket: str = "") -> Door:
     return Door(listening, port=listening.getsockname()[1], ticket=ticket)
 
 
-def fixed_doors(port: int) -> tuple[list[Door], str]:
+async def fixed_doors(port: int) -> tuple[list[Door], str]:
     """On 127.0.0.1 and, where the machine has it, on ::1; and a sentence about what could not be opened."""
     doors: list[Door] = []
     for host, family in FAMILIES.items():
         try:
-            doors.append(Door(bound(family, host, port), port=port, fixed=True))
+            doors.append(Door(await _bound(family, host, port), port=port, fixed=True))
         except OSError as error:
             if not doors or _has(family, host):
                 return doors, f"port {port} on {host} cannot be opened: {error.strerror}"
     return doors, ""
+
+
+async def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    for _ in range(_TRIES):
+        try:
+            return bound(family, host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        await anyio.sleep(_PAUSE)
+    return bound(family, host, port)
 
 
 def _has(family: socket.AddressFamily, host: str) -> bool:

@@ -79,7 +79,7 @@ class Gateway:
                 await self._open_socket(path, handed)
                 for listening in ports:
                     self._serve(Door(listening, port=listening.getsockname()[1]))
-                self._open_fixed()
+                await self._open_fixed()
                 task_status.started()
                 await anyio.sleep_forever()
         finally:
@@ -109,7 +109,7 @@ class Gateway:
         for door in [door for door in self._doors if door.fixed]:
             self._shut(door)
             await door.give_up()
-        self._open_fixed()
+        await self._open_fixed()
 
     async def close(self) -> None:
         """Lets in nobody more. What is being answered goes on; the sockets are free again."""
@@ -142,14 +142,14 @@ class Gateway:
         self.path = address.path
         self._serve(Door(address.socket, address=address))
 
-    def _open_fixed(self) -> None:
+    async def _open_fixed(self) -> None:
         """A port that somebody else has is a sentence: the rest works without it."""
         handed = [door.port for door in self._doors if door.port and not door.ticket]
         self.port, self._problems["port"] = (handed[0] if handed else 0), ""
         if not self._wanted or self._wanted in handed:
             self.port = self._wanted or self.port
             return
-        doors, problem = fixed_doors(self._wanted)
+        doors, problem = await fixed_doors(self._wanted)
         for door in doors:
             self._serve(door)
         if doors:

@@ -87,6 +87,15 @@ async def test_a_squatter_on_the_port_is_a_sentence_until_it_leaves(
     assert [record.message for record in caplog.records] == ["gateway-port-closed"]
 
 
+async def test_who_only_looks_whether_the_port_is_free_does_not_keep_it_closed(folder: Path) -> None:
+    with socket.socket() as looker:
+        looker.bind(("127.0.0.1", 0))
+        looker.listen()
+        asyncio.get_running_loop().call_later(0.15, looker.close)
+        async with porch(folder, port=(port := looker.getsockname()[1])) as side:
+            assert (side.gateway.port, side.gateway.problem) == (port, "")
+
+
 async def test_reload_opens_moves_and_closes_the_fixed_port(folder: Path) -> None:
     one, two = free_port(), free_port()
     async with porch(folder) as side:
