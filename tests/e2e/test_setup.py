@@ -286,8 +286,8 @@ def test_a_person_is_shown_the_change_and_asked(at: Desk) -> None:
     path = claude_settings(at)
     before = home(at.machine)
     for answer in ("n", "y"):
-        terminal = Terminal([AIXTIV, "setup", "claude-code"], at.machine.environ, at.machine.home)
-        with usual_port(), terminal:
+        command = [AIXTIV, "setup", "claude-code"]
+        with usual_port(), Terminal(command, at.machine.environ, at.machine.home) as terminal:
             shown = terminal.until("set up Claude Code? [y/N]: ")
             assert "+++ ~/.claude/settings.json" in shown
             assert "+port = " in shown
