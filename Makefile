@@ -1,6 +1,7 @@
 # make demo    watch aixtiv do its job against a real authorization server
 # make test    every test but the slow ones; ARGS="-k journal" is handed to pytest
 # make slow    the slow ones: kills at random moments, long lives on a small disk
+# make attack  the daemon between a hostile server and a hostile machine; MINUTES=20, ROUNDS=, SEED=, ONLY=name, BLOCK=
 # make check   format, lint, types, the import contract
 # make fmt     put the format right
 # make lock    pin the dependencies; ARGS=--upgrade takes the newest
@@ -17,7 +18,7 @@ OIDC := tests/peers/oidc
 SDK := tests/peers/sdk
 UV := $(VENV)/uv
 
-.PHONY: demo test slow check fmt lock peer clean
+.PHONY: demo test slow check fmt lock peer clean attack
 .DELETE_ON_ERROR:
 
 demo: $(READY) peer
@@ -28,6 +29,10 @@ test: $(READY) peer
 
 slow: $(READY) peer
 	@$(BIN)/python -m pytest -n auto -m slow $(ARGS)
+
+attack: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -m faults.attack --minutes $(or $(MINUTES),20) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(BLOCK),--block $(BLOCK)) $(if $(ONLY),--only $(ONLY))
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -64,6 +64,7 @@ class AuthorizationServer:
                 web.post("/control/release", self._release),
                 web.post("/control/renew", self._renew),
                 web.get("/control/state", self._tell_state),
+                web.get("/control/families", self._tell_families),
             ]
         )
         app.middlewares.append(_refusals)
@@ -226,6 +227,13 @@ class AuthorizationServer:
         """`?refreshes=3`, `hanging`, `requests`: answers only when it has come to that."""
         await self.until(**{name: int(value) for name, value in request.query.items()})
         return web.json_response(self.state())
+
+    async def _tell_families(self, _: web.Request) -> web.Response:
+        found = [
+            {"subject": family.asked.subject, "live": family.live, "ended": family.ended}
+            for family in self.grants.families
+        ]
+        return web.json_response({"families": found})
 
 
 @web.middleware

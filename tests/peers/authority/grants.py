@@ -68,6 +68,7 @@ class Grants:
         self._refresh: dict[str, Family] = {}
         self._spent: dict[str, float] = {}  # refresh token -> when
         self._access: dict[str, tuple[Family, float]] = {}
+        self.families: list[Family] = []  # of all consents, in their order
 
     def code(self, asked: Asked) -> str:
         code = self._new("code")
@@ -91,6 +92,7 @@ class Grants:
             raise Refusal("invalid_grant", "PKCE verification failed")
         family = Family(asked=asked)
         self._spent_codes[code] = family
+        self.families.append(family)
         return self._give(family)
 
     def refresh(self, token: str, client_id: str) -> "Given":

@@ -9,10 +9,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from peers import processes
 from peers.authority.weather import Weather
 from peers.issuer import Issuer
+
+
+class Lineage(Struct, frozen=True):
+    """All that came of one consent."""
+
+    subject: str
+    live: str  # the refresh token that is good
+    ended: bool
 
 
 class Running(Issuer):
@@ -69,6 +78,11 @@ class Running(Issuer):
             pair = f"{client}:{urllib.parse.quote_plus(self.secret)}"
             request.add_header("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
         return bool(processes.asked(request)["active"])
+
+    def families(self) -> dict[str, Lineage]:
+        """By subject: what became of the last consent of each."""
+        found = self._ask("/control/families")["families"]
+        return {said["subject"]: msgspec.convert(said, Lineage) for said in found}
 
     def _ask(self, path: str, body: bytes | None = None) -> dict[str, Any]:
         return processes.asked(urllib.request.Request(f"{self.issuer}{path}", body))

@@ -1,0 +1,60 @@
+"""`make attack`: the real daemon between a hostile server and a hostile machine, for as many rounds as fit."""
+
+import argparse
+import os
+import random
+import sys
+import time
+
+from faults.attack.arsenal import ATTACKS
+from faults.attack.attack import Attack
+from faults.attack.hostile import here
+from faults.attack.runner import Runner
+from faults.attack.table import table
+
+WORKERS = 2
+UNLIMITED = 10**9  # rounds: the time is the limit
+
+
+def main() -> int:
+    said = _arguments()
+    chosen = _chosen(said.only)
+    seed = said.seed if said.seed is not None else random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}; {len(chosen)} attacks, {said.minutes:g} minutes at most", flush=True)
+    began = time.monotonic()
+    runner = Runner(chosen, seed, began + said.minutes * 60, _say)
+    runner.run(said.rounds or UNLIMITED, said.block, said.workers)
+    print(f"\n{table(chosen, runner.scores)}\n")
+    print(f"{time.monotonic() - began:.0f} s, seed {seed}: {'nothing was lost' if runner.held else 'NOT HELD'}")
+    return 0 if runner.held else 1
+
+
+def _chosen(names: list[str]) -> tuple[Attack, ...]:
+    if why := here():
+        sys.exit(f"attack: error: {why}")
+    if unknown := set(names) - {attack.name for attack in ATTACKS}:
+        sys.exit(f"attack: error: there is no attack {', '.join(unknown)}")
+    chosen = [attack for attack in ATTACKS if attack.name in names or not names]
+    for attack in chosen:
+        if attack.root and os.geteuid() != 0:
+            print(f"left out: {attack.name}, which takes root (it mounts a small disk)")
+    return tuple(attack for attack in chosen if not attack.root or os.geteuid() == 0)
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make attack", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=0, help="in all; without it the time decides")
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    parser.add_argument("--block", type=int, default=0, help="the first block's number")
+    parser.add_argument("--workers", type=int, default=WORKERS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,258 @@
+/* A hostile machine under one process, by LD_PRELOAD: clocks that jump, disks that fail, a network that is not there.
+
+   What happens is written by the test into a file that both have mapped (hostile.py has the same order of numbers), and
+   what was seen is read from there, also when the process was killed meanwhile. Nothing of this is in the daemon. */
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { OPEN = 1, WRITE = 2, SYNC = 4, TRUNCATE = 8, ALLOCATE = 16, UNLINK = 32, RENAME = 64 };
+enum { TOKEN = 35, SLOT = 64, JOURNAL = 4096, SIZE = 1 << 20, PATHS = 256, DIE = -1 };
+
+struct control {
+  _Atomic int64_t wall, steady, awake;  /* nanoseconds that are added to the clocks */
+  _Atomic int64_t ops, after, times;    /* which calls below `folder`, how many of them go well first, how many then do not */
+  _Atomic int64_t error;                /* errno; DIE: SIGKILL at that very call */
+  _Atomic int64_t torn;                 /* half of a write is done first */
+  _Atomic int64_t unreachable;          /* errno of connect(2) to anything but a Unix socket */
+  _Atomic int64_t lookup;               /* 1: names hang while it is; 2: names do not resolve */
+  _Atomic int64_t seen, hit, looking;   /* calls that fitted, calls that failed, lookups that hang */
+  _Atomic int64_t tokens;               /* entries of the journal */
+  char folder[PATHS];
+};
+
+static struct control *at;
+static void real(const char *name, void **found) { *found = dlsym(RTLD_NEXT, name); }
+#define REAL(type, name, ...) static type (*next)(__VA_ARGS__); if (!next) real(name, (void **)&next)
+
+__attribute__((constructor)) static void begin(void) {
+  const char *path = getenv("AIXTIV_HOSTILE_MACHINE");
+  int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+  if (fd < 0) return;
+  void *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  close(fd);
+  if (map != MAP_FAILED) at = map;
+}
+
+/* ---- the clocks */
+
+int clock_gettime(clockid_t id, struct timespec *out) {
+  REAL(int, "clock_gettime", clockid_t, struct timespec *);
+  int done = next(id, out);
+  if (done || !at) return done;
+  int64_t shift = id == CLOCK_REALTIME ? at->wall : id == CLOCK_BOOTTIME ? at->steady : id == CLOCK_MONOTONIC ? at->awake : 0;
+  if (!shift) return 0;
+  int64_t all = (int64_t)out->tv_sec * 1000000000 + out->tv_nsec + shift;
+  out->tv_sec = all / 1000000000;
+  out->tv_nsec = all % 1000000000;
+  return 0;
+}
+
+/* ---- the disk */
+
+static int below(const char *path) {
+  return path && at->folder[0] && strncmp(path, at->folder, strlen(at->folder)) == 0;
+}
+
+static int below_fd(int fd) {
+  char link[64], path[512];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  long length = syscall(SYS_readlink, link, path, sizeof path - 1);
+  if (length < 0) return 0;
+  path[length] = 0;
+  return below(path);
+}
+
+/* 0: it goes well; else the errno with which it does not. */
+static int fate(int op) {
+  at->seen++;
+  if (atomic_fetch_sub(&at->after, 1) > 0) return 0;
+  int64_t left = at->times;
+  if (left == 0) return 0;
+  if (left > 0) at->times--;
+  at->hit++;
+  if (at->error == DIE) {
+    if (op == WRITE && at->torn) return DIE;
+    kill(getpid(), SIGKILL);
+    for (;;) pause();
+  }
+  return (int)at->error;
+}
+
+static int fails(int op, int fd) {
+  if (!at || !(at->ops & op)) return 0;
+  int kept = errno, error = below_fd(fd) ? fate(op) : 0;
+  errno = kept;
+  return error;
+}
+
+static int fails_at(int op, const char *path) {
+  if (!at || !(at->ops & op)) return 0;
+  return below(path) ? fate(op) : 0;
+}
+
+#define REFUSE(error) do { if (error) { errno = (error); return -1; } } while (0)
+
+static void die(void) {
+  kill(getpid(), SIGKILL);
+  for (;;) pause();
+}
+
+ssize_t write(int fd, const void *data, size_t size) {
+  REAL(ssize_t, "write", int, const void *, size_t);
+  int error = fails(WRITE, fd);
+  if (error && at->torn && size > 1) next(fd, data, size / 2);
+  if (error == DIE) die();
+  REFUSE(error);
+  return next(fd, data, size);
+}
+
+#define PWRITE(name)                                                  \
+  ssize_t name(int fd, const void *data, size_t size, off_t where) {  \
+    REAL(ssize_t, #name, int, const void *, size_t, off_t);           \
+    int error = fails(WRITE, fd);                                     \
+    if (error && at->torn && size > 1) next(fd, data, size / 2, where); \
+    if (error == DIE) die();                                          \
+    REFUSE(error);                                                    \
+    return next(fd, data, size, where);                               \
+  }
+PWRITE(pwrite)
+PWRITE(pwrite64)
+
+#define ON_FD(name, op)            \
+  int name(int fd) {               \
+    REAL(int, #name, int);         \
+    REFUSE(fails(op, fd));         \
+    return next(fd);               \
+  }
+ON_FD(fsync, SYNC)
+ON_FD(fdatasync, SYNC)
+
+#define TRUNCATES(name)                      \
+  int name(int fd, off_t size) {             \
+    REAL(int, #name, int, off_t);            \
+    REFUSE(fails(TRUNCATE, fd));             \
+    return next(fd, size);                   \
+  }
+TRUNCATES(ftruncate)
+TRUNCATES(ftruncate64)
+
+#define ALLOCATES(name)                                   \
+  int name(int fd, off_t start, off_t size) {             \
+    REAL(int, #name, int, off_t, off_t);                  \
+    int error = fails(ALLOCATE, fd); /* its own result is the errno */ \
+    return error ? error : next(fd, start, size);         \
+  }
+ALLOCATES(posix_fallocate)
+ALLOCATES(posix_fallocate64)
+
+#define OPENS(name)                                                        \
+  int name(const char *path, int flags, ...) {                             \
+    REAL(int, #name, const char *, int, ...);                              \
+    va_list rest;                                                          \
+    va_start(rest, flags);                                                 \
+    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; \
+    va_end(rest);                                                          \
+    if (flags & (O_WRONLY | O_RDWR | O_CREAT)) REFUSE(fails_at(OPEN, path)); \
+    return next(path, flags, mode);                                        \
+  }
+OPENS(open)
+OPENS(open64)
+
+#define ON_PATH(name, op)            \
+  int name(const char *path) {       \
+    REAL(int, #name, const char *);  \
+    REFUSE(fails_at(op, path));      \
+    return next(path);               \
+  }
+ON_PATH(unlink, UNLINK)
+
+int rename(const char *from, const char *to) {
+  REAL(int, "rename", const char *, const char *);
+  REFUSE(fails_at(RENAME, to));
+  return next(from, to);
+}
+
+/* ---- the network */
+
+int connect(int fd, const struct sockaddr *peer, socklen_t length) {
+  REAL(int, "connect", int, const struct sockaddr *, socklen_t);
+  if (at && at->unreachable && peer && (peer->sa_family == AF_INET || peer->sa_family == AF_INET6)) REFUSE((int)at->unreachable);
+  return next(fd, peer, length);
+}
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found) {
+  REAL(int, "getaddrinfo", const char *, const char *, const struct addrinfo *, struct addrinfo **);
+  if (at && node && strcmp(node, "localhost") == 0) { /* the name that stands in the server's address */
+    at->looking++;
+    while (at->lookup == 1) usleep(2000);
+    at->looking--;
+    if (at->lookup == 2) return EAI_AGAIN;
+  }
+  return next(node, service, hints, found);
+}
+
+/* ---- which refresh tokens reached this process in full, and when */
+
+static int64_t now(void) {
+  struct timespec t;
+  syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int of_token(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+}
+
+static void look(const char *data, ssize_t size) {
+  const char *end = data + size, *p = data;
+  while (at && end - p > TOKEN && (p = memmem(p, end - p, "\"rt-", 4))) {
+    const char *token = p + 1;
+    int length = 0;
+    while (token + length < end && of_token(token[length])) length++;
+    p += 4;
+    if (length != TOKEN || token + length >= end || token[length] != '"') continue;
+    int64_t slot = atomic_fetch_add(&at->tokens, 1);
+    char *entry = (char *)at + JOURNAL + slot * SLOT;
+    if (JOURNAL + (slot + 1) * SLOT > SIZE) return;
+    *(int64_t *)(entry + TOKEN + 5) = now();
+    memcpy(entry, token, TOKEN);
+  }
+}
+
+ssize_t read(int fd, void *data, size_t size) {
+  REAL(ssize_t, "read", int, void *, size_t);
+  ssize_t got = next(fd, data, size);
+  if (got > TOKEN) look(data, got);
+  return got;
+}
+
+ssize_t recv(int fd, void *data, size_t size, int flags) {
+  REAL(ssize_t, "recv", int, void *, size_t, int);
+  ssize_t got = next(fd, data, size, flags);
+  if (got > TOKEN) look(data, got);
+  return got;
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
+  REAL(ssize_t, "recvmsg", int, struct msghdr *, int);
+  ssize_t got = next(fd, message, flags);
+  if (got > TOKEN && message->msg_iovlen == 1) look(message->msg_iov[0].iov_base, got);
+  return got;
+}

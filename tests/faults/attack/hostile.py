@@ -1,0 +1,146 @@
+"""A hostile machine under the daemon: what hostile.c does to it, said from here by a file that both have mapped."""
+
+import errno
+import mmap
+import shutil
+import struct
+import subprocess
+import time
+from enum import IntFlag
+from pathlib import Path
+from typing import Final, Literal
+
+from peers.presence import command
+
+_SOURCE: Final = Path(__file__).with_suffix(".c")
+_SIZE: Final = 1 << 20  # of the mapped file, as hostile.c has it
+_FIELDS: Final = (
+    "wall",
+    "steady",
+    "awake",
+    "ops",
+    "after",
+    "times",
+    "error",
+    "torn",
+    "unreachable",
+    "lookup",
+    "seen",
+    "hit",
+    "looking",
+    "tokens",
+)
+_FOLDER: Final = 8 * len(_FIELDS)
+_JOURNAL: Final = 4096
+_ENTRY: Final = struct.Struct("=35s5xq16x")
+
+DIE: Final = -1
+ALWAYS: Final = -1
+
+Field = Literal[
+    "wall",
+    "steady",
+    "awake",
+    "ops",
+    "after",
+    "times",
+    "error",
+    "torn",
+    "unreachable",
+    "lookup",
+    "seen",
+    "hit",
+    "looking",
+    "tokens",
+]
+
+
+class Op(IntFlag):
+    """Calls that can fail."""
+
+    OPEN = 1
+    WRITE = 2
+    SYNC = 4
+    TRUNCATE = 8
+    ALLOCATE = 16
+    UNLINK = 32
+    RENAME = 64
+
+
+EVERY: Final = Op(127)
+
+
+def built(folder: Path) -> Path:
+    """The library, compiled into `folder`. Ends the test where there is no C compiler."""
+    library = folder / "hostile.so"
+    compiler = command("cc", "gcc", "clang", package="gcc libc6-dev")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", library, _SOURCE, "-ldl"], check=True)
+    return library
+
+
+class Hostile:
+    """What can be done to one daemon after the other, and what they were seen to do. Reset by `calm`."""
+
+    def __init__(self, library: Path, folder: Path) -> None:
+        path = folder / "hostile"
+        path.write_bytes(bytes(_SIZE))
+        self._file = path.open("r+b")
+        self._map = mmap.mmap(self._file.fileno(), _SIZE)
+        self.environ: Final = {"LD_PRELOAD": str(library), "AIXTIV_HOSTILE_MACHINE": str(path)}
+        self.reached: Final[dict[str, float]] = {}  # refresh token -> time.monotonic() at which it was read in full
+
+    def close(self) -> None:
+        self._map.close()
+        self._file.close()
+
+    def get(self, field: Field) -> int:
+        (value,) = struct.unpack_from("=q", self._map, 8 * _FIELDS.index(field))
+        return int(value)
+
+    def put(self, field: Field, value: int) -> None:
+        struct.pack_into("=q", self._map, 8 * _FIELDS.index(field), value)
+
+    def calm(self) -> None:
+        """Disk and network are in order. The clocks stay where they are: time does not come back."""
+        for field in ("ops", "times", "after", "error", "torn", "unreachable", "lookup"):
+            self.put(field, 0)
+
+    def disk(
+        self, folder: Path, ops: Op, error: int = errno.EIO, *, after: int = 0, times: int = ALWAYS, torn: bool = False
+    ) -> None:
+        """Below `folder`, `after` such calls go well, and the next `times` do not. `error`: errno, or DIE."""
+        self.put("ops", 0)
+        name = str(folder).encode()
+        self._map[_FOLDER : _FOLDER + len(name) + 1] = name + b"\0"
+        for field, value in (("after", after), ("times", times), ("error", error), ("torn", torn), ("hit", 0)):
+            self.put(field, value)
+        self.put("ops", ops)
+
+    def jump(self, *, wall: float = 0.0, steady: float = 0.0) -> None:
+        """Seconds by which the clocks are suddenly elsewhere; both: the machine has slept so long."""
+        self.put("wall", self.get("wall") + int(wall * 1e9))
+        self.put("steady", self.get("steady") + int(steady * 1e9))
+
+    def look(self) -> None:
+        """Takes down which refresh tokens have reached a daemon since the last look."""
+        for slot in range(min(self.get("tokens"), (_SIZE - _JOURNAL) // _ENTRY.size)):
+            token, at = _ENTRY.unpack_from(self._map, _JOURNAL + slot * _ENTRY.size)
+            if not token.startswith(b"\0"):
+                self.reached.setdefault(token.decode(), at / 1e9)
+
+    def forget(self) -> None:
+        """Makes room for what reaches the next daemon. None may run."""
+        self.look()
+        end = _JOURNAL + self.get("tokens") * _ENTRY.size
+        self._map[_JOURNAL:end] = bytes(end - _JOURNAL)
+        self.put("tokens", 0)
+
+
+def here() -> str:
+    """Why this machine cannot be made hostile; empty where it can."""
+    return "" if shutil.which("cc") or shutil.which("gcc") else "there is no C compiler (Debian: apt install gcc)"
+
+
+def now() -> float:
+    """The clock on which `reached` is told."""
+    return time.monotonic()

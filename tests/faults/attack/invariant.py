@@ -1,0 +1,109 @@
+"""The one invariant: every grant works whose newest refresh token reached the daemon in full, and nothing is erased."""
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from aixtiv_protocol import replies, requests
+from faults.attack.hostile import now
+from faults.attack.scene import FORGIVING, NAMES, Scene, Violation
+from peers.authority.process import Lineage
+
+Verdict = Literal["survived", "lost by the server", "died with it in hand", "lost by us", "erased"]
+VERDICTS: Final[tuple[Verdict, ...]] = (
+    "survived",
+    "lost by the server",
+    "died with it in hand",
+    "lost by us",
+    "erased",
+)
+TRIES: Final = 3  # a refresh that was under way when things were mended may fail yet
+IN_HAND: Final = 0.25  # seconds, on a busy machine: who lived longer with an answer had the time to write it down
+
+_DEFECTS: Final = ("defect", "unhandled", "row-damaged", "intent-damaged", "unreadable-grant", "stray-intent", "lost")
+
+
+class Found(Struct, frozen=True):
+    """What a round did to one account."""
+
+    account: str
+    verdict: Verdict
+    why: str = ""
+    held: float = 0.0  # seconds for which the daemon had had the answer when it was killed
+
+
+def judged(scene: Scene) -> list[Found]:
+    """Every account of the scene, after everything was mended. Raises Violation for what is no account's own."""
+    _check_the_daemon(scene)
+    remaining = [name for name in NAMES if name not in scene.gone]
+    works = _those_that_work(scene, remaining)
+    scene.hostile.look()
+    lineages = scene.server.families()
+    listed = {account.name: account for account in scene.status().accounts}
+    found = [_judged(scene, name, lineages[name], listed.get(name), works=name in works) for name in remaining]
+    _check_the_gone(scene, set(listed))
+    return found
+
+
+def _check_the_daemon(scene: Scene) -> None:
+    status = scene.status()
+    if status.damaged:
+        raise Violation(f"{status.damaged} records are damaged")
+    for event in _DEFECTS:
+        for line in scene.machine.logged(event):
+            raise Violation(f"the daemon's log says {event}: {line}")
+    for word in ("Traceback", '"exception"'):
+        if word in scene.machine.log:
+            raise Violation(f"the daemon's log holds a {word}")
+    verdict = scene.machine.ask(requests.Audit(verify=True))
+    if not isinstance(verdict, replies.AuditVerdict) or not verdict.intact:
+        raise Violation(f"the audit log does not hold: {verdict}")
+
+
+def _those_that_work(scene: Scene, names: Iterable[str]) -> set[str]:
+    """Those of which a refresh, which a person asks for, brings a token that the server takes."""
+    works: set[str] = set()
+    for _ in range(TRIES):
+        waiting = [name for name in names if name not in works]
+        with scene.asked(*(requests.Refresh(account=name) for name in waiting)) as talks:
+            heard = dict(zip(waiting, [talk.hear() for talk in talks], strict=True))
+        works |= {name for name, reply in heard.items() if isinstance(reply, replies.Account) and _good(scene, name)}
+    return works
+
+
+def _good(scene: Scene, name: str) -> bool:
+    reply = scene.machine.ask(requests.Token(account=name))
+    return isinstance(reply, replies.AccessToken) and scene.server.active(reply.access_token.reveal(), "native")
+
+
+def _judged(scene: Scene, name: str, lineage: Lineage, account: replies.Account | None, *, works: bool) -> Found:
+    if account is None:
+        return Found(name, "erased", "there is no such account any more")
+    if works:
+        return Found(name, "survived")
+    if scene.kind in FORGIVING:
+        return Found(name, "lost by us", f"{account.problem or account.state}, at a server that {scene.kind}")
+    reached = scene.hostile.reached.get(lineage.live)
+    if reached is not None:
+        held = scene.died_at - reached
+        if 0 <= held <= IN_HAND:
+            return _told(Found(name, "died with it in hand", account.problem, held), account)
+        return Found(
+            name, "lost by us", f"{account.problem or account.state}; the answer came {now() - reached:.3f} s ago"
+        )
+    return _told(Found(name, "lost by the server", account.problem), account)
+
+
+def _told(found: Found, account: replies.Account) -> Found:
+    """What is lost is put aside with a sentence and a command, and kept."""
+    if account.state == "quarantined" and account.problem and account.hint:
+        return found
+    return Found(
+        found.account, "lost by us", f"not put aside, but {account.state}: {account.problem!r} {account.hint!r}"
+    )
+
+
+def _check_the_gone(scene: Scene, listed: set[str]) -> None:
+    if back := scene.gone & listed:
+        raise Violation(f"{', '.join(back)} came back after a logout")

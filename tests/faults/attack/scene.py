@@ -1,0 +1,218 @@
+"""Where a round happens: the real daemon between a hostile authorization server and a hostile machine."""
+
+import random
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from signal import SIGCONT, SIGKILL
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from aixtiv_protocol import replies, requests
+from aixtiv_protocol.secret import Secret
+from faults.attack.hostile import Hostile, now
+from peers.authority.process import Running
+from peers.authority.weather import Weather
+from peers.disks import SmallDisk, small_disk
+from peers.machine import Conversation, DaemonEnded, Machine
+from peers.person import visit
+from peers.waiting import until
+
+NAMES: Final = ("ada", "bob", "cyd")  # accounts, and the subjects they are of
+PASSPHRASE: Final = Secret("correct horse battery staple")
+_MOST_FILES: Final = 1024
+
+Kind = Literal["punishes reuse", "is known to punish reuse", "refuses reuse", "allows a grace time", "does not rotate"]
+KINDS: Final[dict[Kind, dict[str, float | bool]]] = {
+    "punishes reuse": {},
+    "is known to punish reuse": {},
+    "refuses reuse": {"punish": False},
+    "allows a grace time": {"grace": 600.0},
+    "does not rotate": {"rotate": False},
+}
+FORGIVING: Final = frozenset[Kind]({"allows a grace time", "does not rotate"})  # where a lost answer loses nothing
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """What an attack wants of its scene."""
+
+    config: str = ""  # TOML
+    key: Literal["file", "passphrase"] = "file"
+    disk: bool = False  # the store on a small disk of its own, which can really be full
+    named: bool = False  # the server's address is a name that must be looked up
+    claude: bool = False  # an API to relay to
+
+
+class Violation(Exception):
+    """What must not be, in a sentence."""
+
+
+class Scene:
+    """One machine for some rounds. `chance` decides everything that is left to chance."""
+
+    def __init__(
+        self, folder: Path, server: Running, hostile: Hostile, setting: Setting, kind: Kind, chance: random.Random
+    ) -> None:
+        self.machine: Final = Machine(folder)
+        self.server: Final = server
+        self.hostile: Final = hostile
+        self.setting: Final = setting
+        self.kind: Final[Kind] = kind
+        self.chance = chance
+        self.disk: SmallDisk | None = None
+        self.claude = ""  # the API's address
+        self.died_at: float = 0.0  # when this machine's daemon was last killed; hostile.now()
+        self.gone: set[str] = set()  # accounts that were signed out in this round
+        self.machine.environ.update(hostile.environ)
+
+    @property
+    def state(self) -> Path:
+        """The folder of the store."""
+        return (self.disk.home / "aixtiv") if self.disk else self.machine.state
+
+    # ---- the daemon
+
+    def configure(self, more: str = "") -> None:
+        punishing = "punishes-reuse = true\n" if self.kind == "is known to punish reuse" else ""
+        providers = "".join(f"[provider.{name}]\n{punishing}" for name in NAMES) if punishing else ""
+        api = f'[api.anthropic]\norigin = "{self.claude}"\n' if self.claude else ""
+        self.machine.configure(f'{more}\n[vault]\nkey = "{self.setting.key}"\n{self.setting.config}\n{providers}{api}')
+
+    def start(self, **environ: str) -> None:
+        """A daemon that is open. Raises Violation where there comes none."""
+        try:
+            self.machine.start(**environ)
+        except (DaemonEnded, AssertionError) as error:
+            raise Violation(f"the daemon does not start: {error}") from None
+        self.unlock()
+
+    def unlock(self) -> None:
+        passphrase = PASSPHRASE if self.setting.key == "passphrase" else None
+        if self.status().locked:
+            reply = self.machine.ask(requests.Unlock(passphrase=passphrase))
+            if not isinstance(reply, replies.Done):
+                raise Violation(f"the vault does not open: {reply}")
+
+    def status(self) -> replies.DaemonStatus:
+        found = self.machine.ask(requests.Status())
+        assert isinstance(found, replies.DaemonStatus), found
+        return found
+
+    @property
+    def runs(self) -> bool:
+        return self.machine.daemon is not None and self.machine.daemon.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL, now; however the daemon is."""
+        if self.runs:
+            self.machine.signal(SIGKILL)
+            self.note_death()
+
+    def note_death(self) -> None:
+        """Waits for a daemon that dies by what was done to it."""
+        self.machine.ended()
+        self.died_at = now()
+
+    def mend(self) -> None:
+        """Everything is in order again, and a daemon runs and is open."""
+        self.hostile.calm()
+        if self.disk:
+            self.disk.make_room()
+        self.server.calm()
+        if self.runs:
+            self.machine.signal(SIGCONT)
+            self.files(_MOST_FILES)
+            with suppress(OSError, EOFError):
+                until_it_answers(self.machine)
+        if not self.runs:
+            self.hostile.forget()
+            self.start()
+        self.unlock()
+
+    def files(self, most: int) -> None:
+        """How many descriptors the daemon may have, from now on."""
+        resource.prlimit(self.machine.pid, resource.RLIMIT_NOFILE, (most, _MOST_FILES))
+
+    # ---- what happens in a round
+
+    def some(self) -> list[str]:
+        """One account at least."""
+        return self.chance.sample(NAMES, self.chance.randint(1, len(NAMES)))
+
+    def sign_in(self, name: str) -> None:
+        with self.machine.conversation() as talk:
+            talk.say(self.login(name))
+            started = talk.hear()
+            assert isinstance(started, replies.SignInStarted), started
+            visit(started.url, name)
+            ended = talk.hear()
+            assert isinstance(ended, replies.SignedIn), ended
+
+    def login(self, name: str) -> requests.Login:
+        return self.server.login(name)
+
+    @contextmanager
+    def asked(self, *asked: requests.Request, timeout: float = 30.0) -> Iterator[list[Conversation]]:
+        """Each request on a connection of its own, under way while the block runs. A daemon that is dead hears none."""
+        with ExitStack() as stack:
+            talks = []
+            for request in asked:
+                with suppress(OSError):
+                    talk = stack.enter_context(self.machine.conversation(timeout))
+                    talk.say(request)
+                    talks.append(talk)
+            yield talks
+
+    def refresh(self, *names: str) -> None:
+        """Asks for new tokens and does not wait for them: whoever hangs up cuts nothing."""
+        with self.asked(*(requests.Refresh(account=name) for name in names)):
+            pass
+
+    def refreshed(self, *names: str) -> None:
+        """Asks for new tokens and waits until each has come, or failed, or the daemon is no more."""
+        with self.asked(*(requests.Refresh(account=name) for name in names)) as talks:
+            for talk in talks:
+                with suppress(OSError, EOFError):
+                    talk.hear()
+
+    def weather(self, *skies: Weather) -> None:
+        """For the next refreshes, one each."""
+        self.server.set_weather(*skies)
+
+    def moment(self, longest: float) -> None:
+        """Some time passes, of a length that nobody chose."""
+        time.sleep(self.chance.random() * longest)
+
+
+def until_it_answers(machine: Machine) -> None:
+    until(lambda: machine.answers() or (machine.daemon and machine.daemon.poll() is not None), "the daemon answers")
+
+
+@contextmanager
+def scene(
+    server: Running, library: Path, setting: Setting, kind: Kind, chance: random.Random, claude: str = ""
+) -> Iterator[Scene]:
+    """Signed in to all its accounts. Thrown away afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="aix-", dir="/tmp"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        hostile = Hostile(library, folder)
+        stack.callback(hostile.close)
+        made = Scene(folder, server, hostile, setting, kind, chance)
+        if setting.disk:
+            made.disk = stack.enter_context(small_disk(folder))
+            made.machine.environ["XDG_STATE_HOME"] = str(made.disk.home)
+        stack.enter_context(made.machine)
+        made.claude = claude
+        server.renew()
+        server.tell(**KINDS[kind])
+        made.configure()
+        made.start()
+        for name in NAMES:
+            made.sign_in(name)
+        yield made
