@@ -1,7 +1,9 @@
 """The typed, blocking library: one method for each request, an exception class for each thing to do about a failure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Literal, Self
+
+from msgspec.structs import replace
 
 from aixtiv import failures, place
 from aixtiv.connection import Connection
@@ -68,16 +70,23 @@ class Client:
 
     def accounts(self) -> tuple[replies.Account, ...]:
         """All of them, by name, in as many answers as it takes."""
-        found: tuple[replies.Account, ...] = ()
-        while True:
-            after = found[-1].name if found else ""
-            page = self._ask(requests.Accounts(after=after, agent=self._agent), replies.AccountList)
-            found += page.accounts
-            if not page.more or not page.accounts:
-                return found
+        return tuple(self._accounts_behind(""))
+
+    def _accounts_behind(self, name: str) -> Iterator[replies.Account]:
+        more = True
+        while more:
+            page = self._ask(requests.Accounts(after=name, agent=self._agent), replies.AccountList)
+            yield from page.accounts
+            more = page.more and bool(page.accounts)
+            name = page.accounts[-1].name if page.accounts else ""
 
     def status(self) -> replies.DaemonStatus:
-        return self._ask(requests.Status(agent=self._agent), replies.DaemonStatus)
+        """With all the accounts, in as many answers as it takes."""
+        found = self._ask(requests.Status(agent=self._agent), replies.DaemonStatus)
+        if not found.more or not found.accounts:
+            return found
+        rest = self._accounts_behind(found.accounts[-1].name)
+        return replace(found, accounts=(*found.accounts, *rest), more=False)
 
     def login(  # the request has as many fields
         self,

@@ -23,6 +23,7 @@ from aixtivd import log
 from aixtivd.access.audit import Audit
 from aixtivd.access.rules import Rules
 from aixtivd.access.tickets import Tickets
+from aixtivd.accounts.page import page, room_beside
 from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock, SystemClock
 from aixtivd.config import Config, load
@@ -192,7 +193,7 @@ class App:
 
     def status(self) -> replies.DaemonStatus:
         vault = self._vault
-        return replies.DaemonStatus(
+        status = replies.DaemonStatus(
             version=VERSION,
             pid=os.getpid(),
             started_at=int(self._started_at),
@@ -211,8 +212,9 @@ class App:
             spilled=vault.spilled,
             audit_problem=self._audit.problem,
             skews=dict(self._web.skews),
-            accounts=self._accounts.states(),
         )
+        shown = page(self._accounts.states(), room_beside(status))
+        return msgspec.structs.replace(status, accounts=shown.accounts, more=shown.more)
 
     async def reload(self) -> str:
         config = await anyio.to_thread.run_sync(read_config, self._where, self._options)

@@ -65,6 +65,12 @@ class Held:
         claude = replies.Account(name="claude", provider="x", kind="oauth", state="fresh")
         return replies.AccountList(accounts=(big, claude))
 
+    def known(self, name: str) -> bool:
+        return name in {"big", "claude"}
+
+    def near(self, name: str) -> str:
+        return ""
+
     async def watch(self) -> AsyncIterator[replies.Event]:
         self.watchers += 1
         self.events.set()

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from typing import Final
 
@@ -19,6 +20,9 @@ from aixtivd.errors import AixtivError, BadRequest, Locked, NoAccount, SignInNee
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*(/[A-Za-z0-9._@+-]+)*")
 _NAME_LENGTH: Final = 100
+
+_NAMED: Final = 20  # accounts that one sentence names
+_NEAR: Final = 200  # names beside the one that was typed, among which one is looked for that may have been meant
 
 _FORGETTING: Final = frozenset({"logout", "api-key remove"})
 """Commands of which no hint may name an account that nobody typed: hints are copied."""
@@ -185,6 +189,7 @@ class Book:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._names: list[str] = []  # theirs, in order
         self._default = ""
         self.closed = True
 
@@ -205,17 +210,27 @@ class Book:
 
     def close(self) -> None:
         """Forgets everything; who waited for an account is told to look again."""
-        entries, self._entries, self.closed = self._entries, {}, True
+        entries, self._entries, self._names, self.closed = self._entries, {}, [], True
         for entry in entries.values():
             entry.announce()
 
     def add(self, entry: Entry) -> None:
-        self._entries[entry.grant.name] = entry
+        name = entry.grant.name
+        if name not in self._entries:
+            insort(self._names, name)
+        self._entries[name] = entry
 
     def remove(self, entry: Entry) -> None:
         if entry in self:
-            del self._entries[entry.grant.name]
+            name = entry.grant.name
+            del self._entries[name]
+            del self._names[bisect_left(self._names, name)]
         entry.announce()
+
+    def behind(self, name: str = "") -> Iterator[Entry]:
+        """The accounts whose names come after that one, in order."""
+        for at in range(bisect_right(self._names, name), len(self._names)):
+            yield self._entries[self._names[at]]
 
     def find(self, name: str) -> Entry | None:
         """The account of that name, or the default one for an empty name; None where there is none, or while locked."""
@@ -231,8 +246,8 @@ class Book:
         if name or self._default:
             raise self._unknown(name or self._default, doing)
         if self._entries:
-            names = ", ".join(sorted(self._entries))
-            first = min(self._entries)
+            first = self._names[0]
+            names = listed(self._names)
             raise NoAccount(
                 f"no account was named, and there is no default; there are {names}",
                 hint=None if doing in _FORGETTING else f"aixtiv {doing} {first}, or export AIXTIV_ACCOUNT={first}",
@@ -241,13 +256,18 @@ class Book:
 
     def _unknown(self, name: str, doing: str) -> NoAccount:
         """Somebody who mistyped is told what is near, somebody who wants a token how to get there."""
-        near = difflib.get_close_matches(name, self._entries, n=1)
-        if near:
-            hint = None if doing in _FORGETTING else f"aixtiv {doing} {near[0]}"
-            return NoAccount(f"there is no account {shown(name)}; there is {near[0]}", hint=hint)
+        if near := self.near(name):
+            hint = None if doing in _FORGETTING else f"aixtiv {doing} {near}"
+            return NoAccount(f"there is no account {shown(name)}; there is {near}", hint=hint)
         if doing in {"token", "refresh", "verify"} and shown(name) == name:
             return NoAccount(f"there is no account {name}", hint=f"aixtiv login {name}")
         return NoAccount(f"there is no account {shown(name)}")
+
+    def near(self, name: str) -> str:
+        """The account that may have been meant by a name that is none; empty: none."""
+        at = bisect_left(self._names, name)  # a comparison with each of ten thousand would hold everybody up
+        beside = self._names[max(0, at - _NEAR) : at + _NEAR]
+        return next(iter(difflib.get_close_matches(name, beside, n=1)), "")
 
     @property
     def default(self) -> str:
@@ -274,6 +294,12 @@ def checked_name(name: str) -> str:
 def is_name(word: str) -> bool:
     """Whether an account can be called that, so that the word may stand in sentences and logs."""
     return len(word) <= _NAME_LENGTH and _NAME.fullmatch(word) is not None and not is_secret(word)
+
+
+def listed(names: list[str], between: str = ", ") -> str:
+    """Names as a sentence can hold them."""
+    more = len(names) - _NAMED
+    return between.join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def shown(name: str) -> str:

@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from aixtiv_protocol import requests
 from aixtiv_protocol.secret import Secret
-from aixtivd.accounts.book import Book, Entry, Refusal, checked_name
+from aixtivd.accounts.book import Book, Entry, Refusal, checked_name, listed
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.events import Events
 from aixtivd.accounts.serving import Serving
@@ -49,15 +49,16 @@ class Paying:
             raise Locked
         if name or self.config.claude.account:
             return checked_name(name or self.config.claude.account)
-        theirs = sorted(entry.grant.name for entry in self._book if entry.grant.provider == "anthropic")
-        if "anthropic" in theirs or len(theirs) != 1:
-            if len(theirs) > 1 and "anthropic" not in theirs:
-                raise NoAccount(
-                    f"no account was named, and {' and '.join(theirs)} are all at anthropic",
-                    hint=f"export AIXTIV_ACCOUNT={theirs[0]}",
-                )
+        usual = self._book.find("anthropic")
+        if usual and usual.grant.provider == "anthropic":
             return "anthropic"
-        return theirs[0]
+        theirs = [entry.grant.name for entry in self._book.behind() if entry.grant.provider == "anthropic"]
+        if len(theirs) > 1:
+            raise NoAccount(
+                f"no account was named, and {listed(theirs, ' and ')} are all at anthropic",
+                hint=f"export AIXTIV_ACCOUNT={theirs[0]}",
+            )
+        return theirs[0] if theirs else "anthropic"
 
     async def credential(
         self, name: str, *, key: Secret | None, fallback: Fallback, wait: float, refused: Credential | None

@@ -1,6 +1,6 @@
 """What can be done with an account: one method for each request about one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import anyio
 import msgspec
@@ -22,6 +22,7 @@ from aixtivd.accounts.identities import Identities
 from aixtivd.accounts.keys import check_key
 from aixtivd.accounts.login import SignIn, SignIns
 from aixtivd.accounts.origin import origin_of
+from aixtivd.accounts.page import page
 from aixtivd.accounts.paying import Fallback, Paying
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.renewal import Renewal
@@ -102,16 +103,21 @@ class Accounts:
         self._book.configure(config.default_account)
         self._hosts.configure(config.refresh.at_once)
 
-    def states(self) -> tuple[replies.Account, ...]:
-        """Every account as `status` and `accounts` show it; none while locked."""
-        default = self._book.default
-        entries = sorted(self._book, key=lambda entry: entry.grant.name)
-        return tuple(entry.described(self._clock, default=entry.grant.name == default) for entry in entries)
+    def states(self, after: str = "", visible: Callable[[str], bool] = bool) -> Iterator[replies.Account]:
+        """The accounts as `status` and `accounts` show them, by name; none while locked.
 
-    def accounts(self, after: str = "") -> replies.AccountList:
+        `visible`: whether an account of that name is shown to who asks (every name is true).
+        """
+        default = self._book.default
+        for entry in self._book.behind(after):
+            if visible(entry.grant.name):
+                yield entry.described(self._clock, default=entry.grant.name == default)
+
+    def accounts(self, after: str = "", visible: Callable[[str], bool] = bool) -> replies.AccountList:
+        """As many as one answer can carry."""
         if self._book.closed:
             raise Locked
-        return replies.AccountList(accounts=tuple(state for state in self.states() if state.name > after))
+        return page(self.states(after, visible))
 
     async def login(self, asked: requests.Login) -> AsyncIterator[replies.SignInStarted | replies.SignedIn]:
         """Starts or joins the sign-in of an account: first where the browser goes, then how it ended.
@@ -198,6 +204,10 @@ class Accounts:
 
     def known(self, name: str) -> bool:
         return self._book.find(name) is not None
+
+    def near(self, name: str) -> str:
+        """The account that may have been meant by a name that is none; empty: none."""
+        return self._book.near(name)
 
     async def credential(
         self,

@@ -1,6 +1,5 @@
 """Relayed calls and tickets as they are asked for on the socket: whose account counts, and what is answered."""
 
-import difflib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Final
@@ -37,7 +36,7 @@ class Calls:
         held = self._tickets.check(ticket, verb)
         if account and account != held.account:
             raise Denied(f"that ticket is for {held.account} and for no other account")
-        return held.account, replace(caller, ticket=held.id)
+        return held.account, held.shown_by(caller)
 
     def prepared(self, asked: requests.Relay, caller: Caller, body: Body) -> Call:
         """Raises Denied, BadRequest."""
@@ -79,9 +78,9 @@ class Calls:
 
     async def ticket(self, asked: requests.Ticket, caller: Caller) -> replies.TicketMade:
         account = self._accounts.relayed(asked.account)
-        names = [known.name for known in self._accounts.accounts().accounts]
-        if account not in names:
-            raise NoAccount(f"there is no account {account}, and a ticket stands for one", hint=_remedy(account, names))
+        if not self._accounts.known(account):
+            hint = _remedy(account, near=self._accounts.near(account))
+            raise NoAccount(f"there is no account {account}, and a ticket stands for one", hint=hint)
         held, secret = await self._tickets.make(asked, account, caller)
         return replies.TicketMade(
             ticket=secret,
@@ -110,9 +109,9 @@ class Calls:
         return replies.Done(note="1 ticket has ended" if ended == 1 else f"{ended} tickets have ended")
 
 
-def _remedy(account: str, names: list[str]) -> str:
+def _remedy(account: str, *, near: str) -> str:
     """For a name that was mistyped, those there are; else how Claude gets a first account, or another provider."""
-    if difflib.get_close_matches(account, names, n=1):
+    if near:
         return "aixtiv accounts"
     command = "api-key set" if account.partition("/")[0] == "anthropic" else "login"
     return f"aixtiv {command} {account}"

@@ -14,7 +14,6 @@ from aixtiv_protocol.requests import Request
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
 from aixtivd.accounts.service import Accounts
-from aixtivd.errors import Locked
 
 _WHAT: Final[dict[type, What]] = {
     requests.Token: "token",
@@ -75,15 +74,9 @@ class Record:
         if what in {"token", "refresh"} and failure.code in _OF_THE_ENDPOINT:
             what = "oauth2_token_error"
         account = getattr(asked, "account", "")
-        known = begun or not account or self._known(account)
+        known = begun or not account or self._accounts.known(account)
         detail = failure.message if known and failure.code not in _TYPED else _unquoted(failure, account)
         self._audit.note(what, caller, ok=False, account=account if known else "", detail=detail)
-
-    def _known(self, account: str) -> bool:
-        try:
-            return any(one.name == account for one in self._accounts.accounts().accounts)
-        except Locked:
-            return False
 
 
 def _unquoted(failure: Failure, account: str) -> str:

@@ -130,7 +130,7 @@ async def test_a_sign_in_that_is_committed_while_the_vault_is_locked_is_served_o
             await h.accounts.lock()
             slow.release.set()
         assert h.accounts.cached(requests.Token(account="github")) is None
-        assert h.accounts.states() == ()
+        assert list(h.accounts.states()) == []
         await h.accounts.unlock(requests.Unlock())
         assert await h.token("github") == "access-0"
 
