@@ -2,22 +2,29 @@
 
 import os
 import re
+import socket
 import sys
 import time
 from typing import Final
 
 from msgspec import Struct
 
+from aixtivd.access.identity import (
+    Identity,
+    Image,
+    cgroup_of,
+    has_ended,
+    identity_of,
+    image_of,
+    pinned,
+    uid_of,
+    unit_of,
+)
 from aixtivd.access.peer import Peer
 
 _BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # what a process's start is told on, proc(5)
-_INTERPRETER: Final = re.compile(
-    r"(?:python|pypy|node|nodejs|deno|bun|ruby|perl|php|lua|bash|dash|zsh|fish|ksh|sh)[\d.]*(?:-\w+)?"
-)
-_LOOK: Final = 4096  # bytes of such a file that are looked at: of a long command line, the beginning
-_CODE: Final = re.compile(r"(-\w*[ceEpr]\w*|--\w+)(=.*)?", re.DOTALL)
-"""Options behind which a program stands, which may hold anything (`bash -lc`, `perl -ne`, `node --eval=…`), and long
-ones, which may take a value. Too many rather than too few: then the name of a script is not told."""
+_ADOPTS: Final = re.compile(r"systemd|init|launchd|tini|dumb-init|catatonit|docker-init|runit|s6-svscan|conmon")
+"""Names of those that orphans are given to, as their new parent."""
 
 
 class Caller(Struct, frozen=True, kw_only=True):
@@ -30,85 +37,103 @@ class Caller(Struct, frozen=True, kw_only=True):
     script: str = ""  # of an interpreter, as the process says
     unit: str = ""  # systemd's, the innermost; empty: none
     cgroup: str = ""  # path
-    parent: int = 0  # pid; only where it was asked for: through `aixtiv`
+    parent: int = 0  # pid of whoever asks through `aixtiv`, and is meant by executable and script; 0: it asks itself
     agent: str = ""  # what the caller calls itself
     ticket: str = ""  # id of the ticket it showed
     since: float = 0.0  # when the conversation began, on CLOCK_BOOTTIME; 0: not known
+    mark: str = ""  # which program in which process this was said of; empty: that cannot be said
+    parent_mark: str = ""
 
 
 DAEMON: Final = Caller(uid=0, pid=0, program="aixtivd")
 """For what happens without anybody asking."""
 
 
-def caller_of(peer: Peer) -> Caller:
+def caller_of(peer: Peer, connection: socket.socket | None = None) -> Caller:
     """Of an accepted connection. Never raises: what cannot be found out stays empty (all of it on macOS, so far).
 
-    It reads /proc in the loop: memory of the kernel, no disk, some microseconds; a thread would cost more, and the
-    process may have ended when it comes back.
+    What is said is said of the process that connected: it still lives when all has been read, so that its number was
+    nobody else's. It reads /proc in the loop: memory of the kernel, no disk, some microseconds; a thread would cost
+    more, and the process may have ended when it comes back.
     """
     since = time.clock_gettime(_BOOTTIME)
-    if sys.platform != "linux" or not peer.pid:
-        return Caller(uid=peer.uid, pid=peer.pid, since=since)
-    program, parent = program_of(peer.pid), 0
-    if _is_ours(program) and (parent := _parent_of(peer.pid)):
-        program = program_of(parent) or program
-    return Caller(uid=peer.uid, pid=peer.pid, program=program, parent=parent, since=since)
+    return _told(peer.uid, peer.pid, since, connection) or Caller(uid=peer.uid, pid=peer.pid, since=since)
+
+
+def described(pid: int) -> Caller:
+    """The process with that number, now, as if it had just connected. There is none: then `pid` is 0."""
+    uid = uid_of(pid) if sys.platform == "linux" else -1
+    told = _told(uid, pid, time.clock_gettime(_BOOTTIME)) if uid >= 0 else None
+    return told or Caller(uid=-1, pid=0)
+
+
+def unchanged(caller: Caller) -> bool:
+    """Whether the process lives, is the same one, and has run no other program since it connected; through `aixtiv`,
+    also its parent, and is its parent still. False where that cannot be said (a TCP port, macOS).
+    """
+    image = image_of(caller.pid) if caller.mark else None
+    if image is None or image.mark != caller.mark:
+        return False
+    if not caller.parent:
+        return True
+    above = image_of(caller.parent)
+    return above is not None and above.mark == caller.parent_mark and image.parent == caller.parent
+
+
+def unknown_of(caller: Caller) -> str:
+    """A sentence about what could not be found out, and why. Empty: nothing."""
+    if not caller.mark:
+        return "nothing is known of it but its user: it has ended, or this system does not say"
+    if caller.executable:
+        return ""
+    if _is_ours(caller.program) and not caller.parent:
+        return "whoever ran this aixtiv has ended, so it asks for nobody"
+    return "its executable is not known: it, or the daemon, is in a sandbox or not to be looked into"
 
 
 def program_of(pid: int) -> str:
-    """The path of what it runs; of an interpreter also the script, as the process says: `/usr/bin/python3 tool.py`.
+    """What it runs, for people: `/usr/bin/python3 tool.py`; with a question mark where only the process says so."""
+    return identity_of(pid).program
 
-    A script's name is the caller's own word (any process can write its command line), so the interpreter stands
-    before it. In a user namespace, which a sandboxed unit has, the path cannot be read either: then all of it is the
-    caller's word, and ends with a question mark. No other argument is ever read out: they may hold secrets.
-    """
+
+def _told(uid: int, pid: int, since: float, connection: socket.socket | None = None) -> Caller | None:
+    if sys.platform != "linux" or pid <= 0:
+        return None
     try:
-        path = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115  # half the time of a Path
-    except PermissionError:
-        line = _command_line(pid)
-        return f"{_with_script(line[0], line)}?" if line and line[0] else ""
-    except OSError:
-        return ""
-    path = path.removesuffix(" (deleted)")
-    return _with_script(path, _command_line(pid)) if _interprets(path) else path
-
-
-def _interprets(path: str) -> bool:
-    return bool(_INTERPRETER.fullmatch(path[path.rfind("/") + 1 :].lstrip("-")))  # a login shell's begins with "-"
-
-
-def _with_script(path: str, line: list[str]) -> str:
-    script = _script(line[1:]) if _interprets(path) else ""
-    return f"{path} {script}" if script else path
-
-
-def _command_line(pid: int) -> list[str]:
+        fd = pinned(pid, connection)
+    except ProcessLookupError:
+        return None
     try:
-        line = _read(pid, "cmdline")
-    except OSError:
-        return []
-    return line.decode(errors="replace").split("\0")
-
-
-def _read(pid: int, what: str) -> bytes:
-    """Of that file in /proc, its beginning. Raises OSError."""
-    held = os.open(f"/proc/{pid}/{what}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(held, _LOOK)
+        told = _read_out(uid, pid, since)
+        return None if fd is not None and has_ended(fd) else told
     finally:
-        os.close(held)
+        if fd is not None:
+            os.close(fd)
 
 
-def _script(arguments: list[str]) -> str:
-    """The first argument that is no option; `-m NAME`; or the option behind which something else stands."""
-    for at, argument in enumerate(arguments):
-        if argument == "-m":
-            return " ".join(arguments[at : at + 2])
-        if code := _CODE.fullmatch(argument):
-            return code[1]
-        if argument and not argument.startswith("-"):
-            return argument
-    return ""
+def _read_out(uid: int, pid: int, since: float) -> Caller | None:
+    """The marks come first: what was read after an exec meanwhile does not belong to them, and `unchanged` says so."""
+    image = image_of(pid)
+    if image is None:
+        return None
+    who, cgroup = identity_of(pid), cgroup_of(pid)
+    parent, parent_mark = 0, ""
+    if _is_ours(who.program):
+        above = _asking(pid, image)
+        parent, parent_mark, who = above or (0, "", Identity(program=who.program))
+    return Caller(
+        uid=uid,
+        pid=pid,
+        program=who.program,
+        executable=who.executable,
+        script=who.script,
+        unit=unit_of(cgroup),
+        cgroup=cgroup,
+        parent=parent,
+        since=since,
+        mark=image.mark,
+        parent_mark=parent_mark,
+    )
 
 
 def _is_ours(program: str) -> bool:
@@ -116,10 +141,17 @@ def _is_ours(program: str) -> bool:
     return program.removesuffix("?").endswith(("/aixtiv", " -m aixtiv"))
 
 
-def _parent_of(pid: int) -> int:
-    """0: it cannot be said."""
-    try:
-        stat = _read(pid, "stat")
-        return int(stat[stat.rindex(b")") + 2 :].split(maxsplit=2)[1])
-    except (OSError, ValueError, IndexError):
-        return 0
+def _asking(pid: int, image: Image) -> tuple[int, str, Identity] | None:
+    """Who started that `aixtiv`. None: nobody who could be told, since it is an orphan, with a new parent or none.
+
+    Unit and control group are its own in any case: they are inherited, and an orphan keeps them.
+    """
+    parent = image.parent
+    above = image_of(parent) if parent > 1 else None
+    if above is None or image.session not in {above.session, pid}:  # a daemon's way: its session's founder has ended
+        return None
+    who = identity_of(parent)
+    if _ADOPTS.fullmatch(who.executable.rpartition("/")[2]):
+        return None
+    again = image_of(pid)  # it is its child still, so that the number was nobody else's
+    return (parent, above.mark, who) if again is not None and again.parent == parent else None

@@ -196,7 +196,7 @@ class Gateway:
         """Before a byte is read the kernel is asked who it is. None: nobody that may come in."""
         if not door.port:
             peer = self._keeper.admits(connection)
-            return caller_of(peer) if peer else None
+            return caller_of(peer, connection) if peer else None
         try:
             here, there = connection.getsockname()[:2], connection.getpeername()[:2]
         except OSError:  # it has left

@@ -60,7 +60,7 @@ class Listener:
             connection.close()
             return None
         refusal = TOO_MANY if callers >= self._limits.connections else None
-        session = Session(self._dispatch, self._tasks, self._limits, self._gone, caller_of(peer), refusal)
+        session = Session(self._dispatch, self._tasks, self._limits, self._gone, caller_of(peer, connection), refusal)
         self._sessions.add(session)
         return session
 
