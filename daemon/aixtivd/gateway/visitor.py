@@ -5,12 +5,13 @@ Imported at the first connection only: aiohttp takes a third of a second to load
 
 import asyncio
 import select
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 
 from aixtivd.access.caller import Caller
+from aixtivd.errors import BadRequest
 from aixtivd.gateway.bounds import Bounds
 from aixtivd.gateway.incoming import LINES, LONGEST
 from aixtivd.gateway.outgoing import refuse
@@ -131,6 +132,11 @@ class Visitor(web.RequestHandler):
         """What aiohttp cannot read. Requests that it can never fail in it: whoever serves them sees to that."""
         self._host.unreadable(self)
         return refuse(request, UNREADABLE)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """What ended a body early is its caller's business, who was told: whoever sends such bodies could fill the log."""
+        if not isinstance(kw.get("exc_info"), BadRequest):
+            super().log_exception(*args, **kw)
 
     def _count(self, size: int) -> None:
         """A head that never becomes whole costs memory before anybody knows whose it is."""
