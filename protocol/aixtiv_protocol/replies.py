@@ -277,7 +277,8 @@ class AuditRecord(Told, frozen=True, tag="audit-record"):
 
 class AuditVerdict(Told, frozen=True, tag="audit-verdict"):
     intact: bool
-    records: int
+    records: int  # that are kept, as far as they are whole
+    first: int = 1  # the number of the first of them: those before it were dropped, as the config says
     plain: int = 0  # of them written while the vault was locked, without the key: nothing proves those
     problem: str = ""  # a sentence
 

@@ -6,13 +6,14 @@ what the log loses at a power cut or `kill -9` is what happened in that half sec
 and not sealed are recognised by their chain and taken in at the next start, with a record that says so.
 
 What contradicts the sealed end is never mended: records go on behind it, and `verify` finds the place for ever.
+
+Where the disk takes nothing, records wait in memory, and it is said; with `on-failure = "stop"` nothing more is handed
+out meanwhile (`admit`). What was handed out before that was noticed is recorded with the rest.
 """
 
 import shlex
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import closing
-from functools import partial
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +25,13 @@ from anyio.abc import TaskStatus
 from aixtiv_protocol import VERSION, requests
 from aixtiv_protocol.replies import AuditRecord, AuditVerdict, UsageReport, What
 from aixtivd import log
-from aixtivd.access import chain, usage
+from aixtivd.access import usage
 from aixtivd.access.caller import DAEMON, Caller
 from aixtivd.access.logbook import Logbook
-from aixtivd.access.note import Note, clean
+from aixtivd.access.note import Note
+from aixtivd.access.reading import Reading
 from aixtivd.clock import Clock
+from aixtivd.config import AuditConfig
 from aixtivd.errors import Locked, StoreFailed
 from aixtivd.vault import folder as folders
 from aixtivd.vault.vault import Vault
@@ -37,14 +40,18 @@ DELAY: Final = 0.5  # seconds in which records gather: one forced write to the d
 RETRY: Final = 5.0  # seconds until the next try where the disk takes nothing
 _MOST: Final = 100_000  # notes that wait to be written; more are only counted
 _BATCH: Final = 2_000  # records in one piece
-_PAGE: Final = 200  # records read at once
 
 
 class Audit:
-    """`problem`: why records wait to be written or sealed, a sentence; empty: nothing waits for longer than it must."""
+    """`problem`: why records wait to be written or sealed, a sentence; empty: nothing waits for longer than it must.
 
-    def __init__(self, folder: Path, vault: Vault, clock: Clock) -> None:
+    `stopped`: nothing may be handed out meanwhile.
+    """
+
+    def __init__(self, folder: Path, vault: Vault, clock: Clock, config: AuditConfig | None = None) -> None:
         self.problem = ""
+        self.stopped = False
+        self._stops = False  # where it has a problem
         self._book = Logbook(folder / "audit.log", vault, clock)
         self._vault = vault
         self._clock = clock
@@ -53,7 +60,23 @@ class Audit:
         self._awake = False
         self._wake = anyio.Event()
         self._hurry = anyio.Event()
+        self._written = anyio.Event()  # for those who follow
         self._writing = anyio.Lock()
+        self.reconfigure(config or AuditConfig())
+
+    def reconfigure(self, config: AuditConfig) -> None:
+        self._book.configure(config)
+        self._stops = config.on_failure == "stop"
+        self._heed()
+
+    def _heed(self) -> None:
+        self.stopped = self._stops and bool(self.problem or self._lost)
+
+    def admit(self) -> None:
+        """To be asked before anything is handed out. Raises StoreFailed where it could not be recorded."""
+        if self.stopped:
+            why = self.problem or "records cannot be written as fast as they come"
+            raise StoreFailed(f"nothing is handed out that cannot be recorded (audit.on-failure): {why}")
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Writes what is noted until it is cancelled, and then what is left. Never raises for a disk's sake."""
@@ -97,6 +120,7 @@ class Audit:
         notes = self._notes
         if len(notes) >= _MOST:
             self._lost += 1
+            self._heed()
             return
         notes.append((self._clock.wall(), what, caller, ok, account, detail, status, sent, received, kind))
         if not self._awake:
@@ -116,11 +140,14 @@ class Audit:
                     await self._write_all()
                     await self._book.seal(locking=locking)
                 except OSError as error:
-                    self._fail(f"the audit log {self._book.file.path} cannot be written: {folders.reason(error)}")
+                    self._fail(f"the audit log {self._book.shelf.path} cannot be written: {folders.reason(error)}")
                 except StoreFailed as failure:
                     self._fail(f"the end of the audit log cannot be sealed: {failure.sentence}")
                 else:
-                    self._mend()
+                    if self._book.problem:
+                        self._fail(self._book.problem)
+                    else:
+                        self._mend()
 
     async def unlocked(self) -> None:
         """Seals in what was written while the vault was locked."""
@@ -130,11 +157,13 @@ class Audit:
         if problem != self.problem:
             log.error("audit-fails", reason=problem, waiting=len(self._notes))
         self.problem = problem
+        self._heed()
 
     def _mend(self) -> None:
         if self.problem:
             log.info("audit-works-again")
         self.problem = ""
+        self._heed()
 
     async def _write_all(self) -> None:
         while self._notes or self._lost or self._book.marked:
@@ -142,7 +171,13 @@ class Audit:
                 await self._book.seal()
             if self._book.full:  # locked: the rest waits for the unlock
                 return
+            await self._book.turn()
             await self._write_some()
+            self._tell_followers()
+
+    def _tell_followers(self) -> None:
+        written, self._written = self._written, anyio.Event()
+        written.set()
 
     async def _write_some(self) -> None:
         """What cannot be written waits, in its order."""
@@ -158,40 +193,52 @@ class Audit:
     # What can be asked about it
 
     async def records(self, asked: requests.Audit) -> AsyncGenerator[AuditRecord, None]:
-        """The newest, oldest first. What is no record is passed over: `verify` tells of it. Raises StoreFailed."""
+        """The newest, oldest first; with `follow` then whatever happens, for ever. Raises StoreFailed."""
         await self.flush()
-        needle = _needle(asked.account)
+        if not self._book.first:
+            raise StoreFailed(self.problem)
+        reading = Reading(self._book, asked.account)
         try:
-            stop = await anyio.to_thread.run_sync(self._book.file.size)
-            look_back = partial(self._book.file.start_of_last, asked.limit, needle, stop)
-            start = await anyio.to_thread.run_sync(look_back) if asked.limit else 0
-            with closing(self._book.file.lines(start, stop)) as lines:
-                while page := await anyio.to_thread.run_sync(_page, lines, needle):
+            await anyio.to_thread.run_sync(reading.look_back, asked.limit)
+            while True:
+                written = self._written
+                while page := await anyio.to_thread.run_sync(reading.page):
                     for record in page:
                         yield record
+                if not asked.follow:
+                    return
+                await written.wait()
         except OSError as error:
             raise self._unreadable(error) from None
 
     async def verify(self) -> AuditVerdict:
         """Follows the whole chain. Intact, it may still have a `problem`: records wait. Raises Locked, StoreFailed."""
         await self.flush()
+        while True:
+            verdict, first = await self._followed()
+            # What is not there may have been dropped on purpose while it was looked for.
+            if verdict.intact or first == self._book.first:
+                return msgspec.structs.replace(verdict, problem=verdict.problem or self.problem)
+
+    async def _followed(self) -> tuple[AuditVerdict, int]:
+        """With the first record that had to be there. Raises Locked, StoreFailed."""
         async with self._writing:
-            known = self._book.known()
+            known, first = self._book.known(), self._book.first
         if known is None:
             if self._vault.locked:
                 raise Locked("the vault is locked, and the audit log cannot be verified without it")
             raise StoreFailed(self.problem or "the end of the audit log is not known yet", hint="aixtiv audit")
         try:
-            verdict = await anyio.to_thread.run_sync(self._book.verified, *known)
+            return await anyio.to_thread.run_sync(self._book.verdict, *known), first
         except OSError as error:
             raise self._unreadable(error) from None
-        return msgspec.structs.replace(verdict, problem=verdict.problem or self.problem)
 
     async def begin_anew(self, caller: Caller) -> str:
         """Puts the log aside, whatever became of it, and begins another: a sentence. Raises Locked, StoreFailed."""
         try:
             verdict = await self.verify()
-            ended = f"which ends with record {verdict.records} and is {'whole' if verdict.intact else 'not whole'}"
+            last = verdict.first + verdict.records - 1
+            ended = f"which ends with record {last} and is {'whole' if verdict.intact else 'not whole'}"
             ended += f": {verdict.problem}" if verdict.problem else ""
         except StoreFailed as failure:
             ended = failure.sentence
@@ -202,6 +249,7 @@ class Audit:
                 except OSError as error:
                     raise self._unreadable(error) from None
             await self.flush()
+            self._tell_followers()
         if self.problem:
             raise StoreFailed(self.problem)
         return f"a new audit log begins; the one before it is {aside}" if aside else "a new audit log begins"
@@ -215,26 +263,11 @@ class Audit:
             raise self._unreadable(error) from None
 
     def _summed(self, since: int) -> UsageReport:
-        return usage.summed(self._book.file.lines(0, self._book.file.size()), since)
+        files = self._book.files().values()
+        return usage.summed((line for file in files for line in file.lines(0, file.size())), since)
 
     def _unreadable(self, error: OSError) -> StoreFailed:
-        path = self._book.file.path
+        path = self._book.shelf.path
         return StoreFailed(
             f"the audit log {path} cannot be read: {folders.reason(error)}", hint=f"ls -l {shlex.quote(str(path))}"
         )
-
-
-def _needle(account: str) -> bytes:
-    """What stands in the lines of that account and in no others: a quote within a text has a backslash before it."""
-    return b'"account":' + msgspec.json.encode(clean(account)) if account else b""
-
-
-def _page(lines: Iterator[bytes], needle: bytes) -> list[AuditRecord]:
-    """The next records; empty at the end."""
-    found: list[AuditRecord] = []
-    for line in lines:
-        if needle in line and (record := chain.record(line)):
-            found.append(record)
-            if len(found) == _PAGE:
-                break
-    return found

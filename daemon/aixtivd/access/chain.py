@@ -35,6 +35,45 @@ class Tip(Struct, frozen=True, array_like=True):
     size: int = 0
 
 
+class Head(Struct, frozen=True, array_like=True):
+    """Where the log ends and begins, as the vault seals it: of every file, what its first record is bound to.
+
+    The first four were all there was when a log was one file: what was sealed then is read as it is.
+    """
+
+    number: int = 0
+    digest: str = START
+    size: int = 0  # of the file that is written
+    open: bool = False  # what follows may have been written by a locked daemon, without the key
+    older: tuple[Tip, ...] = ()  # the files before it, the oldest first, each with its size
+    begin: Tip = Tip()  # of the file that is written; its size says nothing
+    flaw: str = ""  # what was found wrong once, with a file that is gone: a sentence
+
+    @property
+    def tip(self) -> Tip:
+        return Tip(self.number, self.digest, self.size)
+
+    @property
+    def first(self) -> int:
+        """The number of the first record that is kept: those before it were dropped on purpose."""
+        return (self.older[0] if self.older else self.begin).number + 1
+
+    def at(self, tip: Tip) -> "Head":
+        """The same, with another end."""
+        return msgspec.structs.replace(self, number=tip.number, digest=tip.digest, size=tip.size)
+
+    def turned(self) -> "Head":
+        """With a next file that is still empty."""
+        whole = Tip(self.begin.number, self.begin.digest, self.size)
+        return msgspec.structs.replace(self, size=0, older=(*self.older, whole), begin=Tip(self.number, self.digest))
+
+    def turned_back(self) -> "Head":
+        """As it was before `turned`, as long as nothing was written since."""
+        last = self.older[-1]
+        begin = Tip(last.number, last.digest)
+        return msgspec.structs.replace(self, size=last.size, older=self.older[:-1], begin=begin)
+
+
 class Broken(Exception):
     """The chain does not go on here; the text is a sentence."""
 

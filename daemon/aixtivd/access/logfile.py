@@ -1,7 +1,6 @@
-"""The audit log's file: appended to, read in pieces from either end, and never rewritten. All of it blocks."""
+"""One file of the audit log: appended to, read in pieces from either end, and never rewritten. All of it blocks."""
 
 import errno
-import itertools
 import os
 import stat
 from collections.abc import Generator, Iterator
@@ -22,8 +21,11 @@ is nothing of ours, and no search in it may hold up a start or a stop."""
 
 
 class LogFile:
-    def __init__(self, path: Path) -> None:
+    """`later`: the name that it gets when the next file begins, maybe while it is read. None: it keeps its own."""
+
+    def __init__(self, path: Path, later: Path | None = None) -> None:
         self.path = path
+        self._later = later
 
     def append(self, data: bytes) -> int:
         """Durable when it returns: the file's size before. Raises OSError, and then nothing is there."""
@@ -43,16 +45,9 @@ class LogFile:
         finally:
             os.close(held)
         if made:
-            self._settle()
+            settle(self.path.parent)
         point("audit-written")
         return before
-
-    def _settle(self) -> None:
-        held = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(held)
-        finally:
-            os.close(held)
 
     def size(self) -> int:
         """0 where there is no file. Raises OSError."""
@@ -77,12 +72,17 @@ class LogFile:
     def last_line(self) -> bytes:
         """Empty where there is none."""
         size = self.size()
-        return next(self.lines(self.start_of_last(1, b"", size, far=_FAR), size), b"")
+        start, _ = self.start_of_last(1, b"", size, far=_FAR)
+        return next(self.lines(start, size), b"")
 
     def lines(self, start: int, stop: int) -> Generator[bytes, None, None]:
-        """Between two places in the file, each with its newline; of an endless one its beginning, and then nothings.
+        """As `placed`, without the places."""
+        for _, line in self.placed(start, stop):
+            yield line
 
-        Raises OSError.
+    def placed(self, start: int, stop: int) -> Generator[tuple[int, bytes], None, None]:
+        """The lines between two places in the file, each with its newline and where it ends; of an endless one its
+        beginning, and then nothings. Raises OSError.
         """
         with self._open() as held:
             if held is None:
@@ -92,17 +92,18 @@ class LogFile:
                 inside = False  # of an endless line
                 while start < stop and (line := file.readline(min(LONGEST, stop - start))):
                     start += len(line)
-                    yield b"" if inside else line
+                    yield start, b"" if inside else line
                     inside = not line.endswith(b"\n")
 
-    def start_of_last(self, wanted: int, needle: bytes, stop: int, far: int = 0) -> int:
-        """Where the last `wanted` lines begin that hold `needle`, looking back from `stop`. Raises OSError.
+    def start_of_last(self, wanted: int, needle: bytes, stop: int, far: int = 0) -> tuple[int, int]:
+        """Where the last `wanted` lines begin that hold `needle`, looking back from `stop`, and how many of them are
+        not there. Raises OSError.
 
         `far`: how many bytes at most; 0: to the beginning.
         """
         with self._open() as held:
             if held is None:
-                return 0
+                return 0, wanted
             end = max(0, stop - far) if far else 0
             at, rest, first = stop, b"", stop
             while at > end and wanted > 0:
@@ -115,27 +116,44 @@ class LogFile:
                         first, wanted = start, wanted - 1
                         if not wanted:
                             break
-            return first if not wanted else end
-
-    def put_aside(self, word: str) -> Path:
-        """Gives the file another name, that nothing has. Raises OSError."""
-        names = itertools.chain([word], (f"{word}-{number}" for number in itertools.count(2)))
-        paths = (self.path.with_name(f"{self.path.name}.{name}") for name in names)
-        aside = next(path for path in paths if not os.path.lexists(path))
-        self.path.rename(aside)
-        return aside
+            return (first, 0) if not wanted else (end, wanted)
 
     @contextmanager
     def _open(self, how: int = os.O_RDONLY) -> Iterator[int | None]:
-        try:
-            held = folder.open_plain(self.path, how)
-        except FileNotFoundError:
-            yield None
-            return
+        """None: it is not there."""
+        held = _open(self.path, how) if self._later is None else self._either(self.path, self._later, how)
         try:
             yield held
         finally:
-            os.close(held)
+            if held is not None:
+                os.close(held)
+
+    def _either(self, path: Path, later: Path, how: int) -> int | None:
+        """By the name that it has at this moment: it is renamed once, and never back while a daemon runs."""
+        while True:
+            if (held := _open(later, how)) is not None:
+                return held
+            held = _open(path, how)
+            if not os.path.lexists(later):
+                return held
+            if held is not None:  # the next one, already
+                os.close(held)
+
+
+def settle(parent: Path) -> None:
+    """Makes names in that folder durable. Raises OSError."""
+    held = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(held)
+    finally:
+        os.close(held)
+
+
+def _open(path: Path, how: int) -> int | None:
+    try:
+        return folder.open_plain(path, how)
+    except FileNotFoundError:
+        return None
 
 
 def _ours(held: int) -> int:
