@@ -2,23 +2,22 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
-
-import msgspec
-from msgspec import Struct
 
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, StoreFailed
 from aixtivd.host.faults import point
-from aixtivd.vault import folder, notes
+from aixtivd.vault import folder, intents, notes, resealing
+from aixtivd.vault.intents import Begun
 from aixtivd.vault.manifest import NONE, Draft, Entry, Manifest
+from aixtivd.vault.resealing import Seals
 from aixtivd.vault.rows import Intent, Row
 from aixtivd.vault.sealing import ID, BrokenSeal, Sealer
 from aixtivd.vault.spill import Slot
-from aixtivd.vault.store import Unwritten, expect_written, transaction
+from aixtivd.vault.store import Meta, expect_written, fold, named, put_meta, read_meta, remove, transaction
 
 GRACE: Final = 24 * 3600.0
 """Seconds for which the row before the last is kept. Servers that allow a spent refresh token again do so for a minute
@@ -27,26 +26,9 @@ or so; a day leaves a person time to act."""
 KEPT: Final = 3
 """Earlier generations of a record at most, so that a token that lives for a second does not fill the disk in a day."""
 
-DOUBT: Final = 2
-"""Attempts that an unreadable intent counts as: it may have been anything, so aixtiv does not try by itself."""
-
 
 class Stale(AixtivError):
     """that record was changed meanwhile, so this change is dropped"""
-
-
-class _Sealed(Struct, frozen=True, array_like=True):
-    """What an intent seals. `spending` is a fingerprint, not the token."""
-
-    spending: bytes
-    attempts: int
-    begun_at: float
-
-
-_UNKNOWN: Final = b""  # what an intent spent that cannot be read
-
-_pack = msgspec.msgpack.Encoder()
-_unpack: msgspec.msgpack.Decoder[_Sealed] = msgspec.msgpack.Decoder(_Sealed)
 
 
 class Ledger:
@@ -71,7 +53,7 @@ class Ledger:
         except OSError as error:
             log.error("spill-slot-unusable", slot=str(self.slot.path), error=folder.reason(error))
         except sqlite3.Error as error:
-            log.error("spilled-rows-wait", rows=len(self.slot.rows), error=_named(error))
+            log.error("spilled-rows-wait", rows=len(self.slot.rows), error=named(error))
 
     def _ready_slot(self, entries: dict[bytes, Entry]) -> None:
         """A row in the slot is what it seems if its record is here, and older; or if no change came since.
@@ -153,34 +135,16 @@ class Ledger:
             if (current := self._generation(db, draft, id_)) not in (None, generation):
                 raise Stale(f"generation {generation} was to be refreshed, and the store has {current}")
             attempts = 1 + self._attempts(db, draft, id_, generation, fingerprint)
-            sealed = _Sealed(fingerprint, attempts, self._clock.wall())
-            self._put_intent(db, draft, id_, generation, sealed)
+            sealed = Begun(fingerprint, attempts, self._clock.wall())
+            intents.put(db, self._sealer, draft, id_, generation, sealed)
         point("after-intent")
         return Intent(id_, generation, sealed.attempts, sealed.begun_at)
 
     def _attempts(self, db: sqlite3.Connection, draft: Draft, id_: bytes, generation: int, fingerprint: bytes) -> int:
-        found = self._open_intent(db, draft, id_)
+        found = intents.read(db, self._sealer, draft, id_)
         if found is None or found[0] != generation:
             return 0
-        known = found[1]
-        return known.attempts if known.spending in (fingerprint, _UNKNOWN) else 0
-
-    def _put_intent(self, db: sqlite3.Connection, draft: Draft, id_: bytes, generation: int, intent: _Sealed) -> None:
-        sealed = self._sealer.seal("intents", id_, generation, _pack.encode(intent))
-        expect_written(db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?)", (id_, generation, sealed)))
-        draft.note_intent(id_, sealed)
-
-    def _open_intent(self, db: sqlite3.Connection, draft: Draft, id_: bytes) -> tuple[int, _Sealed] | None:
-        """With its generation. One that was altered, put back or taken away may have been anything."""
-        listed = draft.entry(id_)
-        if not listed.intent:
-            return None
-        found = db.execute("SELECT generation, sealed FROM intents WHERE id = ?", (id_,)).fetchone()
-        if found and listed.names_intent(found[1]):
-            with suppress(BrokenSeal):
-                return found[0], _unpack.decode(self._sealer.unseal("intents", id_, *found))
-        log.error("intent-damaged", row=id_.hex()[:8])
-        return listed.generation, _Sealed(_UNKNOWN, DOUBT, 0.0)
+        return found[1].attempts if found[1].may_have_spent(fingerprint) else 0
 
     def intents(self, db: sqlite3.Connection) -> list[Intent]:
         """The open ones: those whose pair is in neither store nor slot."""
@@ -188,7 +152,7 @@ class Ledger:
 
     def _open_intents(self, db: sqlite3.Connection, draft: Draft) -> Iterator[Intent]:
         for id_ in draft.entries():
-            if found := self._open_intent(db, draft, id_):
+            if found := intents.read(db, self._sealer, draft, id_):
                 generation, known = found
                 current = self._newest(db, draft, id_)
                 if current is None or current <= generation:
@@ -197,12 +161,12 @@ class Ledger:
     def forget(self, db: sqlite3.Connection, id_: bytes) -> None:
         """The last attempt spent nothing. An earlier one whose answer was lost stays on record."""
         with self._change(db) as draft:
-            found = self._open_intent(db, draft, id_)
+            found = intents.read(db, self._sealer, draft, id_)
             if found and (known := found[1]).attempts > 1:
-                less = _Sealed(known.spending, known.attempts - 1, known.begun_at)
-                self._put_intent(db, draft, id_, found[0], less)
+                less = Begun(known.spending, known.attempts - 1, known.begun_at)
+                intents.put(db, self._sealer, draft, id_, found[0], less)
             else:
-                _remove(db, "intents", id_)
+                remove(db, "intents", id_)
                 draft.note_intent(id_, b"")
 
     def commit(self, db: sqlite3.Connection, row: Row, previous: Row | None) -> bool:
@@ -240,12 +204,12 @@ class Ledger:
         try:
             self.slot.write(row)
         except OSError as error:
-            log.error("nothing-took-the-row", row=row.id.hex()[:8], store=_named(why), slot=folder.reason(error))
+            log.error("nothing-took-the-row", row=row.id.hex()[:8], store=named(why), slot=folder.reason(error))
             raise StoreFailed(
                 f"neither the store nor the spill slot {self.slot.path} can be written: {folder.reason(error)}",
                 hint=f"df -h {self.slot.path.parent}",
             ) from None
-        log.error("spilled", row=row.id.hex()[:8], slot=str(self.slot.path), store=_named(why))
+        log.error("spilled", row=row.id.hex()[:8], slot=str(self.slot.path), store=named(why))
         point("spill-written")
 
     def _keep(self, db: sqlite3.Connection, row: Row) -> None:
@@ -262,7 +226,7 @@ class Ledger:
         expect_written(written)
         before = draft.entry(row.id)
         if row.generation > before.generation:
-            _remove(db, "intents", row.id)
+            remove(db, "intents", row.id)
             before = Entry()
         draft.put(row.id, Entry(row.generation, before.intent))
 
@@ -274,19 +238,62 @@ class Ledger:
 
     def delete(self, db: sqlite3.Connection, id_: bytes) -> None:
         """First empties the slot: a copy left in it would outlive the row."""
+        self._empty_slot(db)
+        with self._change(db) as draft:
+            for table in ("records", "kept", "intents"):
+                remove(db, table, id_)
+            draft.put(id_, Entry())
+        try:
+            fold(db)
+        except sqlite3.Error as error:
+            log.warning("deleted-rows-still-in-wal", error=named(error))
+
+    def _empty_slot(self, db: sqlite3.Connection) -> None:
         if self.slot.path.exists():
             self._slot_ready()
         self.absorb(db)
         if self.slot.used:
             raise StoreFailed(f"the spill slot {self.slot.path} cannot be emptied", hint="dmesg | tail")
-        with self._change(db) as draft:
-            for table in ("records", "kept", "intents"):
-                _remove(db, table, id_)
-            draft.put(id_, Entry())
+
+    def rotate(self, db: sqlite3.Connection, sealer: Sealer, meta: Meta) -> None:
+        """Every seal anew under `sealer`, and `meta`, which opens them, in the place of what opened the old ones.
+
+        One transaction, and what is asked for afterwards is done with the new key, whoever asked for it before: all of
+        it runs on the store's thread, one after the other.
+        """
+        self._empty_slot(db)
+        point("rotate-begun")
+        draft = self._manifest.draft(db)
         try:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()  # the WAL holds what it said before
+            with transaction(db):
+                resealing.reseal(db, self._sealer, sealer, draft)
+                put_meta(db, meta)
+                point("rotate-sealed")
+        except sqlite3.Error:
+            if read_meta(db) != meta:  # else that COMMIT took place after all
+                raise
+        point("rotate-committed")
+        self._sealer = sealer
+        self._manifest.follow(sealer, draft)
+        self.slot.follow(sealer, self._manifest.number + 1)
+        self._fold_old_keys(db)
+
+    def rewrap(self, db: sqlite3.Connection, meta: Meta) -> None:
+        """The same data key under another key."""
+        with transaction(db):
+            put_meta(db, meta)
+        self._fold_old_keys(db)
+
+    def _fold_old_keys(self, db: sqlite3.Connection) -> None:
+        try:
+            fold(db)
         except sqlite3.Error as error:
-            log.warning("deleted-rows-still-in-wal", error=_named(error))
+            log.warning("old-key-still-in-wal", error=named(error))
+        point("rotate-folded")
+
+    def seals(self, db: sqlite3.Connection) -> Seals:
+        """Looks at every one."""
+        return resealing.counted(db, self._sealer, self._manifest.draft(db))
 
     def note(self, db: sqlite3.Connection, name: str) -> bytes | None:
         return notes.read(db, self._sealer, self._manifest.draft(db), name)
@@ -297,6 +304,10 @@ class Ledger:
 
     def derive(self, purpose: str) -> bytes:
         return self._sealer.derive(purpose)
+
+    @property
+    def lasting(self) -> bytes:
+        return self._sealer.lasting
 
     def absorb(self, db: sqlite3.Connection) -> int:
         """Moves the slot's rows into the store. The number of them."""
@@ -367,14 +378,3 @@ class Ledger:
             return self._generation(db, self._manifest.draft(db), row.id) == row.generation
         except sqlite3.Error:
             return False
-
-
-def _remove(db: sqlite3.Connection, table: str, id_: bytes) -> None:
-    """Raises Unwritten if it is there yet."""
-    db.execute(f"DELETE FROM {table} WHERE id = ?", (id_,))  # noqa: S608  # a name of ours
-    if db.execute(f"SELECT 1 FROM {table} WHERE id = ?", (id_,)).fetchone():  # noqa: S608  # as above
-        raise Unwritten
-
-
-def _named(error: sqlite3.Error) -> str:
-    return getattr(error, "sqlite_errorname", type(error).__name__)

@@ -73,6 +73,11 @@ class Manifest:
         """After the transaction."""
         self._known = saved.root
 
+    def follow(self, sealer: Sealer, saved: "Draft") -> None:
+        """After one that sealed everything anew."""
+        self._sealer = sealer
+        self.adopt(saved)
+
     def _read(self, db: sqlite3.Connection) -> _Root:
         number, plain = _unsealed(db, self._sealer, _ROOT)
         parts = _unpack_root.decode(plain)
@@ -116,6 +121,18 @@ class Draft:
     def note_intent(self, id_: bytes, sealed: bytes) -> None:
         """`sealed`: the intent as it stands on disk; empty: none is open any more."""
         self.put(id_, Entry(self.entry(id_).generation, sealed[-_TAG:]))
+
+    def parts(self) -> tuple[int, int]:
+        """How many there are, and how many of them fail their seal."""
+        for number in range(PARTS):
+            self._part(number)
+        return sum(map(bool, self.root.parts)), len(self._doubtful)
+
+    def reseal(self, sealer: Sealer) -> None:
+        """What is saved is sealed under that key, every part of it; one that fails its seal stays as it is."""
+        self.parts()
+        self._changed.update(set(self._parts) - self._doubtful)
+        self._sealer = sealer
 
     def entries(self) -> _Part:
         """All of them."""

@@ -7,10 +7,13 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
 
 KEY: Final = 32  # bytes: AES-256
 ID: Final = 16  # random bytes: the only name a record has on disk
 _NONCE: Final = 12  # bytes, random; far fewer than 2**32 seals under one key (NIST SP 800-38D §8.3)
+_LASTING: Final = 64  # bytes, two of SHA-256
+_TIME: Final = 8
 _FORMAT: Final = b"\x01"  # of what is sealed; part of the associated data, so old and new cannot be confused
 
 
@@ -18,15 +21,63 @@ class BrokenSeal(Exception):
     """These bytes were not sealed by this key for this place."""
 
 
+class DataKey(Struct, frozen=True):
+    """What the key source's key wraps: the key that seals, and what outlives it. Only ever in a local variable."""
+
+    seals: bytes
+    lasting: bytes  # as in `Sealer`
+    made_at: int = 0  # Unix time of the rotation that made it; 0: it was made with the store
+
+    @classmethod
+    def first(cls, seals: bytes) -> "DataKey":
+        return cls(seals, _lasting(seals))
+
+    @classmethod
+    def read(cls, plain: bytes) -> "DataKey":
+        """Raises BrokenSeal: that is none."""
+        if len(plain) == KEY:
+            return cls.first(plain)
+        if len(plain) != KEY + _LASTING + _TIME:
+            raise BrokenSeal
+        made_at = int.from_bytes(plain[-_TIME:], "big")
+        return cls(plain[:KEY], plain[KEY:-_TIME], made_at)
+
+    def written(self) -> bytes:
+        """As it is wrapped: bare as long as it is the first, as every store had it before keys were rotated."""
+        if not self.made_at:
+            return self.seals
+        return self.seals + self.lasting + self.made_at.to_bytes(_TIME, "big")
+
+    def __repr__(self) -> str:
+        return "DataKey(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return []
+
+
+def _lasting(data_key: bytes) -> bytes:
+    """Neither half tells the data key: who has them cannot open what a rotation has left behind."""
+    extracted = hmac.digest(bytes(32), data_key, "sha256")  # HKDF's first step, with no salt
+    return extracted + hmac.digest(data_key, b"aixtiv spent tokens" + _FORMAT, "sha256")
+
+
 class Sealer:
-    """Seals under the data key. The associated data says table, id, format and generation: a seal fits one place."""
+    """Seals under the data key. The associated data says table, id, format and generation: a seal fits one place.
+
+    `lasting`: what keys for other purposes and fingerprints are made of. A rotation carries it over, so that they stay
+    the same; empty: it is made of the data key, which is the store's first.
+    """
 
     __slots__ = ("_aead", "_extracted", "_spent")
 
-    def __init__(self, data_key: bytes) -> None:
+    def __init__(self, data_key: bytes, lasting: bytes = b"") -> None:
         self._aead = AESGCM(data_key)
-        self._spent = hmac.digest(data_key, b"aixtiv spent tokens" + _FORMAT, "sha256")
-        self._extracted = hmac.digest(bytes(32), data_key, "sha256")
+        lasting = lasting or _lasting(data_key)
+        self._extracted, self._spent = lasting[:KEY], lasting[KEY:]
+
+    @property
+    def lasting(self) -> bytes:
+        return self._extracted + self._spent
 
     def seal(self, table: str, id_: bytes, generation: int, payload: bytes) -> bytes:
         nonce = os.urandom(_NONCE)
@@ -39,18 +90,21 @@ class Sealer:
         return _opened(self._aead, sealed, _bound(table.encode(), id_, _number(generation)))
 
     def fingerprint(self, text: str) -> bytes:
-        """Tells one token from another without holding it; worth nothing without the data key."""
+        """Tells one token from another without holding it; worth nothing without what the data key wraps."""
         return hmac.digest(self._spent, text.encode(), "sha256")
 
     def derive(self, purpose: str) -> bytes:
-        """A key of 32 bytes for something else than sealing: HKDF-SHA256 of the data key, as `derive` below does it."""
+        """A key of 32 bytes for something else than sealing: HKDF-SHA256 as `derive` below does it.
+
+        Of the store's first data key: it stays the same when that is rotated.
+        """
         return hmac.digest(self._extracted, b"aixtiv key for: " + purpose.encode() + b"\x01", "sha256")
 
 
 def wrap(key: bytes, data_key: bytes, store: bytes, source: str) -> bytes:
     """The data key under the key source's key, bound to its purpose, the store's id and the source's name and settings.
 
-    `store`: the store's id. `source`: as recorded in the store.
+    `data_key`: as `DataKey.written`. `store`: the store's id. `source`: as recorded in the store.
     """
     nonce = os.urandom(_NONCE)
     return nonce + AESGCM(key).encrypt(nonce, data_key, _bound(b"data key", store, source.encode()))

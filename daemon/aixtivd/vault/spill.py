@@ -117,6 +117,11 @@ class Slot:
         self._end = 0
         self.rows = {}
 
+    def follow(self, sealer: Sealer, number: int) -> None:
+        """Another key from now on. The slot must be empty."""
+        assert not self.used
+        self._sealer, self.number = sealer, number
+
     def close(self) -> None:
         self.rows = {}
         if self._held is not None:

@@ -36,6 +36,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), filler BLOB NOT NULL)",
     ),
     ("CREATE TABLE notes (id BLOB PRIMARY KEY, generation INTEGER NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID",),
+    (),  # what is wrapped may be more than a bare data key: an older aixtiv says that it is too old, and tries nothing
 )
 
 # EXCLUSIVE: we are the only one anyway, and the WAL's index then lives in memory, so that a full disk cannot hurt it.
@@ -109,14 +110,45 @@ def examine(path: Path) -> Meta:
         with closing(_connect(path, _traceless(path))) as db:
             db.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared index file is made for the WAL
             _check_format(db, path)
-            row = db.execute("SELECT store, source, reason, wrapped FROM meta").fetchone()
+            meta = read_meta(db)
     except sqlite3.Error as error:
         raise failed(path, error) from None
-    match row:
+    if meta is None:
+        raise StoreFailed(f"the store {path} is damaged: it does not say which key it belongs to")
+    return meta
+
+
+def read_meta(db: sqlite3.Connection) -> Meta | None:
+    """None: it is damaged."""
+    match db.execute("SELECT store, source, reason, wrapped FROM meta").fetchone():
         case (bytes() as store, str() as source, str() as reason, bytes() as wrapped):
             return Meta(store, source, reason, wrapped)
         case _:
-            raise StoreFailed(f"the store {path} is damaged: it does not say which key it belongs to")
+            return None
+
+
+def put_meta(db: sqlite3.Connection, meta: Meta) -> None:
+    """In the place of what the store says of itself; part of a transaction."""
+    values = (meta.store, meta.source, meta.reason, meta.wrapped)
+    expect_written(db.execute("INSERT OR REPLACE INTO meta VALUES (1, ?, ?, ?, ?)", values))
+
+
+def remove(db: sqlite3.Connection, table: str, id_: bytes) -> None:
+    """Raises Unwritten if it is there yet."""
+    db.execute(f"DELETE FROM {table} WHERE id = ?", (id_,))  # noqa: S608  # a name of ours
+    if db.execute(f"SELECT 1 FROM {table} WHERE id = ?", (id_,)).fetchone():  # noqa: S608  # as above
+        raise Unwritten
+
+
+def fold(db: sqlite3.Connection) -> None:
+    """Writes the WAL into the store and empties it: it holds what was there before. Raises sqlite3.Error."""
+    busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:  # a reader that nobody but us could be
+        raise sqlite3.OperationalError("the WAL is in use")
+
+
+def named(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", type(error).__name__)
 
 
 def _traceless(path: Path) -> str:

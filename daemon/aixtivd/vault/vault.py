@@ -3,24 +3,30 @@
 import os
 import shlex
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import anyio
 import anyio.to_thread
 from msgspec import Struct
+from msgspec.structs import replace
 
+from aixtiv_protocol.requests import KeySource as Name
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.clock import Clock
 from aixtivd.config import VaultConfig
 from aixtivd.errors import KeyFailed, Locked, StoreFailed
+from aixtivd.host.faults import point
 from aixtivd.vault import folder as folders
-from aixtivd.vault import keys, manifest, sealing, spill, store
+from aixtivd.vault import keys, manifest, rotation, sealing, spill, store
 from aixtivd.vault.journal import Journal, Notes, Opened
 from aixtivd.vault.keys.occasion import Occasion
-from aixtivd.vault.keys.passphrase import SENSIBLE, Cost
+from aixtivd.vault.keys.passphrase import SENSIBLE, Cost, Passphrase
 from aixtivd.vault.ledger import Ledger
+from aixtivd.vault.resealing import Seals
+from aixtivd.vault.rotation import Checked, Moved, Rotation
 from aixtivd.vault.rows import Row
 
 _UNKNOWN: Final = "unknown"
@@ -30,7 +36,7 @@ class _Unsealed(Struct, frozen=True):
     """What unlocking found. Only ever in a local variable."""
 
     meta: store.Meta
-    data_key: bytes
+    data_key: sealing.DataKey
 
     def __repr__(self) -> str:
         return "_Unsealed(…)"
@@ -58,6 +64,7 @@ class Vault:
         self._cost = cost  # of a new passphrase; tests pass a cheap one
         self._held: int | None = None  # the lock file's descriptor
         self._meta: store.Meta | None = None  # None: no store yet
+        self._made_at = 0  # of the data key, as in DataKey
         self._opened: Opened | None = None
         self._turn = anyio.Lock()  # open, unlock, lock and aclose come one after the other
         self._making = threading.Lock()  # also for a maker whose caller was cancelled, and who goes on in his thread
@@ -150,8 +157,7 @@ class Vault:
                 raise StoreFailed(f"the vault {self.path} is not open")
             if not self.locked:
                 return
-            if passphrase is not None and self.key_source != "passphrase":
-                raise KeyFailed(f"this vault's key comes from the {self.key_source} source, not from a passphrase")
+            self._expect_no_passphrase(passphrase)
             try:
                 await self._unlock(passphrase)
             except KeyFailed as failure:
@@ -161,8 +167,10 @@ class Vault:
 
     async def _unlock(self, passphrase: Secret | None) -> None:
         unsealed = await anyio.to_thread.run_sync(self._unsealed, passphrase)
-        self._meta = unsealed.meta
-        ledger = Ledger(sealer := sealing.Sealer(unsealed.data_key), spill.Slot(self._slot, sealer), self._clock)
+        self._meta, data_key = unsealed.meta, unsealed.data_key
+        self._made_at = data_key.made_at
+        sealer = sealing.Sealer(data_key.seals, data_key.lasting)
+        ledger = Ledger(sealer, spill.Slot(self._slot, sealer), self._clock)
         try:
             self._opened = Opened(await store.Store.open(self.path, ledger.start), ledger)
         except sealing.BrokenSeal:
@@ -172,6 +180,26 @@ class Vault:
             ) from None
         self.lock_reason = ""
         log.info("store-opened", source=self.key_source)
+        await self._strengthen(unsealed, passphrase, self._opened)
+
+    async def _strengthen(self, unsealed: _Unsealed, passphrase: Secret | None, opened: Opened) -> None:
+        """A passphrase that was stretched with less than is sensible today. Where it fails, the next unlock tries."""
+        source = keys.from_record(unsealed.meta.source)
+        if not isinstance(source, Passphrase) or not source.cost.below(self._cost):
+            return
+        try:
+            with anyio.CancelScope(shield=True):  # what is on disk and what is known of it change together
+                meta = await anyio.to_thread.run_sync(self._stretched_anew, unsealed, source, passphrase)
+                await opened.store.transact(lambda db: opened.ledger.rewrap(db, meta))
+                self._meta = meta
+        except (KeyFailed, StoreFailed) as failure:
+            log.warning("passphrase-not-strengthened", reason=failure.sentence)
+        else:
+            log.info("passphrase-strengthened", before=str(source.cost), now=str(self._cost))
+
+    def _stretched_anew(self, unsealed: _Unsealed, source: Passphrase, passphrase: Secret | None) -> store.Meta:
+        chosen = keys.again(source, self._occasion(unsealed.meta.store, passphrase), self._cost)
+        return rotation.rewrapped(unsealed.meta, chosen, unsealed.data_key)
 
     def _unsealed(self, passphrase: Secret | None) -> _Unsealed:
         """Blocking. Where there is no store yet, makes it with its key; a key source is chosen here or never."""
@@ -187,19 +215,20 @@ class Vault:
         material = source.load(self._occasion(meta.store, passphrase))
         key = sealing.derive(material, meta.store, source.name)
         try:
-            return _Unsealed(meta, sealing.unwrap(key, meta.wrapped, meta.store, meta.source))
+            plain = sealing.unwrap(key, meta.wrapped, meta.store, meta.source)
+            return _Unsealed(meta, sealing.DataKey.read(plain))
         except sealing.BrokenSeal:
             raise _wrong_key(source) from None
 
     def _made(self, passphrase: Secret | None) -> _Unsealed:
         """First the key, durable and read back; then the store. A crash between them leaves a key for the next try."""
         self._refuse_remains()
-        id_, data_key = os.urandom(sealing.ID), os.urandom(sealing.KEY)
+        id_, data_key = os.urandom(sealing.ID), sealing.DataKey.first(os.urandom(sealing.KEY))
         chosen = keys.choose(self._config, self._occasion(id_, passphrase), self._cost)
         source = keys.recorded(chosen.source)
         key = sealing.derive(chosen.material, id_, chosen.source.name)
-        meta = store.Meta(id_, source, chosen.reason, sealing.wrap(key, data_key, id_, source))
-        store.create(self.path, meta, lambda db: manifest.begin(db, sealing.Sealer(data_key)))
+        meta = store.Meta(id_, source, chosen.reason, sealing.wrap(key, data_key.written(), id_, source))
+        store.create(self.path, meta, lambda db: manifest.begin(db, sealing.Sealer(data_key.seals)))
         log.info("store-made", path=str(self.path), source=chosen.source.name, reason=chosen.reason)
         return _Unsealed(meta, data_key)
 
@@ -224,10 +253,77 @@ class Vault:
         if meta is not None and self.key_source != "passphrase":
             await anyio.to_thread.run_sync(self._unwrapped, meta, None, abandon_on_cancel=True)
 
-    async def lock(self) -> None:
+    async def check_key(self, passphrase: Secret | None = None) -> Checked:
+        """Whether the key opens the store as it lies on disk, and every seal in it. Raises KeyFailed, Locked.
+
+        A passphrase is tried if it is given; every other source is asked.
+        """
+        async with self._turn:
+            opened = self._open_parts()
+            self._expect_no_passphrase(passphrase)
+            meta = await opened.store.transact(store.read_meta)
+            if meta is None:
+                raise StoreFailed(f"the store {self.path} is damaged: it does not say which key it belongs to")
+            if passphrase is not None or self.key_source != "passphrase":
+                await anyio.to_thread.run_sync(self._unwrapped, meta, passphrase)
+            return Checked(await opened.store.transact(opened.ledger.seals), self._made_at, rotation.cost(meta))
+
+    async def rotate(self, passphrase: Secret | None = None) -> Seals:
+        """A new data key, and everything sealed anew. Raises KeyFailed, Locked, StoreFailed: then all is as before."""
+        return await self._renew(lambda meta, lasting: self._rotated(meta, lasting, passphrase))
+
+    async def move(self, to: Name, passphrase: Secret | None = None, new_passphrase: Secret | None = None) -> Moved:
+        """As `rotate`, and the key around the data key comes from another source, or is another one of the same."""
+        present = self._meta
+        seals = await self._renew(lambda meta, lasting: self._moved(meta, lasting, to, passphrase, new_passphrase))
+        assert present is not None
+        asked, left = (
+            self._config.key,
+            keys.place(keys.from_record(present.source), self._occasion(present.store, None)),
+        )
+        if asked not in ("auto", to):  # until it is read again: whoever exchanges the files has not moved the key
+            self._config = replace(self._config, key=to)
+        return Moved(seals, left, misnamed="" if asked in ("auto", to) else asked)
+
+    async def _renew(self, prepare: Callable[[store.Meta, bytes], Rotation]) -> Seals:
+        async with self._turn:
+            opened = self._open_parts()
+            assert self._meta is not None
+            new = await anyio.to_thread.run_sync(prepare, self._meta, opened.ledger.lasting)
+            point("rotate-prepared")
+            with anyio.CancelScope(shield=True):  # what is on disk and what is known of it change together
+                await opened.store.transact(lambda db: opened.ledger.rotate(db, new.sealer, new.meta))
+                self._meta, self._made_at = new.meta, new.made_at
+            log.info("key-rotated", source=self.key_source)
+            return await opened.store.transact(opened.ledger.seals)
+
+    def _rotated(self, meta: store.Meta, lasting: bytes, passphrase: Secret | None) -> Rotation:
+        """Blocking. The present key is asked for, and has to open this store: the new data key is wrapped with it."""
+        self._expect_no_passphrase(passphrase)
+        self._unwrapped(meta, passphrase)
+        chosen = keys.again(keys.from_record(meta.source), self._occasion(meta.store, passphrase), self._cost)
+        return rotation.begun(meta, chosen, lasting, self._clock.wall())
+
+    def _moved(
+        self, meta: store.Meta, lasting: bytes, to: Name, passphrase: Secret | None, new_passphrase: Secret | None
+    ) -> Rotation:
+        """Blocking. The present source need not answer any more, but a passphrase is nobody's to take away."""
+        self._expect_no_passphrase(passphrase)
+        present, now = keys.from_record(meta.source), self._clock.wall()
+        if isinstance(present, Passphrase):
+            self._unwrapped(meta, passphrase)
+        occasion = self._occasion(meta.store, new_passphrase)
+        chosen = keys.another(to, present, self._config, occasion, self._cost)
+        return rotation.begun(meta, replace(chosen, reason=rotation.moved(present.name, now)), lasting, now)
+
+    def _expect_no_passphrase(self, passphrase: Secret | None) -> None:
+        if passphrase is not None and self.key_source != "passphrase":
+            raise KeyFailed(f"this vault's key comes from the {self.key_source} source, not from a passphrase")
+
+    async def lock(self, why: str = "it was locked on request") -> None:
         """Forgets the data key, after everything that was asked before is done. The store's lock file stays ours."""
         async with self._turn:
-            await self._close("it was locked on request")
+            await self._close(why)
 
     async def aclose(self) -> None:
         async with self._turn:

@@ -10,7 +10,7 @@ import pytest
 
 from aixtiv_protocol.secret import Secret
 from aixtivd.errors import StoreFailed
-from aixtivd.vault.ledger import DOUBT
+from aixtivd.vault.intents import DOUBT
 from aixtivd.vault.rows import Row
 from aixtivd.vault.vault import Vault
 from peers.disks import small_disk

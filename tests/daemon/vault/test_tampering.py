@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aixtiv_protocol.secret import Secret
-from aixtivd.vault.ledger import DOUBT
+from aixtivd.vault.intents import DOUBT
 from peers.vaults import crashed, image, inside, opened, row, vault_in
 
 TOKEN = Secret("refresh-token-Zq81kfPw")

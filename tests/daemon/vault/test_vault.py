@@ -18,6 +18,7 @@ from aixtivd.config import VaultConfig
 from aixtivd.errors import KeyFailed, Locked, StoreFailed
 from aixtivd.vault import sealing, store
 from aixtivd.vault.keys.keyfile import KeyFile
+from aixtivd.vault.sealing import DataKey
 from aixtivd.vault.vault import Vault, _Unsealed
 from peers.clock import settle
 from peers.vaults import image, opened, row, vault_in
@@ -229,7 +230,7 @@ async def test_a_key_that_cannot_be_read_back_makes_no_store(folder: Path, monke
 
 
 def test_no_repr_shows_the_data_key() -> None:
-    unsealed = _Unsealed(store.Meta(b"", "", "", b""), b"the very data key")
+    unsealed = _Unsealed(store.Meta(b"", "", "", b""), DataKey.first(b"the very data key of 32 bytes, more"))
     assert "very" not in repr(unsealed) + str(unsealed.__rich_repr__())
 
 

@@ -6,6 +6,7 @@ from typing import assert_never
 import msgspec
 from msgspec import Struct
 
+from aixtiv_protocol.requests import KeySource as Name
 from aixtivd.config import VaultConfig
 from aixtivd.errors import KeyFailed
 from aixtivd.vault.keys.credential import Credential, present
@@ -54,6 +55,59 @@ def choose(config: VaultConfig, occasion: Occasion, cost: Cost) -> Chosen:
         return _first_at_hand(config, occasion)
     source = _configured(config, cost)
     return Chosen(source, f'the config says key = "{config.key}"', source.make(occasion))
+
+
+def again(source: KeySource, occasion: Occasion, cost: Cost) -> Chosen:
+    """The same source for another data key: a passphrase with a new salt, at today's cost. Blocks. Raises KeyFailed."""
+    if isinstance(source, Passphrase):
+        source = Passphrase.new(cost)
+    return Chosen(source, "", source.load(occasion))
+
+
+def another(name: Name, present: KeySource, config: VaultConfig, occasion: Occasion, cost: Cost) -> Chosen:
+    """Another source for a store that has one, with a key of its own, durable and read back as the next start reads it.
+
+    Nothing is overwritten: until the store is sealed under it, the present key is the one that opens it. Blocks.
+    Raises KeyFailed.
+    """
+    source = _another(name, config, occasion, cost)
+    if isinstance(source, Credential | KeyFile) and _same(source, present, occasion):
+        raise KeyFailed(f"the key comes from {place(source, occasion)} already", hint="aixtiv key rotate")
+    material = source.make(occasion)
+    if from_record(recorded(source)).load(occasion) != material:
+        raise KeyFailed(f"{place(source, occasion)} does not give back the key that was put there")
+    return Chosen(source, "", material)
+
+
+def _another(name: Name, config: VaultConfig, occasion: Occasion, cost: Cost) -> KeySource:
+    match name:
+        case "file":
+            return _file(config) if config.key_file else KeyFile.unused(occasion)
+        case "systemd":
+            return Credential()
+        case "keyring":
+            return KeyStore.unused(occasion)
+        case "passphrase":
+            return Passphrase.new(cost)
+    assert_never(name)
+
+
+def _same(source: KeySource, present: KeySource, occasion: Occasion) -> bool:
+    return source.name == present.name and place(source, occasion) == place(present, occasion)
+
+
+def place(source: KeySource, occasion: Occasion) -> str:
+    """Where its key lies, for a sentence."""
+    match source:
+        case KeyFile():
+            return f"the key file {source.place(occasion)}"
+        case KeyStore():
+            return f"the entry {source.place(occasion)} of the desktop key store"
+        case Credential():
+            return "the systemd credential"
+        case Passphrase():
+            return "the passphrase"
+    assert_never(source)
 
 
 def _configured(config: VaultConfig, cost: Cost) -> KeySource:

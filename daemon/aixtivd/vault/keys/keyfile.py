@@ -1,5 +1,6 @@
 """The key file: 256 random bits in a file that nobody else may read."""
 
+import itertools
 import os
 import secrets
 import shlex
@@ -14,17 +15,18 @@ from aixtivd.vault.keys.occasion import Occasion
 
 LEAST = 32  # bytes; any content will do, so that a person may bring their own
 _MOST = 1024 * 1024  # bytes; more is not read
+_NAME = "key"
 
 
 class KeyFile(Struct, frozen=True, tag="file", tag_field="source"):
-    """`path` empty: `key` beside the store, wherever that is moved to."""
+    """`path` empty: `key` beside the store, wherever that is moved to; a bare name: that one there."""
 
     name: ClassVar[str] = "file"
     path: str = ""
 
     def make(self, occasion: Occasion) -> bytes:
         """Writes a new key, durable and read back, or takes the one that is there: it may belong to another store."""
-        path = self._path(occasion)
+        path = self.place(occasion)
         if os.path.lexists(path):
             return self.load(occasion)
         material = secrets.token_hex(32).encode() + b"\n"
@@ -34,7 +36,7 @@ class KeyFile(Struct, frozen=True, tag="file", tag_field="source"):
         return material
 
     def load(self, occasion: Occasion) -> bytes:
-        path = self._path(occasion)
+        path = self.place(occasion)
         if wrong := folder.fault(path, "the key file"):
             raise KeyFailed(wrong.sentence, hint=wrong.hint)
         try:
@@ -47,8 +49,15 @@ class KeyFile(Struct, frozen=True, tag="file", tag_field="source"):
             raise KeyFailed(f"the key file {path} holds {len(material)} bytes; a key is {LEAST} or more")
         return material
 
-    def _path(self, occasion: Occasion) -> Path:
-        return Path(self.path) if self.path else occasion.folder / "key"
+    def place(self, occasion: Occasion) -> Path:
+        return occasion.folder / (self.path or _NAME)
+
+    @classmethod
+    def unused(cls, occasion: Occasion) -> "KeyFile":
+        """The first name beside the store that nothing has: `key`, `key-2`, … What is there may open something yet."""
+        names = itertools.chain([""], (f"{_NAME}-{number}" for number in itertools.count(2)))
+        files = (cls(name) for name in names)
+        return next(file for file in files if not os.path.lexists(file.place(occasion)))
 
 
 def _write(path: Path, material: bytes) -> None:

@@ -28,27 +28,40 @@ _REFUSED: Final = ("keyring.backends.fail", "keyring.backends.null", "keyring.ba
 
 
 class KeyStore(Struct, frozen=True, tag="keyring", tag_field="source"):
-    """`backend`: dotted name of the backend's class, never whatever `keyring` would find by itself."""
+    """`backend`: dotted name of the backend's class, never whatever `keyring` would find by itself.
+
+    `entry`: the key's name there; empty: the store's id.
+    """
 
     name: ClassVar[str] = "keyring"
     backend: str
+    entry: str = ""
 
     @classmethod
     def of_this_platform(cls, backend: str = "") -> "KeyStore":
         own = "keyring.backends.macOS.Keyring" if sys.platform == "darwin" else "keyring.backends.SecretService.Keyring"
         return cls(backend or own)
 
+    @classmethod
+    def unused(cls, occasion: Occasion) -> "KeyStore":
+        """With an entry that nothing has: one that is there may open the store yet, and would be overwritten."""
+        entry = f"{occasion.store.hex()}-{secrets.token_hex(4)}"
+        return cls(cls.of_this_platform(occasion.backend).backend, entry)
+
     def make(self, occasion: Occasion) -> bytes:
-        """Stores a new key under the new store's id and reads it back."""
-        store, user = self._open(occasion), occasion.store.hex()
+        """Stores a new key under the store's id, or the entry's name, and reads it back."""
+        store, user = self._open(occasion), self.place(occasion)
         key = secrets.token_hex(32)
         _asked(lambda: store.set_password(_SERVICE, user, key))
         if _asked(lambda: store.get_password(_SERVICE, user)) != key:
             raise KeyFailed("the desktop key store does not give back what was stored in it")
         return key.encode()
 
+    def place(self, occasion: Occasion) -> str:
+        return self.entry or occasion.store.hex()
+
     def load(self, occasion: Occasion) -> bytes:
-        store, user = self._open(occasion), occasion.store.hex()
+        store, user = self._open(occasion), self.place(occasion)
         key = _asked(lambda: store.get_password(_SERVICE, user))
         if key is None:
             raise KeyFailed("the desktop key store answers, but has no key for this store (not found)", hint=_HINT)

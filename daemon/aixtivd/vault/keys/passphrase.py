@@ -18,9 +18,18 @@ class Cost(Struct, frozen=True):
     memory: int  # KiB
     lanes: int
 
+    def below(self, other: "Cost") -> bool:
+        """Whether a guess costs less: in memory, which is what graphics cards lack, or in work."""
+        return self.memory < other.memory or self.memory * self.iterations < other.memory * other.iterations
+
+    def __str__(self) -> str:
+        memory = f"{self.memory // 1024} MiB" if self.memory >= 1024 else f"{self.memory} KiB"
+        return f"Argon2id, {memory}, iterations: {self.iterations}, lanes: {self.lanes}"
+
 
 SENSIBLE: Final = Cost(iterations=3, memory=65536, lanes=4)
-"""RFC 9106 §4, second recommended option: 64 MiB. 0.11 s on a slow two-core machine."""
+"""RFC 9106 §4, second recommended option: 64 MiB. 0.11 s on a slow two-core machine. A passphrase that was stretched
+with less is stretched with this at its next unlock."""
 
 CHEAP: Final = Cost(iterations=1, memory=8, lanes=1)
 """For tests only: the parameters' floor."""

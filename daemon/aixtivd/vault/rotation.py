@@ -1,0 +1,60 @@
+"""A new data key, or another key around it: made and proved before the store is touched."""
+
+import os
+import time
+
+from msgspec import Struct
+
+from aixtivd.errors import KeyFailed
+from aixtivd.vault import keys, sealing, store
+from aixtivd.vault.keys.passphrase import Passphrase
+from aixtivd.vault.resealing import Seals
+from aixtivd.vault.sealing import DataKey, Sealer
+
+
+class Rotation(Struct, frozen=True):
+    """What the store is to be sealed under."""
+
+    meta: store.Meta
+    sealer: Sealer
+    made_at: int
+
+
+class Moved(Struct, frozen=True):
+    seals: Seals
+    left: str  # where the key was before
+    misnamed: str  # the source that the config asks for, where it is another one
+
+
+class Checked(Struct, frozen=True):
+    """What the key opens."""
+
+    seals: Seals
+    made_at: int  # as in DataKey
+    cost: str  # of a passphrase, in words
+
+
+def begun(meta: store.Meta, chosen: keys.Chosen, lasting: bytes, now: float) -> Rotation:
+    """`lasting`: the present sealer's. Raises KeyFailed."""
+    data_key = DataKey(os.urandom(sealing.KEY), lasting, int(now))
+    return Rotation(rewrapped(meta, chosen, data_key), Sealer(data_key.seals, lasting), data_key.made_at)
+
+
+def rewrapped(meta: store.Meta, chosen: keys.Chosen, data_key: DataKey) -> store.Meta:
+    """What the store says of itself once that source's key is around that data key. Raises KeyFailed."""
+    source = keys.recorded(chosen.source)
+    key = sealing.derive(chosen.material, meta.store, chosen.source.name)
+    wrapped = sealing.wrap(key, data_key.written(), meta.store, source)
+    if DataKey.read(sealing.unwrap(key, wrapped, meta.store, source)) != data_key:
+        raise KeyFailed("the new data key does not come back out of its seal")
+    return store.Meta(meta.store, source, chosen.reason or meta.reason, wrapped)
+
+
+def moved(name: str, now: float) -> str:
+    """The reason why a store has its key where it has it, as `status` shows it."""
+    return f"moved here from {name} on {time.strftime('%Y-%m-%d', time.localtime(now))}"
+
+
+def cost(meta: store.Meta) -> str:
+    source = keys.from_record(meta.source)
+    return str(source.cost) if isinstance(source, Passphrase) else ""
