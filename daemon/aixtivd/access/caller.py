@@ -69,7 +69,7 @@ def described(pid: int) -> Caller:
 
 def unchanged(caller: Caller) -> bool:
     """Whether the process lives, is the same one, and has run no other program since it connected; through `aixtiv`,
-    also its parent, and is its parent still. False where that cannot be said (a TCP port, macOS).
+    also its parent. False where that cannot be said (a TCP port, macOS).
     """
     image = image_of(caller.pid) if caller.mark else None
     if image is None or image.mark != caller.mark:
@@ -77,7 +77,7 @@ def unchanged(caller: Caller) -> bool:
     if not caller.parent:
         return True
     above = image_of(caller.parent)
-    return above is not None and above.mark == caller.parent_mark and image.parent == caller.parent
+    return above is not None and above.mark == caller.parent_mark
 
 
 def unknown_of(caller: Caller) -> str:
