@@ -60,18 +60,21 @@ class App:
         self._where = where
         self._options = options
         self._config = config
+        self._clock = clock
         self._started_at = clock.wall()
         self._vault = Vault(where.state, config.vault, clock)
         self._web = Web(config.network)
         self._endpoint = Endpoint(self._web, clock, config.refresh.timeout)
         self._rules = Rules(config)
-        self._audit = Audit(where.state, self._vault, clock)
+        self._audit = Audit(where.state, self._vault, clock, config.audit)
         self._tickets = Tickets(self._vault, self._audit, clock)
         self._accounts = Accounts(self._vault, self._endpoint, self._web, self._audit, config, clock)
-        self._relay = Relay(self._accounts, self._audit, config)
+        self._relay = Relay(self._accounts, self._audit, config, self._rules)
         self._gateway = Gateway(self._relay, self._tickets, self._audit, config)
         self._notifier = Notifier(os.environ, os.getpid())
         self._address: Address | None = None
+        self._dispatch: Dispatch | None = None
+        self._ready = anyio.Event()
         self._stopping = anyio.Event()
         self._patience = anyio.CancelScope()  # of an orderly stop
 
@@ -80,7 +83,7 @@ class App:
         asyncio.get_running_loop().set_exception_handler(_unhandled)
         try:
             async with anyio.create_task_group() as tasks:
-                await tasks.start(self._heed_signals)
+                await tasks.start(self._heed_signals, tasks)
                 listener = await self._start(tasks)
                 await self._stopping.wait()
                 await self._wind_down(listener)
@@ -113,11 +116,16 @@ class App:
             self._rules,
             self._vault,
             self,
+            self._clock,
         )
+        dispatch.configure(self._config)
+        self._dispatch = dispatch
+        await tasks.start(dispatch.opening.run)
         listener = Listener(address.socket, dispatch, tasks, Limits())
         tasks.start_soon(listener.run)
         if self._notifier.watchdog:
             tasks.start_soon(self._feed_watchdog)
+        self._ready.set()
         self._notifier.ready("locked" if self._vault.locked else "serving")
         log.info("ready", version=VERSION, socket=str(address.path), activated=handed.any)
         return listener
@@ -161,16 +169,24 @@ class App:
             self._notifier.alive()
             await anyio.sleep(self._notifier.watchdog / 2)
 
-    async def _heed_signals(self, *, task_status: TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    async def _heed_signals(self, tasks: TaskGroup, *, task_status: TaskStatus[None]) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1) as signals:
             task_status.started()
             async for which in signals:
                 if which == signal.SIGHUP:
                     await self._reload_and_log()
+                elif which == signal.SIGUSR1:
+                    tasks.start_soon(self._lock_by_signal)  # it may wait for a refresh
                 elif self._stopping.is_set():
                     self._patience.cancel()  # asked twice: no more waiting
                 else:
                     self.stop()
+
+    async def _lock_by_signal(self) -> None:
+        """One that comes before there is anything to lock is not forgotten."""
+        await self._ready.wait()
+        if self._dispatch is not None:
+            await self._dispatch.opening.lock_by_itself("a signal asked for it")
 
     async def _reload_and_log(self) -> None:
         try:
@@ -221,10 +237,13 @@ class App:
         self._config = config
         self._endpoint.timeout = config.refresh.timeout
         self._web.configure(config.network)
+        self._audit.reconfigure(config.audit)
         self._accounts.reconfigure(config)
         self._relay.reconfigure(config)
         self._rules.reconfigure(config)
         await self._gateway.reconfigure(config)
+        if self._dispatch is not None:
+            self._dispatch.configure(config)
         log.to_stderr(self._options.level or config.log)
         log.info("reloaded")
         source = self._vault.key_source

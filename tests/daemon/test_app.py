@@ -251,12 +251,12 @@ def test_a_locked_vault_is_served(machine: Machine) -> None:
     welcome = machine.ask(requests.Hello())
     assert isinstance(welcome, replies.Welcome)
     assert welcome.locked
-    refused = machine.ask(requests.Token(account="x"))
-    assert isinstance(refused, replies.Failure)
-    assert (refused.code, refused.hint) == ("locked", "aixtiv unlock")
+    for asked in (requests.Token(account="x"), requests.Reload(), requests.Watch(), requests.Audit()):
+        refused = machine.ask(asked)
+        assert isinstance(refused, replies.Failure)
+        assert (refused.code, refused.hint) == ("locked", "aixtiv unlock")
     conversation: list[tuple[requests.Request, type]] = [
         (requests.Status(), replies.DaemonStatus),
-        (requests.Reload(), replies.Done),
         (requests.Lock(), replies.Done),
         (requests.Unlock(passphrase=Secret("correct horse battery staple")), replies.Done),
         (requests.Accounts(), replies.AccountList),

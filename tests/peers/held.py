@@ -14,6 +14,7 @@ from anyio._core._eventloop import set_current_async_library
 from aixtiv_protocol import VERSION, codec, replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.rules import Rules
+from aixtivd.clock import SystemClock
 from aixtivd.config import Config
 from aixtivd.errors import BadRequest, KeyFailed, Misconfigured, NoAccount, SignInFailed, Unreachable
 from aixtivd.host.address import BACKLOG
@@ -39,6 +40,7 @@ class Held:
         self.go = anyio.Event()
         self.told = asyncio.Queue[replies.Event]()  # what `watch` hands on
         self.watchers = 0
+        self.locked = False
         self.failure: Exception | None = None  # that `watch` ends with
         self.calls: list[str] = []  # of lock and unlock, among those of the other parts
 
@@ -84,8 +86,9 @@ class Held:
             self.watchers -= 1
             self.events.set()
 
-    async def lock(self) -> None:
+    async def lock(self, why: str) -> None:
         await anyio.lowlevel.checkpoint()
+        self.locked = True
         self.calls.append("accounts.lock")
 
     async def unlock(self, asked: requests.Unlock) -> None:
@@ -94,6 +97,7 @@ class Held:
             await self.go.wait()
         elif asked.passphrase != Secret("right"):
             raise KeyFailed("that is not the passphrase")
+        self.locked = False
         self.calls.append("accounts.unlock")
 
     async def login(self, asked: requests.Login) -> AsyncIterator[replies.Reply]:
@@ -221,7 +225,7 @@ async def serving(folder: Path, limits: Limits | None = None) -> AsyncIterator[S
                 "rules": Rules(Config()),
                 "vault": None,
             }
-            dispatch = Dispatch(**parts, control=controls)
+            dispatch = Dispatch(**parts, control=controls, clock=SystemClock())
             listener = Listener(listening, dispatch, tasks, limits or Limits())
             tasks.start_soon(listener.run)
             side.listener = listener

@@ -12,7 +12,7 @@ from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.caller import Caller
 from aixtivd.access.tickets import Held
-from aixtivd.errors import Denied, NoAccount, Unreachable
+from aixtivd.errors import AixtivError, Denied, NoAccount, Unreachable
 from aixtivd.relay.call import Answer, Call
 
 GOOD: Final = Secret("aixtiv-ticket-good")  # for `claude`, both verbs
@@ -28,6 +28,9 @@ class Upstream:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.begun = 0
+        self.busy = False
+        self.cuts: list[AixtivError] = []
         self.left: list[str] = []  # paths of calls that are over, however they ended
         self.read: list[bytes] = []  # pieces of bodies, as they came
         self.told = 0  # pieces of answers that were asked for
@@ -44,6 +47,10 @@ class Upstream:
         finally:
             self.left.append(call.path)
             self._note()
+
+    async def cut(self, failure: AixtivError) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.cuts.append(failure)
 
     async def _answer(self, call: Call) -> Answer:
         status, headers = 200, (("request-id", "req_1"),)

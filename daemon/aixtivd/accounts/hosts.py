@@ -58,6 +58,11 @@ class Hosts:
         for host in self._hosts.values():
             host.slots.total_tokens = at_once
 
+    def forget(self) -> None:
+        """Who is waiting; but not who is to be left alone."""
+        for host in self._hosts.values():
+            host.queue.clear()
+
     def forgive(self) -> None:
         """After a sleep the network is another: what failed before says nothing."""
         for host in self._hosts.values():

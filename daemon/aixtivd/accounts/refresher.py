@@ -19,6 +19,8 @@ from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, StoreFailed, WaitedTooLong
 
 _STORE_AGAIN: Final = 5.0  # seconds until a store that could not be written is tried again
+_TURN: Final = 100  # accounts that one turn of the plan begins with; callers are answered between two
+_SLACK: Final = 64  # plans that no longer count, before the heap is cleared of them
 
 
 class Refresher:
@@ -34,6 +36,7 @@ class Refresher:
         self._events = events
         self._clock = clock
         self._heap: list[tuple[float, int, Entry]] = []
+        self._starved: dict[str, set[Entry]] = {}  # by the account whose identity they need, and failed without
         self._count = itertools.count()  # so that the heap never compares entries
         self._wake = anyio.Event()
         self._tasks: TaskGroup | None = None
@@ -59,7 +62,14 @@ class Refresher:
         entry.due = self._due(entry, delay)
         if entry.due is not None:
             heapq.heappush(self._heap, (entry.due, next(self._count), entry))
+            if len(self._heap) > 2 * len(self._book) + _SLACK:
+                self._tidy()
         self._wake.set()
+
+    def _tidy(self) -> None:
+        """Without the plans that were made anew since: as many may not gather as wakings and sign-ins come."""
+        self._heap = [plan for plan in self._heap if plan[2].due == plan[0] and plan[2] in self._book]
+        heapq.heapify(self._heap)
 
     def nudge(self, entry: Entry) -> None:
         """A caller would be glad of a newer token: refreshes now, unless that is under way or must wait."""
@@ -81,9 +91,8 @@ class Refresher:
         """This account is in order (again): those that need its identity, and failed, are tried at once."""
         if entry.problem:
             return
-        for other in self._book:
-            source = other.grant.source
-            if isinstance(source, Federation) and source.identity_account == entry.grant.name and other.problem:
+        for other in self._starved.pop(entry.grant.name, ()):
+            if other in self._book and other.problem and _fed_by(other) == entry.grant.name:
                 other.failures, other.not_before = 0, 0.0
                 self.plan(other)
 
@@ -105,8 +114,15 @@ class Refresher:
             self._landed = anyio.Event()
             await self._landed.wait()
 
+    def forget(self) -> None:
+        """The plan, and with it every account that it names."""
+        self._heap.clear()
+        self._starved.clear()
+        self._hosts.forget()
+
     def resume(self) -> None:
         self._resting = False
+        self._renewal.resume()
         for entry in self._book:
             self.plan(entry)
 
@@ -122,6 +138,7 @@ class Refresher:
     def _start_due(self) -> float | None:
         """Starts every refresh whose time has come, and says in how many seconds the next one is due."""
         now = self._clock.steady()
+        begun = 0
         while self._heap and not self._resting:
             due, _, entry = self._heap[0]
             if entry.due != due or entry not in self._book:
@@ -129,6 +146,8 @@ class Refresher:
                 continue
             if due > now:
                 break
+            if (begun := begun + 1) > _TURN:
+                return 0.0
             heapq.heappop(self._heap)
             entry.due = None
             host = self._hosts.of(entry.grant)
@@ -177,6 +196,8 @@ class Refresher:
         host.flights -= 1
         self._flights -= 1
         self._landed.set()
+        if entry.problem and (feeds := _fed_by(entry)):
+            self._starved.setdefault(feeds, set()).add(entry)
         self.plan(entry)
         self._start_queued(host)
         entry.announce()
@@ -197,3 +218,9 @@ class Refresher:
             if entry.problem and entry.problem.until:
                 entry.failures, entry.not_before = 0, 0.0
             self.plan(entry, delay=states.spread(len(self._book), self._hosts.chance()))
+
+
+def _fed_by(entry: Entry) -> str:
+    """The account whose identity this one is asked for with; empty: none's."""
+    source = entry.grant.source
+    return source.identity_account if isinstance(source, Federation) else ""

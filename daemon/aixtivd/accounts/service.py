@@ -1,6 +1,7 @@
 """What can be done with an account: one method for each request about one."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TypeVar
 
 import anyio
 import msgspec
@@ -47,6 +48,8 @@ from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.response import parse_pasted
 from aixtivd.oauth.web import Web
 from aixtivd.vault.vault import Vault
+
+T = TypeVar("T")
 
 
 class Accounts:
@@ -205,6 +208,26 @@ class Accounts:
     def known(self, name: str) -> bool:
         return self._book.find(name) is not None
 
+    def names(self) -> tuple[str, ...]:
+        """Of all accounts; none while locked."""
+        return tuple(sorted(entry.grant.name for entry in self._book))
+
+    def meant(self, name: str) -> str:
+        """The account of a request that names it, or none: then the default; empty: there is none. Raises Locked."""
+        if self._book.closed and not name:
+            raise Locked
+        return name or self._book.default
+
+    def pasted(self, asked: requests.Callback, may: Callable[[str], bool]) -> str:
+        """The account whose sign-in that would finish, among those that `may` be. Raises as `callback` does."""
+        if self._book.closed:
+            raise Locked
+        return self._sign_ins.of_pasted(asked.account, parse_pasted(asked.pasted), may).account
+
+    def signing_in(self, name: str) -> bool:
+        """Whether a sign-in to that is open."""
+        return self._sign_ins.of(name) is not None
+
     def near(self, name: str) -> str:
         """The account that may have been meant by a name that is none; empty: none."""
         return self._book.near(name)
@@ -237,29 +260,49 @@ class Accounts:
     def watch(self) -> AsyncIterator[replies.Event]:
         return self._events.watch()
 
-    async def lock(self) -> None:
-        """Lets open refreshes finish, then forgets every key and token."""
-        await self._work.run(self._lock)
+    @property
+    def locked(self) -> bool:
+        return self._book.closed
+
+    async def lock(self, why: str = "it was locked on request") -> None:
+        """Lets open refreshes and sign-ins finish, then forgets every key and token. A hang-up does not cut it."""
+        with anyio.CancelScope(shield=True):  # not as a work of its own: it waits for all work that is open
+            await self._lock(why)
 
     async def unlock(self, asked: requests.Unlock) -> None:
-        await self._work.run(self._unlock, asked)
+        with anyio.CancelScope(shield=True):
+            await self._unlock(asked)
+
+    async def at_rest(self, job: Callable[[], Awaitable[T]]) -> T:
+        """Runs `job` while no refresh is under way; what falls due meanwhile begins afterwards."""
+        async with self._turning:
+            if self._book.closed:
+                raise Locked
+            await self._refresher.rest()
+            try:
+                await self._settling.save_the_unsaved()
+                return await job()
+            finally:
+                self._refresher.resume()
 
     async def drain(self) -> None:
         """Before `stop`: no new refresh begins, open ones finish and are sealed."""
-        self._sign_ins.abandon("the daemon is stopping")
-        await self._refresher.rest()
-        await self._work.idle()
-        await self._settling.save_the_unsaved()
+        await self._rest("the daemon is stopping")
         for name in self._settling.only_in_memory:
             log.error("lost", account=name, detail="neither store nor spill slot took its newest tokens")
 
-    async def _lock(self) -> None:
+    async def _rest(self, why: str) -> None:
+        """Nothing new begins; what a provider was asked, and what a person has begun, is finished and sealed."""
+        self._sign_ins.abandon(why)
+        await self._refresher.rest()
+        await self._work.idle()
+        await self._settling.save_the_unsaved()
+
+    async def _lock(self, why: str) -> None:
         async with self._turning:
             if self._book.closed:
                 return
-            self._sign_ins.abandon("the vault has been locked")
-            await self._refresher.rest()
-            await self._settling.save_the_unsaved()
+            await self._rest("the vault has been locked")
             if names := self._settling.only_in_memory:
                 self._refresher.resume()
                 raise StoreFailed(
@@ -267,7 +310,8 @@ class Accounts:
                     hint=f"df -h {self._vault.path.parent}",
                 )
             self._book.close()
-            await self._vault.lock()
+            self._refresher.forget()
+            await self._vault.lock(why)
             self._events.tell("locked")
 
     async def _unlock(self, asked: requests.Unlock) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from aixtiv_protocol import replies, requests
 from aixtivd.accounts.service import Accounts
+from aixtivd.config import Config
 from aixtivd.errors import Refused
 from aixtivd.relay.call import Body
 from aixtivd.vault.vault import Vault
@@ -13,6 +14,9 @@ class Backups:
     def __init__(self, accounts: Accounts, vault: Vault) -> None:
         self._accounts = accounts
         self._vault = vault
+
+    def configure(self, config: Config) -> None:
+        self._allowed = config.vault.export
 
     async def export(self, asked: requests.Export) -> AsyncIterator[replies.Piece]:
         """Raises Locked, KeyFailed, Refused."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Protocol, assert_never, cast, get_args
+from typing import Final, Protocol, assert_never, cast, get_args
 
 from msgspec.structs import replace
 
@@ -17,12 +17,14 @@ from aixtivd.access.caller import Caller
 from aixtivd.access.rules import Rules
 from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
+from aixtivd.clock import Clock
+from aixtivd.config import Config
 from aixtivd.errors import AixtivError, BadRequest, Refused
 from aixtivd.gateway.gateway import Gateway
 from aixtivd.ipc.backups import Backups
 from aixtivd.ipc.calls import Calls
 from aixtivd.ipc.keying import Keying
-from aixtivd.ipc.opening import Opening
+from aixtivd.ipc.opening import ALWAYS, Opening
 from aixtivd.ipc.record import Record
 from aixtivd.relay.call import Body
 from aixtivd.relay.relay import Relay
@@ -30,6 +32,9 @@ from aixtivd.vault.vault import Vault
 
 Stream = AsyncGenerator[Reply, None]
 """Any number of items; a Failure is always the last. The session adds the End."""
+
+_HANDED_OUT: Final = (Token, requests.Ticket, requests.Export)
+"""What is not given where it cannot be recorded. A relayed call, which the gateway makes, too, asks for itself."""
 
 Answer = Reply | Secret | Stream
 """A Secret is the answer to `form: "bare"`."""
@@ -67,21 +72,26 @@ class Dispatch:
         rules: Rules,
         vault: Vault,
         control: Control,
+        clock: Clock,
     ) -> None:
         self._accounts = accounts
         self._calls = Calls(accounts, relay, gateway, tickets)
         self._tickets = tickets
         self._audit = audit
-        self._opening = Opening(accounts, tickets, audit)
+        self.opening = Opening(accounts, relay, tickets, audit, self._calls.leases, clock)
         self._record = Record(audit, accounts)
         self._rules = rules
         self._keying = Keying(accounts, vault)
         self._backups = Backups(accounts, vault)
         self._control = control
 
+    def configure(self, config: Config) -> None:
+        self.opening.configure(config)
+        self._backups.configure(config)
+
     def at_once(self, request: Request, caller: Caller) -> Reply | Secret | None:
         """The hot path (D4): a token that is in memory, without a task. None: `answer` has to be asked."""
-        if type(request) is not Token or request.ticket is not None:
+        if type(request) is not Token or request.ticket is not None or self._audit.stopped:
             return None
         try:
             token = self._accounts.cached(request)
@@ -92,16 +102,21 @@ class Dispatch:
         if token is None:
             return None
         self._record.token(caller, token.account)
+        self.opening.idleness.requests += 1
         return token.access_token if request.form == "bare" else token
 
     async def answer(self, request: Request, caller: Caller, body: Body | None = None) -> Answer:
         """Every other way to an answer; `body`: of a relay. Never raises but when it is cancelled."""
         try:
+            self.opening.check(request)
             if type(request) is Token and request.ticket is not None:
                 account, caller = self._calls.shown(request.ticket, "token", request.account, caller)
                 request = replace(request, account=account, ticket=None)
-            with self._calls.leases.on(caller.ticket) as lease, lease.waiting():
-                answer = await self._ask(request, caller, body)
+            if type(request) in _HANDED_OUT:
+                self._audit.admit()
+            answer = await self._leased(request, caller, body)
+            if type(answer) is replies.AccessToken:  # it may have waited for a refresh
+                self._audit.admit()
         except AixtivError as error:
             return self._refused(request, caller, error)
         except Exception as error:  # noqa: BLE001  # a defect is one caller's Failure, not the daemon's end
@@ -112,6 +127,13 @@ class Dispatch:
         if isinstance(answer, replies.AccessToken) and type(request) is Token and request.form == "bare":
             return answer.access_token
         return answer
+
+    async def _leased(self, request: Request, caller: Caller, body: Body | None) -> Reply | Stream:
+        """Ended with its ticket, and when the vault is locked; but not what locks it."""
+        if type(request) in ALWAYS:
+            return await self._ask(request, caller, body)
+        with self._calls.leases.on(caller.ticket) as lease, lease.waiting():
+            return await self._ask(request, caller, body)
 
     def _refused(self, request: Request, caller: Caller, error: AixtivError, *, begun: bool = False) -> Failure:
         failure = error.failure()
@@ -138,7 +160,7 @@ class Dispatch:
             case requests.Status():
                 return control.status()
             case requests.Login():
-                return self._stream(self._begun(accounts.login(request), caller), request, caller)
+                return self._stream(self._begun(self._lasting(accounts.login(request)), caller), request, caller)
             case requests.Callback():
                 return await accounts.callback(request)
             case requests.Refresh():
@@ -181,15 +203,15 @@ class Dispatch:
             case requests.KeyMove():
                 return Done(note=await self._keying.move(request))
             case requests.Export():
-                return self._stream(self._backups.export(request), request, caller)
+                return self._stream(self._begun(self._lasting(self._backups.export(request)), caller), request, caller)
             case requests.Restore():
                 assert body is not None
                 return await self._backups.restore(request, body)
             case requests.Lock():
-                await self._opening.lock()
+                await self.opening.lock()
                 return Done(note="locked")
             case requests.Unlock():
-                await self._opening.unlock(request)
+                await self.opening.unlock(request)
                 return Done(note="unlocked")
             case requests.Reload():
                 return Done(note=await control.reload())
@@ -207,6 +229,17 @@ class Dispatch:
                     self._record.begun(caller, item)
                 first = False
                 yield item
+
+    async def _lasting(self, items: AsyncIterator[Reply]) -> AsyncIterator[Reply]:
+        """A stream that ends when the vault is locked."""
+        with self._calls.leases.on("") as lease:
+            async with aclosing(cast("Stream", items)):
+                while True:
+                    with lease.waiting():
+                        item = await anext(items, None)
+                    if item is None:
+                        return
+                    yield item
 
     async def _stream(self, items: AsyncIterator[Reply], request: Request, caller: Caller) -> Stream:
         """The items, and any failure as the last of them."""

@@ -1,27 +1,30 @@
-"""What callers do with a ticket, ended with it: whoever has begun in time does not go on for ever."""
+"""What callers have under way: ended with the ticket it was begun with, and when the vault is locked."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import anyio
 
 from aixtivd.access.tickets import Held, Tickets
-from aixtivd.errors import Denied
+from aixtivd.errors import AixtivError, Denied
+
+_GONE: Final = 2.0  # seconds in which what was ended is over
 
 
 class Lease:
-    """Of one request. Without a ticket it never ends."""
+    """Of one request."""
 
     __slots__ = ("_ended", "_scope")
 
     def __init__(self) -> None:
-        self._ended = False
+        self._ended: AixtivError | None = None  # why
         self._scope: anyio.CancelScope | None = None  # of what is waited for now
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around what is waited for; nothing may be yielded in it. Raises Denied when the ticket ends, or has."""
-        if not self._ended:
+        """Around what is waited for; nothing may be yielded in it. Raises why the lease has ended, or ends meanwhile."""
+        if self._ended is None:
             try:
                 with anyio.CancelScope() as self._scope:
                     yield
@@ -29,35 +32,51 @@ class Lease:
                     return
             finally:
                 self._scope = None
-        raise Denied("the ticket of this request has ended", hint="aixtiv ticket list")
+        assert self._ended is not None
+        raise self._ended
 
-    def end(self) -> None:
-        self._ended = True
+    def end(self, why: AixtivError) -> None:
+        self._ended = why
         if self._scope is not None:
             self._scope.cancel()
 
 
 class Leases:
     def __init__(self, tickets: Tickets) -> None:
-        self._running: dict[str, set[Lease]] = {}  # by the ticket's id
+        self._running: dict[str, set[Lease]] = {}  # by the ticket's id; empty: none was shown
+        self._none_left = anyio.Event()
         tickets.ended.append(self._over)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._running)
 
     @contextmanager
     def on(self, ticket: str) -> Iterator[Lease]:
         """`ticket`: the id of one that was good a moment ago; empty: none was shown."""
         lease = Lease()
-        if not ticket:
-            yield lease
-            return
         running = self._running.setdefault(ticket, set())
         running.add(lease)
         try:
             yield lease
         finally:
             running.discard(lease)
-            if not running:
-                self._running.pop(ticket, None)
+            if not running and self._running.get(ticket) is running:
+                del self._running[ticket]
+            if not self._running:
+                self._none_left.set()
+
+    async def end_all(self, why: AixtivError) -> None:
+        """Returns when all is over, or waits for a caller who takes nothing of its answer: that one is left behind."""
+        for running in tuple(self._running.values()):
+            for lease in tuple(running):
+                lease.end(why)
+        with anyio.move_on_after(_GONE):
+            while self._running:
+                self._none_left = anyio.Event()
+                await self._none_left.wait()
 
     def _over(self, held: Held) -> None:
         for lease in tuple(self._running.get(held.id, ())):
-            lease.end()
+            lease.end(Denied("the ticket of this request has ended", hint="aixtiv ticket list"))

@@ -1,19 +1,90 @@
 """The vault opened and locked, and whatever has to follow that: the one place where it does."""
 
+import gc
+from typing import Final
+
 import anyio
+from anyio.abc import TaskStatus
 
 from aixtiv_protocol import requests
+from aixtiv_protocol.requests import Request
+from aixtivd import log
 from aixtivd.access.audit import Audit
+from aixtivd.access.caller import DAEMON
 from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
+from aixtivd.clock import Clock
+from aixtivd.config import Config
+from aixtivd.errors import AixtivError, Locked
+from aixtivd.ipc.idleness import LOOK, Idleness
+from aixtivd.ipc.leases import Leases
+from aixtivd.relay.relay import Relay
+
+ALWAYS: Final = (requests.Hello, requests.Status, requests.Unlock, requests.Lock, requests.Stop)
+"""What is answered while the vault is locked. Nothing else is, whether it needs the vault or not: that is easier to
+trust than a list of exceptions."""
+
+_AGAIN: Final = 60.0  # seconds until the next try, where locking would have lost something
 
 
 class Opening:
-    def __init__(self, accounts: Accounts, tickets: Tickets, audit: Audit) -> None:
+    """`idleness`: counts what is asked of the vault. `leases`: of what callers have under way."""
+
+    def __init__(
+        self, accounts: Accounts, relay: Relay, tickets: Tickets, audit: Audit, leases: Leases, clock: Clock
+    ) -> None:
+        self.idleness = Idleness(leases, relay, clock)
         self._accounts = accounts
+        self._relay = relay
         self._tickets = tickets
         self._audit = audit
+        self._leases = leases
+        self._clock = clock
+        self._after = 0.0  # seconds without a request until it locks by itself; 0: never
+        self._locking = False
+        self._changed = anyio.Event()
         self._turning = anyio.Lock()  # what follows an unlock must not run behind the next lock
+
+    def configure(self, config: Config) -> None:
+        self._after = config.vault.lock_after * 60.0
+        self.idleness.restart()
+        self._changed.set()
+
+    def check(self, asked: Request) -> None:
+        """Raises Locked for what has to wait until somebody unlocks the vault."""
+        if type(asked) not in ALWAYS:
+            if self._locking or self._accounts.locked:
+                raise Locked
+            self.idleness.requests += 1
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Locks the vault when nobody has wanted anything for long enough. Runs until cancelled."""
+        task_status.started()
+        while True:
+            await self._clock.pause(self._changed, self._nap())
+            self._changed = anyio.Event()
+            if self._after and not self._accounts.locked and self.idleness.seconds() >= self._after:
+                minutes = f"{self._after / 60:.0f} minute{'s' if self._after > 60 else ''}"
+                await self.lock_by_itself(f"nobody asked for anything for {minutes}")
+
+    def _nap(self) -> float | None:
+        """A look in between, so that what began and ended since the last one is not passed over for long."""
+        if not self._after or self._accounts.locked:
+            return None
+        return min(LOOK, max(0.5, self._after - self.idleness.seconds()))
+
+    async def lock_by_itself(self, why: str) -> None:
+        """Where nobody waits for the outcome: it is told to log and audit. Raises nothing of ours."""
+        locked = self._accounts.locked
+        try:
+            await self.lock(f"{why}, so it was locked")
+        except AixtivError as failure:
+            log.error("not-locked", reason=failure.sentence)
+            self._audit.note("lock", DAEMON, ok=False, detail=failure.sentence)
+            self.idleness.restart()
+        else:
+            if not locked:
+                self._audit.note("lock", DAEMON, detail=why)
 
     async def unlock(self, asked: requests.Unlock) -> None:
         """Goes on if the caller hangs up, and then to its end: an open vault without its tickets would be half open."""
@@ -22,10 +93,24 @@ class Opening:
                 await self._accounts.unlock(asked)
                 await self._tickets.start()
                 await self._audit.unlocked()
+        self.idleness.restart()
+        self._changed.set()
 
-    async def lock(self) -> None:
-        """Tickets stay: their hashes are no secrets, and what they open is locked itself."""
+    async def lock(self, why: str = "it was locked on request") -> None:
+        """Open refreshes and sign-ins finish and are sealed; then what is under way ends, and no key or token is left.
+
+        Tickets stay: their hashes are no secrets, and what they open is locked itself. Raises StoreFailed where
+        something would be lost: then nothing has ended.
+        """
         with anyio.CancelScope(shield=True):
             async with self._turning:
-                await self._audit.flush(locking=True)  # while there is a key to seal it with
-                await self._accounts.lock()
+                self._locking = True
+                try:
+                    await self._audit.flush(locking=True)  # while there is a key to seal it with
+                    await self._accounts.lock(why)
+                finally:
+                    self._locking = False
+                meanwhile = Locked("the vault was locked meanwhile")
+                await self._relay.cut(meanwhile)
+                await self._leases.end_all(meanwhile)
+                gc.collect()  # what was dropped and refers to itself in circles

@@ -211,7 +211,7 @@ class Sent:
         self.received = 0
         self.whole = False  # known when it is closed: all of it was read
         self._closed = False
-        self._response = response
+        self._response: aiohttp.ClientResponse | None = response
         self._attempt = attempt
         self._read = response.content.readany
         attempt.receive(response.content)
@@ -234,7 +234,7 @@ class Sent:
         return piece
 
     def close(self) -> None:
-        if self._closed:
+        if self._closed or self._response is None:
             return
         self._closed = True
         content = self._response.content
@@ -245,14 +245,21 @@ class Sent:
 
     def _abort(self) -> None:
         """Where it is ours: of an answer that has come whole, read or not, the connection may carry another call."""
-        if self._response.connection is not None:
+        if self._response is not None and self._response.connection is not None:
             self._attempt.abort()
+
+    def forget(self) -> None:
+        """Ends it and lets go of the request, whose head holds the credential. Reading on raises."""
+        self.close()
+        self._response = None
+        self._read = _forgotten
 
     async def put_away(self) -> None:
         """Ends it, and returns when nobody sends its request's body any more."""
         self.close()
-        with suppress(aiohttp.ClientError, OSError):  # of the one who did
-            await self._response.wait_for_close()
+        if self._response is not None:
+            with suppress(aiohttp.ClientError, OSError):  # of the one who did
+                await self._response.wait_for_close()
 
 
 class Line:
@@ -317,6 +324,10 @@ def _fault(response: aiohttp.ClientResponse) -> str:
     if [coding.lower() for coding in coded] not in ([], ["chunked"]):  # aiohttp undoes no other, and says nothing
         return "its transfer coding is none of ours"
     return ""
+
+
+async def _forgotten() -> bytes:
+    raise aiohttp.ClientPayloadError
 
 
 def _tell_lost(carried: Carried, protocol: object, closed: "asyncio.Future[None]") -> None:

@@ -1,10 +1,15 @@
 """One call on its way: which credential it has, how far it got, and what the audit will say of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+
+import anyio
 
 from aixtivd.access.audit import Audit
 from aixtivd.access.denials import Denials
 from aixtivd.accounts.credential import Credential
+from aixtivd.errors import AixtivError
 from aixtivd.relay.bodies import Kept
 from aixtivd.relay.call import Answer, Call
 from aixtivd.relay.heads import METHODS, downstream_headers
@@ -26,7 +31,11 @@ class Passage:
         self.credential: Credential | None = None
         self.sent: Sent | None = None  # the newest answer, from its head on
         self.reached = False  # an API may have got something
+        self.denied = ""  # by a rule: why, a sentence
         self.left = False  # by a caller that had what it wanted
+        self.cut_off: AixtivError | None = None  # why it was ended before it was over
+        self._paid = ""  # the kind of credential that did, once that is forgotten
+        self._scope: anyio.CancelScope | None = None  # of what is waited for before there is a head
 
     @property
     def refused(self) -> bool:
@@ -52,6 +61,27 @@ class Passage:
             own=self.credential.own,
         )
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around all that comes before the answer's head. Raises what it is cut off with."""
+        try:
+            with anyio.CancelScope() as self._scope:
+                yield
+        finally:
+            self._scope = None
+        if self.cut_off is not None:
+            raise self.cut_off
+
+    def cut(self, failure: AixtivError) -> None:
+        """Ends it, wherever it is, and leaves nothing of its credential. Whoever reads its answer hears `failure`."""
+        self.cut_off = failure
+        if self._scope is not None:
+            self._scope.cancel()
+        if self.sent is not None:
+            self.sent.forget()
+        if self.credential is not None:
+            self._paid, self.credential = self.credential.kind, None
+
     def end(self) -> None:
         """Wherever it is. Never waits: whoever hangs up, hangs up upstream."""
         if self.sent is not None:
@@ -60,9 +90,13 @@ class Passage:
             self.body.drop()
 
     def note(self, audit: Audit, denials: Denials) -> None:
-        account = self.account if self.known or self.credential else ""
+        account = self.account if self.known or self.credential or self._paid else ""
         method = self.call.method if self.call.method in METHODS else "?"
         detail = _shown(f"{method} {self.call.path.partition('?')[0]}")
+        if self.denied:
+            sentence = self.denied if account else "a rule forbids that call"  # a name that is none may be a secret
+            denials.note(self.call.caller, sentence, kind="rule", account=account)
+            return
         if not self.reached:  # it cost nothing, so anybody can go on with it for ever
             denials.note(self.call.caller, detail, kind="unsent", account=account)
             return
@@ -78,7 +112,7 @@ class Passage:
             status=status,
             sent=self.body.sent if self.body else 0,
             received=received,
-            kind=self.credential.kind if self.credential else "",
+            kind=self.credential.kind if self.credential else self._paid,
         )
 
 

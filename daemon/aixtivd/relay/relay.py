@@ -3,9 +3,13 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
 
 from aixtivd.access.audit import Audit
 from aixtivd.access.denials import Denials
+from aixtivd.access.rules import Rules
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.service import Accounts
 from aixtivd.config import Config
@@ -15,18 +19,30 @@ from aixtivd.relay.bodies import Budget, Kept
 from aixtivd.relay.call import Answer, Call
 from aixtivd.relay.heads import check_head, length_of, upstream_headers
 from aixtivd.relay.passage import Passage
+from aixtivd.relay.permits import Permits
 from aixtivd.relay.targets import check_path, target
 from aixtivd.relay.upstream import Upstream
 
+_GONE: Final = 2.0  # seconds in which calls that were cut off are over
+
 
 class Relay:
-    def __init__(self, accounts: Accounts, audit: Audit, config: Config) -> None:
+    def __init__(self, accounts: Accounts, audit: Audit, config: Config, rules: Rules) -> None:
         self._accounts = accounts
+        self._permits = Permits(rules, accounts)
         self._audit = audit
         self._denials = Denials(audit, time.monotonic)
         self._config = config
         self._budget = Budget()
         self._upstream = Upstream(config.network)
+        self._under_way: set[Passage] = set()
+        self._none_left = anyio.Event()
+        self.begun = 0  # calls, ever
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return bool(self._under_way)
 
     def reconfigure(self, config: Config) -> None:
         self._config = config
@@ -39,13 +55,39 @@ class Relay:
         Raises AixtivError.
         """
         passage = Passage(call)
+        self._under_way.add(passage)
+        self.begun += 1
         try:
-            await self._pass(passage)
+            with passage.waiting():
+                await self._pass(passage)
             yield passage.answer()
             passage.left = True
+        except Unreachable:
+            if passage.cut_off is None:
+                raise
+            raise passage.cut_off from None
         finally:
-            passage.end()
-            passage.note(self._audit, self._denials)
+            self._left(passage)
+
+    def _left(self, passage: Passage) -> None:
+        self._under_way.discard(passage)
+        if not self._under_way:
+            self._none_left.set()
+        passage.end()
+        passage.note(self._audit, self._denials)
+
+    async def cut(self, failure: AixtivError) -> None:
+        """Ends the calls under way with that failure, and every connection with them. No credential is left of them.
+
+        A caller that takes nothing of its answer hears of it when it reads on: it is not waited for.
+        """
+        for passage in tuple(self._under_way):
+            passage.cut(failure)
+        with anyio.move_on_after(_GONE):
+            while self._under_way:
+                self._none_left = anyio.Event()
+                await self._none_left.wait()
+        await self._upstream.aclose()  # the next call opens another way
 
     async def aclose(self) -> None:
         """Ends the calls under way."""
@@ -53,12 +95,20 @@ class Relay:
         await self._upstream.aclose()
 
     async def _pass(self, passage: Passage) -> None:
+        try:
+            await self._sent(passage)
+        except AixtivError as error:
+            raise self._permits.quiet(passage, error) from None
+
+    async def _sent(self, passage: Passage) -> None:
         """Until there is an answer that the caller gets: the first, but for a 401 that another credential may mend."""
         call = passage.call
         check_head(call)
         passage.body = body = Kept(call.body, length_of(call), self._budget)
         passage.account = self._accounts.relayed(call.account)
         passage.known = self._accounts.known(passage.account)
+        self._permits.check(passage)
+        self._audit.admit()
         await self._send(passage, body, await self._credential(passage))
         if passage.refused:  # raises where there is no other: a sentence tells a person more than the 401
             await self._send_again(passage, body, await self._credential(passage, passage.credential))
@@ -74,9 +124,10 @@ class Relay:
 
     async def _credential(self, passage: Passage, refused: Credential | None = None) -> Credential:
         call = passage.call
-        return await self._accounts.credential(
+        credential = await self._accounts.credential(
             passage.account, key=call.api_key, fallback=call.fallback, wait=call.wait, refused=refused
         )
+        return self._permits.quieted(passage, credential)
 
     async def _send(self, passage: Passage, body: Kept, credential: Credential) -> None:
         call = passage.call
