@@ -54,6 +54,12 @@ class Denied(AixtivError):
     code = "denied"
 
 
+class NotAllowed(Denied):
+    """no rule of the config allows that"""
+
+    hint = "aixtiv access explain"
+
+
 class TicketNeeded(Denied):
     """a ticket is needed here"""
 

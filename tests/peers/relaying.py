@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, cast
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
+from aixtivd.access.rules import Rules
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.service import Accounts
 from aixtivd.config import ApiConfig, Config
@@ -147,7 +148,7 @@ class _Around:
         self.purse = purse
         self.ledger = Ledger()
         accounts, audit = cast("Accounts", purse), cast("Audit", self.ledger)
-        self.relay = Relay(accounts, audit, config)
+        self.relay = Relay(accounts, audit, config, Rules(config))
 
     async def get(self, call: Call) -> Seen:
         async with self.relay.call(call) as answer:

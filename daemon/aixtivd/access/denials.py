@@ -14,10 +14,20 @@ from aixtivd.access.caller import Caller
 from aixtivd.log import Fact
 
 Kind = Literal[
-    "browser", "no-ticket", "wrong-ticket", "misuse", "unreadable", "other-user", "locked", "full", "unsent", "refused"
+    "browser",
+    "no-ticket",
+    "wrong-ticket",
+    "misuse",
+    "rule",
+    "unreadable",
+    "other-user",
+    "locked",
+    "full",
+    "unsent",
+    "refused",
 ]
 """`misuse`: of a good ticket, for what it is not good for. `unsent`: a call of which nothing reached an API, which is
-recorded as the `relay` that it was. `refused`: whatever else."""
+recorded as the `relay` that it was. `rule`: by one of the config's. `refused`: whatever else."""
 
 AT_ONCE: Final = 20
 """Denials of a kind that are recorded one by one; afterwards …"""

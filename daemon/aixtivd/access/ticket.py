@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aixtiv_protocol.replies import TicketShown
 from aixtiv_protocol.requests import Verb
 from aixtiv_protocol.secret import Secret
+from aixtivd.access.caller import Caller
 
 PREFIX: Final = "aixtiv-ticket-"
 BYTES: Final = 32  # random: 43 characters in base64
@@ -33,6 +35,18 @@ class Held(Struct, frozen=True, kw_only=True):
     script: str = ""
     unit: str = ""
     cgroup: str = ""
+
+    def shown_by(self, caller: Caller) -> Caller:
+        """Who counts where it is shown: for rules its maker, whoever shows it. Over TCP nobody says who it is."""
+        return replace(
+            caller,
+            ticket=self.id,
+            program=caller.program or self.program,
+            executable=self.executable,
+            script=self.script,
+            unit=self.unit,
+            cgroup=self.cgroup,
+        )
 
 
 class Stored(Struct, frozen=True):

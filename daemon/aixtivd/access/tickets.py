@@ -127,6 +127,10 @@ class Tickets:
             expires_at=now + asked.ttl if asked.ttl else 0.0,
             holder=holder,
             program=caller.program,
+            executable=caller.executable,
+            script=caller.script,
+            unit=caller.unit,
+            cgroup=caller.cgroup,
         )
         ticket = Ticket(digest(secret), held, self._clock.steady() + (asked.ttl or math.inf))
         if holder:
@@ -234,6 +238,13 @@ class Tickets:
             return Locked("the vault is locked, and with it the tickets that last")
         return Denied("that is no ticket of this daemon's", hint="aixtiv ticket list")
 
+    def of(self, word: str) -> tuple[Held, ...]:
+        """Those that `revoke` would end."""
+        tickets = [ticket.held for ticket in self._tickets.values()]
+        return tuple(held for held in tickets if held.id == word) or tuple(
+            h for h in tickets if word and h.name == word
+        )
+
     def shown(self) -> tuple[replies.TicketShown, ...]:
         self._prune()
         return tuple(ticket.shown() for ticket in self._tickets.values())
@@ -242,9 +253,9 @@ class Tickets:
         """By id, else by name: how many. They are over at once, also where the store cannot be told so (StoreFailed:
         then one that lasts may come back with the next daemon). Raises NoAccount, and Locked before it ends any.
         """
-        tickets = self._tickets.values()
-        named = [one for one in tickets if one.held.id == word] or [one for one in tickets if one.held.name == word]
-        if not named or not word:
+        meant = self.of(word)
+        named = [one for one in self._tickets.values() if one.held in meant]
+        if not named:
             if not self._loaded:
                 raise Locked("the vault is locked, and with it the tickets that last")
             raise NoAccount(f"there is no ticket {word!r}", hint="aixtiv ticket list")

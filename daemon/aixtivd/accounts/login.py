@@ -116,7 +116,7 @@ class SignIns:
 
     async def redeem_pasted(self, account: str, response: Response) -> replies.SignedIn:
         """Raises SignInFailed or NoAccount where the pasted text belongs to no open sign-in."""
-        sign_in = self._for_pasted(account, response)
+        sign_in = self.of_pasted(account, response)
         page = await self._work.run(self._redeem, sign_in, response)
         if not page.ok and not sign_in.done.is_set():
             raise SignInFailed(page.sentence, hint=sign_in.again)
@@ -243,8 +243,9 @@ class SignIns:
             case _:
                 assert_never(outcome)
 
-    def _for_pasted(self, account: str, response: Response) -> SignIn:
-        candidates = [sign_in for sign_in in self._open.values() if not sign_in.done.is_set()]
+    def of_pasted(self, account: str, response: Response, may: Callable[[str], bool] = bool) -> SignIn:
+        """`may`: which accounts may be meant; every name is true. Raises as `redeem_pasted` does."""
+        candidates = [one for one in self._open.values() if not one.done.is_set() and may(one.account)]
         if account:
             candidates = [sign_in for sign_in in candidates if sign_in.account == account]
         if not candidates:

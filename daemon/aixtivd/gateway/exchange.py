@@ -67,7 +67,7 @@ class Exchanges:
             kind = "wrong-ticket"
             held = self._checked(ticket)
             kind = "misuse"
-            caller = _with_ticket(caller, held)
+            caller = held.shown_by(caller) if held else caller
             account = _account(place, head, held)
         except AixtivError as error:
             self._denials.note(caller, error.sentence, kind=_kind(error, kind))
@@ -119,13 +119,6 @@ class Exchanges:
             return _broken_off(request)
         keep = request.keep_alive and upload.whole and not visitor.finishing
         return refuse(request, refusal, keep=keep)
-
-
-def _with_ticket(caller: Caller, held: Held | None) -> Caller:
-    """Over TCP nobody says who it is: then it is whoever the ticket was made for."""
-    if held is None:
-        return caller
-    return msgspec.structs.replace(caller, ticket=held.id, program=caller.program or held.program)
 
 
 def _account(place: Place, head: Head, held: Held | None) -> str:

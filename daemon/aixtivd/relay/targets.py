@@ -31,12 +31,7 @@ _DEEPEST: Final = 3  # times a path may be percent-encoded: who encodes more oft
 
 def check_path(api: Api, path: str) -> None:
     """`path`: with its query. Raises BadRequest for what is none, Denied for one that is not relayed."""
-    if len(path) > LONGEST:
-        raise BadRequest(f"the path is longer than {LONGEST} characters")
-    if not _VISIBLE.fullmatch(path) or "#" in path:
-        raise BadRequest("the path has to begin with / and consist of visible ASCII characters without #")
-    written = path.partition("?")[0]
-    for reading in (written,) if _PLAIN.fullmatch(written) else _readings(written):
+    for reading in readings(path):
         folder = reading.rstrip("/") + "/"
         if not folder.startswith(api.paths):
             raise Denied(f"only paths below {' and '.join(api.paths)} are relayed to {api.name}")
@@ -47,6 +42,16 @@ def check_path(api: Api, path: str) -> None:
 
 def _below(folder: str, prefixes: tuple[str, ...]) -> bool:
     return folder.casefold().startswith(tuple(prefix.casefold() for prefix in prefixes))
+
+
+def readings(path: str) -> tuple[str, ...]:
+    """The path without its query, in every way in which some server might read it. Raises BadRequest."""
+    if len(path) > LONGEST:
+        raise BadRequest(f"the path is longer than {LONGEST} characters")
+    if not _VISIBLE.fullmatch(path) or "#" in path:
+        raise BadRequest("the path has to begin with / and consist of visible ASCII characters without #")
+    written = path.partition("?")[0]
+    return (written,) if _PLAIN.fullmatch(written) else tuple(_readings(written))
 
 
 def _readings(written: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from aixtiv_protocol.secret import Secret
+from aixtivd.access.rules import Rules
 from aixtivd.config import ApiConfig, Config
 from aixtivd.errors import BadRequest, Denied
 from aixtivd.relay.api import OWN
@@ -61,7 +62,7 @@ def test_a_ready_made_api_has_an_origin_and_its_paths_are_prefixes(name: str) ->
 @asynccontextmanager
 async def relayed(folder: object, **tables: ApiConfig) -> AsyncIterator[tuple[House, Relay]]:
     async with opened_house(folder, FakeClock(), api=tables) as house:  # type: ignore[arg-type]  # the fixture's Path
-        relay = Relay(house.accounts, house.audit, house.config())
+        relay = Relay(house.accounts, house.audit, house.config(), Rules(house.config()))
         try:
             yield house, relay
         finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from aixtivd.access.rules import Rules
 from aixtivd.config import ApiConfig
 from aixtivd.relay.relay import Relay
 from peers.claude import Claude, Weather
@@ -25,7 +26,7 @@ async def at_home(folder: Path, claude: Claude) -> AsyncIterator[tuple[House, Re
     """A relay with the real accounts, one of which is signed in; its first token is access-0."""
     async with opened(folder, FakeClock(), api={"anthropic": ApiConfig(origin=claude.url)}) as house:
         await house.adopt("anthropic")
-        relay = Relay(house.accounts, house.audit, house.config())
+        relay = Relay(house.accounts, house.audit, house.config(), Rules(house.config()))
         try:
             yield house, relay
         finally:

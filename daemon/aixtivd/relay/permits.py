@@ -1,0 +1,46 @@
+"""What the config's rules say of a relayed call, whichever way it came, and which names its caller may read."""
+
+from msgspec.structs import replace
+
+from aixtivd.access.rules import Rules
+from aixtivd.accounts.credential import Credential
+from aixtivd.accounts.service import Accounts
+from aixtivd.errors import AixtivError, NotAllowed
+from aixtivd.relay.passage import Passage
+from aixtivd.relay.targets import readings
+
+
+class Permits:
+    def __init__(self, rules: Rules, accounts: Accounts) -> None:
+        self._rules = rules
+        self._accounts = accounts
+
+    def check(self, passage: Passage) -> None:
+        """Raises NotAllowed, and BadRequest for a path that two servers could read in two ways."""
+        if not self._rules.any:
+            return
+        call = passage.call
+        try:
+            for reading in readings(call.path):
+                self._rules.check(call.caller, "relay", passage.account, reading)
+        except NotAllowed as failure:
+            passage.denied = failure.sentence
+            raise
+
+    def quiet(self, passage: Passage, error: AixtivError) -> AixtivError:
+        """The same failure, without the accounts that the caller may not be told of."""
+        sentence, hint = self._without_names(passage, error.sentence), self._without_names(passage, error.hint)
+        if (sentence, hint) == (error.sentence, error.hint):
+            return error
+        return type(error)(sentence, hint=error.hint if hint == error.hint else "", retry_after=error.retry_after)
+
+    def quieted(self, passage: Passage, credential: Credential) -> Credential:
+        """It itself where there is nothing to be left out of its note."""
+        note = self._without_names(passage, credential.note)
+        return credential if note == credential.note else replace(credential, note=note)
+
+    def _without_names(self, passage: Passage, text: str) -> str:
+        if not (text and self._rules.any):
+            return text
+        call = passage.call
+        return self._rules.without_names(text, call.caller, call.account or passage.account, self._accounts.known)
