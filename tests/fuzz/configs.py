@@ -63,7 +63,7 @@ def config(data: bytes) -> None:
         load(path)
     except BadConfig as error:
         assert error.sentence.startswith(str(path))
-        assert "\n" not in error.sentence
+        assert "\n" not in error.sentence, error.sentence
 
 
 @cache
@@ -84,6 +84,7 @@ _WORDS: Final = (
     *(b"\n[[rule]]\n", b"\n[access]\n", b'"', b"'''", b"[", b"]", b"{", b" = ", b"-1", b"1e400", b"nan", b"true", b"''"),
     *(b"1979-05-27T07:32:00Z", b"\\u0000", b"\\ud800", b"who.unit = 1", b'allow = ["x"]', b"a.b.c = 1", b"\xef\xbb\xbf"),
     *(b'x = ""', b'"\\u001b[31m" = 1', b"proxy = 1", b"0x", b"9" * 5000, b"[provider.'a.b']", b"[api.\"\"]", b"[[" * 900),
+    *(b'"~nobody/x"', b'"http://[::1"', b'"https://x:99999"', b'"\\u0000"', b"ca-file = ", b"client-secret-file = "),
 )
 
 TARGETS: Final = (Target("config", config, _seeds, longest=6000, words=_WORDS),)

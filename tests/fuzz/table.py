@@ -1,9 +1,25 @@
-"""Every target there is."""
+"""Every target there is, by the module that it stands in: only that one is loaded for it."""
 
+from importlib import import_module
 from typing import Final
 
-from fuzz import callback, configs, gateway, pasted, wire
 from fuzz.target import Target
 
-TARGETS: Final[tuple[Target, ...]] = (*wire.TARGETS, *callback.TARGETS, *pasted.TARGETS, *configs.TARGETS, *gateway.TARGETS)
-BY_NAME: Final = {target.name: target for target in TARGETS}
+MODULES: Final[dict[str, tuple[str, ...]]] = {
+    "wire": ("frames", "lines", "request-msgpack", "request-json", "reply"),
+    "callback": ("callback",),
+    "pasted": ("pasted", "query"),
+    "gateway": ("gateway",),
+    "configs": ("config",),
+    "provider": ("token-answer", "sign-in", "documents"),
+    "audits": ("audit-lines", "audit-file"),
+}
+
+NAMES: Final = tuple(name for names in MODULES.values() for name in names)
+
+
+def target(name: str) -> Target:
+    """Raises KeyError."""
+    module = {one: module for module, names in MODULES.items() for one in names}[name]
+    targets: tuple[Target, ...] = import_module(f"fuzz.{module}").TARGETS
+    return next(one for one in targets if one.name == name)

@@ -5,16 +5,14 @@ from random import Random
 
 import atheris
 
-# What is imported here reports its branches; what is written in C reports none, and the edits have to find the way.
-with atheris.instrument_imports(
-    include=["aixtivd", "aixtiv_protocol", "urllib.parse", "tomllib", "json", "aiohttp.http_parser"]
-):
-    from fuzz.edits import edited
-    from fuzz.table import BY_NAME
+from fuzz.edits import edited
+from fuzz.table import target as named
 
 
 def main(name: str, options: list[str]) -> None:
-    target = BY_NAME[name]
+    # What is imported here reports its branches; what is written in C reports none, and the edits have to find the way.
+    with atheris.instrument_imports(include=["aixtivd", "aixtiv_protocol", "urllib.parse", "tomllib", "json"]):
+        target = named(name)
     seeds = target.seeds()
 
     def mutator(data: bytes, longest: int, seed: int) -> bytes:
@@ -27,7 +25,7 @@ def main(name: str, options: list[str]) -> None:
             return bytes(atheris.Mutate(data, longest))
         return edited(random.choice(seeds) if random.random() < 0.7 else data, target, random)[:longest]
 
-    atheris.Setup([sys.argv[0], *options], target.run, custom_mutator=mutator)
+    atheris.Setup([sys.argv[0], f"-max_len={target.longest}", *options], target.run, custom_mutator=mutator)
     atheris.Fuzz()
 
 

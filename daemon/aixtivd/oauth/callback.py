@@ -1,5 +1,6 @@
 """The one-shot server on loopback to which the browser brings the authorization response (RFC 8252 §7.3, D10)."""
 
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -28,6 +29,8 @@ WRITE_LIMIT: Final = 5.0  # seconds for our page
 CALLERS: Final = 64  # connections at once; browsers open a few ahead of need
 TRIES: Final = 20  # ephemeral ports, until one is free on both addresses
 PARTING: Final = 2.0  # seconds in which a page that is due may still be written when the owner leaves
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 Answerer = Callable[[Response], Awaitable[Page]]
 
@@ -236,6 +239,8 @@ def _parse(head: bytes) -> tuple[str, str, list[str]]:
     try:
         first, *rest = head.decode("ascii").split("\r\n")
     except UnicodeDecodeError:
+        return "", "", []
+    if any(_CONTROL.search(line) for line in rest):  # a bare line break: a header in a header
         return "", "", []
     words = first.split(" ")
     if len(words) != 3 or words[2] not in {"HTTP/1.1", "HTTP/1.0"} or not words[0].isalpha():

@@ -123,8 +123,24 @@ def _over(below: dict[str, str], above: dict[str, str]) -> dict[str, str]:
 def _same_server(below: dict[str, str], above: dict[str, str]) -> bool:
     if below.get("issuer") != above.get("issuer"):
         return False
-    before, now = (urlsplit(urls.get("token_endpoint", "")) for urls in (below, above))
-    return (before.scheme, before.netloc) == (now.scheme, now.netloc)
+    before, now = (_server(urls.get("token_endpoint", "")) for urls in (below, above))
+    return before == now
+
+
+def _server(url: str) -> tuple[str, ...]:
+    """What is no URL is only itself: it is refused in the end."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return (url,)
+    return parts.scheme, parts.netloc
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return bool(urlsplit(text).scheme)
+    except ValueError:
+        return False
 
 
 def _with_config(quirks: Quirks, config: ProviderConfig) -> Quirks:
@@ -174,7 +190,7 @@ def _check_endpoints(known: Known, needed: tuple[str, ...]) -> None:
                 f"too little is known about the provider {name}: its {endpoint.replace('_', ' ')} is missing",
                 options="--issuer URL --client-id ID",
             )
-    if known.redirect_uri and not urlsplit(known.redirect_uri).scheme:
+    if known.redirect_uri and not _is_url(known.redirect_uri):
         raise Misconfigured(
             f"the redirect URI {known.redirect_uri[:100]!r} is not a URL", hint="http://localhost:8080/callback"
         )

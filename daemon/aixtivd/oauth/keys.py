@@ -1,6 +1,7 @@
 """The keys an issuer publishes (RFC 7517): which of them may be tried, decided before anything is computed with one."""
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _LOOKED_AT: Final = 200
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518 §6
 _PUBLIC: Final = ("kty", "use", "key_ops", "n", "e", "crv", "x", "y")
 _LONGEST: Final = math.ceil(8192 / 6)  # characters of a modulus: 8192 bits in base64url
+_SHORTEST: Final = math.ceil(2048 / 6)
 _LONGEST_EXPONENT: Final = math.ceil(32 / 6)  # 65537 has four characters; each bit costs a multiplication
 
 
@@ -37,7 +39,8 @@ def fitting(published: list[object], algorithm: str, kid: str) -> "list[Key]":
         if not isinstance(key, dict) or not _may_sign(key, algorithm, kid) or not _is_harmless(key):
             continue
         try:
-            found.append(import_key({name: key[name] for name in _PUBLIC if name in key}))
+            with warnings.catch_warnings(action="ignore"):  # joserfc's, of keys that it takes nevertheless
+                found.append(import_key({name: key[name] for name in _PUBLIC if name in key}))
         except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError):  # one bad key does not spoil others
             continue
         if len(found) == MOST:
@@ -56,6 +59,8 @@ def _may_sign(key: dict[str, object], algorithm: str, kid: str) -> bool:
 def _is_harmless(key: dict[str, object]) -> bool:
     """Public, and small enough. Who publishes a private key does not vouch with it for anybody."""
     if _PRIVATE & key.keys():
+        return False
+    if key.get("kty") == "RSA" and _is_short(key.get("n"), _SHORTEST - 1):  # RFC 7518 §3.3: 2048 bits or more
         return False
     numbers = [key[name] for name in ("n", "x", "y", "crv") if name in key]
     return _is_short(key.get("e", ""), _LONGEST_EXPONENT) and all(_is_short(number, _LONGEST) for number in numbers)
