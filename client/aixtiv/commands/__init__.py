@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "Daemon": {
         "lock": "lock:lock",
         "unlock": "unlock:unlock",
+        "key": "key:key",
         "config": "config:config",
         "reload": "reload:reload",
         "stop": "stop:stop",

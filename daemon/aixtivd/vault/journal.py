@@ -1,6 +1,6 @@
 """The rotation journal (D6): an intent before a token is spent, and its successor on disk before anybody sees it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -51,6 +51,14 @@ class Journal:
         """
         opened = self._opened()
         return await opened.store.transact(lambda db: opened.ledger.commit(db, row, previous))
+
+    async def commit_all(self, changes: Sequence[tuple[Row, Row | None]]) -> None:
+        """As `commit`, of each row and the one before it: all of them in one transaction, or none.
+
+        Raises Stale, and StoreFailed where the store cannot be written: a backup is still there to be read again.
+        """
+        opened = self._opened()
+        await opened.store.transact(lambda db: opened.ledger.commit_all(db, changes))
 
     async def probe(self) -> None:
         """Proves that the store can be written now, before anything is begun that ends in a commit."""

@@ -1,7 +1,7 @@
 """What is done to an open store, in SQL: each method is one piece of work on the store's thread."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -23,6 +23,9 @@ GRACE: Final = 24 * 3600.0
 """Seconds for which the row before the last is kept. Servers that allow a spent refresh token again do so for a minute
 or so; a day leaves a person time to act."""
 
+SWEEP: Final = 600.0
+"""Seconds between two looks at all that is kept: with thousands of records a look at each commit costs more than it."""
+
 KEPT: Final = 3
 """Earlier generations of a record at most, so that a token that lives for a second does not fill the disk in a day."""
 
@@ -38,6 +41,7 @@ class Ledger:
         self._sealer = sealer
         self._manifest = Manifest(sealer)
         self._clock = clock
+        self._swept: float | None = None  # steady; when the earlier generations were last looked through
 
     def start(self, db: sqlite3.Connection) -> None:
         """Opens the slot and absorbs what it holds. Where the disk does not let us, we serve what we can read.
@@ -178,7 +182,7 @@ class Ledger:
                 if previous is not None:
                     self._keep(db, previous)
                 self._put(db, draft, row)
-                db.execute("DELETE FROM kept WHERE until < ?", (self._clock.wall(),))
+                self._sweep(db)
                 point("before-commit")
         except sqlite3.Error as error:
             if not self._holds(db, row):
@@ -186,6 +190,17 @@ class Ledger:
                 return False
         point("after-commit")
         return True
+
+    def commit_all(self, db: sqlite3.Connection, changes: Sequence[tuple[Row, Row | None]]) -> None:
+        for row, previous in changes:
+            self._expect(db, row.id, previous)
+        with self._change(db) as draft:
+            for row, previous in changes:
+                if previous is not None:
+                    self._keep(db, previous)
+                self._put(db, draft, row)
+            point("before-commit-all")
+        point("after-commit-all")
 
     def _expect(self, db: sqlite3.Connection, id_: bytes, previous: Row | None) -> None:
         """Compare before swap: a late answer loses, whatever it carries.
@@ -218,6 +233,13 @@ class Ledger:
         expect_written(db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", kept))
         newest = "SELECT generation FROM kept WHERE id = ?1 ORDER BY generation DESC LIMIT ?2"
         db.execute(f"DELETE FROM kept WHERE id = ?1 AND generation NOT IN ({newest})", (row.id, KEPT))  # noqa: S608  # two constants
+
+    def _sweep(self, db: sqlite3.Connection) -> None:
+        """Drops what was kept for long enough. Every row is looked at, so not at every commit."""
+        now = self._clock.steady()
+        if self._swept is None or now - self._swept >= SWEEP:
+            db.execute("DELETE FROM kept WHERE until < ?", (self._clock.wall(),))
+            self._swept = now
 
     def _put(self, db: sqlite3.Connection, draft: Draft, row: Row) -> None:
         """The row, and its intent closed."""

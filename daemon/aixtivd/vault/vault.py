@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -188,10 +189,8 @@ class Vault:
         if not isinstance(source, Passphrase) or not source.cost.below(self._cost):
             return
         try:
-            with anyio.CancelScope(shield=True):  # what is on disk and what is known of it change together
-                meta = await anyio.to_thread.run_sync(self._stretched_anew, unsealed, source, passphrase)
-                await opened.store.transact(lambda db: opened.ledger.rewrap(db, meta))
-                self._meta = meta
+            meta = await anyio.to_thread.run_sync(self._stretched_anew, unsealed, source, passphrase)
+            await self._put(opened, lambda db: opened.ledger.rewrap(db, meta), meta, unsealed.data_key.made_at)
         except (KeyFailed, StoreFailed) as failure:
             log.warning("passphrase-not-strengthened", reason=failure.sentence)
         else:
@@ -247,11 +246,11 @@ class Vault:
                 f"the store {self.path} is missing, but {path} holds part of it", hint=f"mv {path} {path}.old"
             )
 
-    async def try_key(self) -> None:
-        """Asks the key source for the key once more. Raises KeyFailed. A passphrase is nobody's to ask for."""
+    async def try_key(self, passphrase: Secret | None = None) -> None:
+        """Asks the key source for the key once more; a passphrase is tried if it is given. Raises KeyFailed."""
         meta = self._meta
-        if meta is not None and self.key_source != "passphrase":
-            await anyio.to_thread.run_sync(self._unwrapped, meta, None, abandon_on_cancel=True)
+        if meta is not None and (passphrase is not None or self.key_source != "passphrase"):
+            await anyio.to_thread.run_sync(self._unwrapped, meta, passphrase, abandon_on_cancel=True)
 
     async def check_key(self, passphrase: Secret | None = None) -> Checked:
         """Whether the key opens the store as it lies on disk, and every seal in it. Raises KeyFailed, Locked.
@@ -291,11 +290,21 @@ class Vault:
             assert self._meta is not None
             new = await anyio.to_thread.run_sync(prepare, self._meta, opened.ledger.lasting)
             point("rotate-prepared")
-            with anyio.CancelScope(shield=True):  # what is on disk and what is known of it change together
-                await opened.store.transact(lambda db: opened.ledger.rotate(db, new.sealer, new.meta))
-                self._meta, self._made_at = new.meta, new.made_at
+            await self._put(opened, lambda db: opened.ledger.rotate(db, new.sealer, new.meta), new.meta, new.made_at)
             log.info("key-rotated", source=self.key_source)
             return await opened.store.transact(opened.ledger.seals)
+
+    async def _put(
+        self, opened: Opened, put: Callable[[sqlite3.Connection], None], meta: store.Meta, made_at: int
+    ) -> None:
+        """What is on disk and what is known of it change together, on the store's thread, whoever hangs up."""
+
+        def work(db: sqlite3.Connection) -> None:
+            put(db)
+            self._meta, self._made_at = meta, made_at
+
+        with anyio.CancelScope(shield=True):
+            await opened.store.transact(work)
 
     def _rotated(self, meta: store.Meta, lasting: bytes, passphrase: Secret | None) -> Rotation:
         """Blocking. The present key is asked for, and has to open this store: the new data key is wrapped with it."""

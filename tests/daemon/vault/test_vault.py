@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
 import anyio
 import anyio.to_thread
@@ -19,36 +18,12 @@ from aixtivd.errors import KeyFailed, Locked, StoreFailed
 from aixtivd.vault import sealing, store
 from aixtivd.vault.keys.keyfile import KeyFile
 from aixtivd.vault.sealing import DataKey
-from aixtivd.vault.vault import Vault, _Unsealed
+from aixtivd.vault.vault import _Unsealed
+from peers.busy import Busy
 from peers.clock import settle
 from peers.vaults import image, opened, row, vault_in
 
 PHRASE = Secret("correct horse")
-
-
-class Busy:
-    """Keeps the store's thread until the test lets it go, so that what is asked meanwhile queues up."""
-
-    def __init__(self, vault: Vault) -> None:
-        self._store = vault._opened.store  # type: ignore[union-attr]  # it is open
-        self._reached = threading.Event()
-        self._open = threading.Event()
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._store.transact(self._wait))
-        assert await anyio.to_thread.run_sync(self._reached.wait, 20)
-        return self
-
-    def _wait(self, _: object) -> None:
-        self._reached.set()
-        assert self._open.wait(20)
-
-    def let_go(self) -> None:
-        self._open.set()
-
-    async def __aexit__(self, *_: object) -> None:
-        self.let_go()
-        await self._task
 
 
 async def test_a_vault_says_what_it_is(folder: Path) -> None:

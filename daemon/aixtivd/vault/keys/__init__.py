@@ -106,7 +106,7 @@ def place(source: KeySource, occasion: Occasion) -> str:
         case Credential():
             return "the systemd credential"
         case Passphrase():
-            return "the passphrase"
+            return "the passphrase of before"
     assert_never(source)
 
 
