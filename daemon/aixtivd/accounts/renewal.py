@@ -18,6 +18,7 @@ class Renewal:
         self._hosts = hosts
         self._clock = clock
         self._asks: set[anyio.CancelScope] = set()
+        self._resting = False
 
     async def renew(self, entry: Entry, host: Host) -> None:
         """Every outcome is settled in the entry. Raises StoreFailed, having spent nothing, if the store is full."""
@@ -25,10 +26,15 @@ class Renewal:
             await self._ask(entry)
             return
         async with host.slots:
-            await self._settling.refresh(entry, host)
+            if not self._resting:  # what was lined up for a slot has begun nothing
+                await self._settling.refresh(entry, host)
+
+    def resume(self) -> None:
+        self._resting = False
 
     def rest(self) -> None:
-        """Ends what waits for a source: nothing is spent by asking, so that nothing is lost."""
+        """Ends what waits for a source or a slot: nothing is spent by that, so that nothing is lost."""
+        self._resting = True
         for scope in self._asks:
             scope.cancel()
 

@@ -1,5 +1,6 @@
 """One refresh as a transaction over two machines: intent, POST, and what each outcome means for the grant (D6, D7)."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 import anyio
@@ -33,6 +34,7 @@ class Settling:
         self._hosts = hosts
         self._events = events
         self._clock = clock
+        self._unsaved: set[Entry] = set()  # whose newest grant neither store nor slot took: seldom any, of thousands
         self._turn = anyio.Lock()  # from a look at an entry's grant to its successor in the store, and in the entry
 
     async def refresh(self, entry: Entry, host: Host) -> None:
@@ -69,7 +71,24 @@ class Settling:
                 self._tell("spilled", new, "the store cannot be written; make room on its disk")
             entry.adopt(new, self._clock)
             if saved:
-                entry.saved = new
+                self._is_saved(entry, new)
+            else:
+                self._unsaved.add(entry)
+
+    async def adopt_all(self, changes: Sequence[tuple[Entry, Grant]]) -> None:
+        """As `adopt`, of several: all of them in one transaction, or none. A new entry's grant is not saved yet.
+
+        Raises StoreFailed where the store cannot be written: who brought them still has them.
+        """
+        async with self._turn:
+            for entry, new in changes:
+                if entry.grant is not new:
+                    await self._save(entry)
+            rows = [(to_row(new), to_row(entry.saved) if entry.saved else None) for entry, new in changes]
+            await self._vault.journal.commit_all(rows)
+            for entry, new in changes:
+                entry.adopt(new, self._clock)
+                self._is_saved(entry, new)
 
     async def _commit(self, entry: Entry, new: Grant) -> bool:
         return await self._vault.journal.commit(to_row(new), to_row(entry.saved) if entry.saved else None)
@@ -94,7 +113,8 @@ class Settling:
     @property
     def only_in_memory(self) -> list[str]:
         """The accounts whose newest grant neither store nor slot took."""
-        return [entry.grant.name for entry in self._book if entry.saved is not entry.grant]
+        self._unsaved = {entry for entry in self._unsaved if entry in self._book}  # the others were signed out
+        return sorted(entry.grant.name for entry in self._unsaved)
 
     async def save_the_unsaved(self) -> None:
         """Tries again what neither store nor slot took, and what waits in the slot."""
@@ -103,7 +123,7 @@ class Settling:
         try:
             if self._vault.spilled:
                 log.info("absorbed", rows=await self._vault.journal.absorb())
-            for entry in list(self._book):
+            for entry in list(self._unsaved):
                 async with self._turn:
                     await self._save(entry)
         except AixtivError as error:  # also Locked: it may be locked in between
@@ -111,9 +131,13 @@ class Settling:
 
     async def _save(self, entry: Entry) -> None:
         grant = entry.grant
-        if entry.saved is not grant:
+        if entry in self._unsaved and entry in self._book:
             await self._commit(entry, grant)
-            entry.saved = grant
+            self._is_saved(entry, grant)
+
+    def _is_saved(self, entry: Entry, grant: Grant) -> None:
+        entry.saved = grant
+        self._unsaved.discard(entry)
 
     async def _settle(self, entry: Entry, grant: Grant, intent: Intent, outcome: outcomes.Outcome, host: Host) -> None:
         if isinstance(outcome, outcomes.TryAgain):

@@ -179,9 +179,7 @@ class Ledger:
         try:
             self._expect(db, row.id, previous)
             with self._change(db) as draft:
-                if previous is not None:
-                    self._keep(db, previous)
-                self._put(db, draft, row)
+                self._succeed(db, draft, row, previous)
                 self._sweep(db)
                 point("before-commit")
         except sqlite3.Error as error:
@@ -196,11 +194,13 @@ class Ledger:
             self._expect(db, row.id, previous)
         with self._change(db) as draft:
             for row, previous in changes:
-                if previous is not None:
-                    self._keep(db, previous)
-                self._put(db, draft, row)
+                self._succeed(db, draft, row, previous)
             point("before-commit-all")
-        point("after-commit-all")
+
+    def _succeed(self, db: sqlite3.Connection, draft: Draft, row: Row, previous: Row | None) -> None:
+        if previous is not None:
+            self._keep(db, previous)
+        self._put(db, draft, row)
 
     def _expect(self, db: sqlite3.Connection, id_: bytes, previous: Row | None) -> None:
         """Compare before swap: a late answer loses, whatever it carries.
