@@ -77,8 +77,8 @@ class AccessConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 class AuditConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
     size: int = 16  # MiB of one file, before the next begins
-    files: int = 8  # that are kept beside it
-    on_failure: Literal["announce", "stop"] = "announce"  # stop: no token goes out that cannot be recorded
+    files: int = 8  # older ones that are kept beside it
+    on_failure: Literal["announce", "stop"] = "announce"  # stop: nothing is handed out that cannot be recorded
 
 
 class RefreshConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
@@ -158,10 +158,12 @@ def load(path: Path) -> Config:
         raise BadConfig(f"{path} is not TOML: {error}") from None
     except RecursionError:
         raise BadConfig(f"{path} is not TOML: it is nested too deeply") from None
+    except ValueError:  # behind the class of its own: a number of more than 4300 digits, a year 0
+        raise BadConfig(f"{path} is not TOML that can be read: a number or a date in it is none") from None
     try:
         config = msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
-        raise BadConfig(f"{path}: {_in_words(str(error), tables)}") from None
+        raise BadConfig(f"{path}: {_in_one_line(_in_words(str(error), tables))}") from None
     _check(config, path)
     return config
 
@@ -191,7 +193,7 @@ def _in_words(sentence: str, tables: dict[str, Any]) -> str:
     for table, kind in (("provider", ProviderConfig), ("api", ApiConfig)):
         if path.startswith(f"{table}[]"):
             where = path.replace("[]", f".{_wrong(tables[table], kind)}", 1).replace("[]", "")
-    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
         key = f"{where}.{unknown[1]}" if where else unknown[1]
         return f"unknown key {key}{_meant(unknown[1], path)}"
     if what.startswith("Invalid enum value"):
@@ -199,6 +201,11 @@ def _in_words(sentence: str, tables: dict[str, Any]) -> str:
     return (
         f"{where or 'the file'}: {_TYPES.sub(lambda kind: _IN_TOML.get(kind[1], kind[1]), what[:1].lower() + what[1:])}"
     )
+
+
+def _in_one_line(sentence: str) -> str:
+    """A key in quotes can hold anything."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in sentence)
 
 
 def _meant(key: str, path: str) -> str:
@@ -226,9 +233,10 @@ def _kind(path: str) -> Any:
     """What stands there, as a type."""
     kind: Any = Config
     for part in path.split(".") if path else ():
-        kind = get_type_hints(kind)[part.removesuffix("[]").replace("-", "_")]
-        if part.endswith("[]"):
-            kind = get_args(kind)[-1]
+        name, inside, _ = part.partition("[")
+        kind = get_type_hints(kind)[name.replace("-", "_")]
+        if inside:  # of a list, or of a dict
+            kind = next(arg for arg in reversed(get_args(kind)) if arg is not ...)
     return kind
 
 
@@ -239,19 +247,31 @@ def _check(config: Config, path: Path) -> None:
         raise BadConfig(f"{path}: refresh.at-once: expected 1 to 64")
     if not 1 <= config.refresh.timeout <= 300:
         raise BadConfig(f"{path}: refresh.timeout: expected 1 to 300 seconds")
-    if config.network.proxy and not config.network.proxy.startswith(("http://", "https://")):
+    if config.network.proxy and not (re.match("https?://", config.network.proxy) and _is_url(config.network.proxy)):
         raise BadConfig(f"{path}: network.proxy: expected an http:// URL")
     if "@" in config.network.proxy:
         raise BadConfig(f"{path}: network.proxy: a user and password cannot stand here: this file holds no secret")
-    if config.vault.key_file and not Path(config.vault.key_file).expanduser().is_absolute():
+    if config.vault.key_file and not ((file := _home(config.vault.key_file)) and file.is_absolute()):
         raise BadConfig(f"{path}: vault.key-file: expected an absolute path")
     if not 0 <= config.claude.port <= 65535:
         raise BadConfig(f"{path}: claude.port: expected 1 to 65535, or 0 for none")
+    if not 1 <= config.audit.size <= 1024:
+        raise BadConfig(f"{path}: audit.size: expected 1 to 1024 MiB")
+    if not 0 <= config.audit.files <= 100:
+        raise BadConfig(f"{path}: audit.files: expected 0 to 100")
     _check_tables(config, path)
     for key, file in (("network.ca-file", config.network.ca_file), *_secret_files(config)):
-        if file and not Path(file).expanduser().is_file():
+        if file and not ((found := _home(file)) and found.is_file()):
             raise BadConfig(f"{path}: {key}: no such file {file}")
     _check_certificates(config, path)
+
+
+def _home(file: str) -> Path | None:
+    """With `~` as whose it is. None: nobody's, or no name that a file can have."""
+    try:
+        return None if "\0" in file else Path(file).expanduser()
+    except RuntimeError:
+        return None
 
 
 def _check_tables(config: Config, path: Path) -> None:
@@ -285,11 +305,12 @@ def _check_provider(where: str, provider: ProviderConfig) -> None:
         raise BadConfig(f"{where}.default-lifetime: expected seconds, 0 or more")
     for name in _RESERVED.intersection(provider.authorize_parameters):
         raise BadConfig(f"{where}.authorize-parameters: {name} is aixtiv's own to say")
-    if provider.redirect_uri and not urlsplit(provider.redirect_uri).scheme:
+    if provider.redirect_uri and not _is_url(provider.redirect_uri):
         raise BadConfig(f"{where}.redirect-uri: expected a URL")
     for field in ("issuer", *(name for name in provider.__struct_fields__ if name.endswith("_endpoint"))):
         url: str = getattr(provider, field)
-        if url and not url.startswith(("https://", "http://127.0.0.1", "http://[::1]", "http://localhost")):
+        known = url.startswith(("https://", "http://127.0.0.1", "http://[::1]", "http://localhost")) and _is_url(url)
+        if url and not known:
             raise BadConfig(f"{where}.{field.replace('_', '-')}: expected an https:// URL")
 
 
@@ -304,6 +325,14 @@ def _check_api(where: str, api: ApiConfig) -> None:
         raise BadConfig(f"{where}.key-header: expected a header's name")
     if api.key_header.lower() in _FRAMING:
         raise BadConfig(f"{where}.key-header: {api.key_header} is aixtiv's own to say")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(parts.scheme) and (parts.port is None or parts.port >= 0)
+    except ValueError:
+        return False
 
 
 def _is_origin(text: str) -> bool:
