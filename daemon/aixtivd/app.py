@@ -149,6 +149,8 @@ class App:
             await listener.empty()
         if self._patience.cancelled_caught:
             log.warning("stopped-early")
+        if self._dispatch is not None:
+            self._dispatch.close()
         await self._relay.aclose()
         await self._web.aclose()  # ends what is still under way: a refresh is shielded from everything else
 

@@ -1,5 +1,6 @@
 """Which request goes to which method: one exhaustive match, and the one place where a failure becomes a Failure."""
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Final, Protocol, assert_never, cast, get_args
@@ -14,15 +15,18 @@ from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
+from aixtivd.access.denials import Denials
 from aixtivd.access.rules import Rules
 from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock
 from aixtivd.config import Config
-from aixtivd.errors import AixtivError, BadRequest, Refused
+from aixtivd.errors import AixtivError, BadRequest, NotAllowed
 from aixtivd.gateway.gateway import Gateway
 from aixtivd.ipc.backups import Backups
 from aixtivd.ipc.calls import Calls
+from aixtivd.ipc.explaining import Explaining
+from aixtivd.ipc.gate import Gate
 from aixtivd.ipc.keying import Keying
 from aixtivd.ipc.opening import ALWAYS, Opening
 from aixtivd.ipc.record import Record
@@ -62,7 +66,7 @@ class Control(Protocol):
 
 
 class Dispatch:
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # the parts that requests reach
         self,
         accounts: Accounts,
         relay: Relay,
@@ -79,8 +83,11 @@ class Dispatch:
         self._tickets = tickets
         self._audit = audit
         self.opening = Opening(accounts, relay, tickets, audit, self._calls.leases, clock)
-        self._record = Record(audit, accounts)
+        self._denials = Denials(audit, time.monotonic)
+        self._record = Record(audit, accounts, self._denials)
         self._rules = rules
+        self._gate = Gate(rules, accounts, tickets)
+        self._explaining = Explaining(rules, accounts)
         self._keying = Keying(accounts, vault)
         self._backups = Backups(accounts, vault)
         self._control = control
@@ -94,6 +101,8 @@ class Dispatch:
         if type(request) is not Token or request.ticket is not None or self._audit.stopped:
             return None
         try:
+            if self._rules.any:
+                request = self._gate.admit(request, caller)
             token = self._accounts.cached(request)
         except AixtivError as error:
             return self._refused(request, caller, error)
@@ -114,7 +123,7 @@ class Dispatch:
                 request = replace(request, account=account, ticket=None)
             if type(request) in _HANDED_OUT:
                 self._audit.admit()
-            answer = await self._leased(request, caller, body)
+            answer = await self._judged(request, caller, body)
             if type(answer) is replies.AccessToken:  # it may have waited for a refresh
                 self._audit.admit()
         except AixtivError as error:
@@ -128,6 +137,13 @@ class Dispatch:
             return answer.access_token
         return answer
 
+    async def _judged(self, request: Request, caller: Caller, body: Body | None) -> Reply | Stream:
+        """As the config's rules have it."""
+        if not self._rules.any:
+            return await self._leased(request, caller, body)
+        answer = await self._leased(self._gate.admit(request, caller), caller, body)
+        return answer if isinstance(answer, AsyncGenerator) else self._gate.told(request, caller, answer)
+
     async def _leased(self, request: Request, caller: Caller, body: Body | None) -> Reply | Stream:
         """Ended with its ticket, and when the vault is locked; but not what locks it."""
         if type(request) in ALWAYS:
@@ -137,8 +153,12 @@ class Dispatch:
 
     def _refused(self, request: Request, caller: Caller, error: AixtivError, *, begun: bool = False) -> Failure:
         failure = error.failure()
-        self._record.refused(request, caller, failure, begun=begun)
-        return failure
+        self._record.refused(request, caller, failure, begun=begun, by_rule=isinstance(error, NotAllowed))
+        return self._gate.quiet(failure, caller, getattr(request, "account", "")) if self._rules.any else failure
+
+    def close(self) -> None:
+        """Nobody is left: what of their denials was held back is told."""
+        self._denials.flush()
 
     def misunderstood(self, error: ProtocolError) -> Failure:
         """For a request of a newer command, how to get a newer daemon."""
@@ -187,15 +207,15 @@ class Dispatch:
             case requests.Audit(verify=True):
                 return await self._audit.verify()
             case requests.Audit():
-                return self._stream(self._audit.records(request), request, caller)
+                return self._stream(self._gate.passing(self._audit.records(request), caller), request, caller)
             case requests.Usage():
                 return await self._audit.usage(request)
             case requests.Examine():
                 return await accounts.examine(request)
             case requests.Watch():
-                return self._stream(accounts.watch(), request, caller)
+                return self._stream(self._gate.passing(accounts.watch(), caller), request, caller)
             case requests.Explain():
-                raise Refused("not built yet")
+                return self._explaining.explain(request, caller)
             case requests.KeyCheck():
                 return await self._keying.check(request)
             case requests.KeyRotate():

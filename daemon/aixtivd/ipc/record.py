@@ -13,6 +13,7 @@ from aixtiv_protocol.replies import Failure, Reply, What
 from aixtiv_protocol.requests import Request
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
+from aixtivd.access.denials import Denials
 from aixtivd.accounts.service import Accounts
 
 _WHAT: Final[dict[type, What]] = {
@@ -26,6 +27,10 @@ _WHAT: Final[dict[type, What]] = {
     requests.RevokeTicket: "ticket-end",
     requests.Lock: "lock",
     requests.Unlock: "unlock",
+    requests.KeyRotate: "key",
+    requests.KeyMove: "key",
+    requests.Export: "export",
+    requests.Restore: "restore",
     requests.Reload: "reload",
     requests.Stop: "stop",
 }
@@ -43,8 +48,9 @@ _TYPED: Final[dict[str, str]] = {
 
 
 class Record:
-    def __init__(self, audit: Audit, accounts: Accounts) -> None:
+    def __init__(self, audit: Audit, accounts: Accounts, denials: Denials) -> None:
         self._audit = audit
+        self._denials = denials
         self._accounts = accounts
 
     def token(self, caller: Caller, account: str) -> None:
@@ -57,16 +63,20 @@ class Record:
             self._audit.note(what, caller, account=_account(answer), detail=_detail(asked, answer))
 
     def begun(self, caller: Caller, first: Reply) -> None:
-        """Who sends a person to the browser, or signs in without one. Both may hang up before it has succeeded."""
+        """Who sends a person to the browser, or signs in without one, or takes a backup: before it is over."""
         if isinstance(first, replies.SignInStarted):
             sentence = "joined the sign-in that was open" if first.joined else "began a sign-in"
             self._audit.note("sign-in", caller, account=first.account, detail=sentence)
+        elif isinstance(first, replies.Piece):
+            self._audit.note("export", caller, detail="every account, sealed to a passphrase")
         elif isinstance(first, replies.SignedIn):
             self._audit.note(
                 "sign-in", caller, account=first.account.name, detail="asked for a sign-in without browser"
             )
 
-    def refused(self, asked: Request, caller: Caller, failure: Failure, *, begun: bool = False) -> None:
+    def refused(
+        self, asked: Request, caller: Caller, failure: Failure, *, begun: bool = False, by_rule: bool = False
+    ) -> None:
         """`begun`: before it failed, so that it was understood, and is in the log already."""
         what = "denied" if failure.code == "denied" else _WHAT.get(type(asked))
         if what is None:
@@ -76,7 +86,11 @@ class Record:
         account = getattr(asked, "account", "")
         known = begun or not account or self._accounts.known(account)
         detail = failure.message if known and failure.code not in _TYPED else _unquoted(failure, account)
-        self._audit.note(what, caller, ok=False, account=account if known else "", detail=detail)
+        account = account if known else ""
+        if what == "denied":
+            self._denials.note(caller, detail, kind="rule" if by_rule else "refused", account=account)
+        else:
+            self._audit.note(what, caller, ok=False, account=account, detail=detail)
 
 
 def _unquoted(failure: Failure, account: str) -> str:
@@ -85,6 +99,11 @@ def _unquoted(failure: Failure, account: str) -> str:
         return _TYPED[failure.code]
     quoted = account and (account in failure.message or repr(account)[1:-1] in failure.message)
     return f"it failed: {failure.code}" if quoted else failure.message
+
+
+def _came_back(restored: replies.Restored) -> str:
+    stayed = f"; {', '.join(restored.kept)} stayed as before" if restored.kept else ""
+    return f"{', '.join(restored.accounts) or 'nothing'} came back from a backup{stayed}"
 
 
 def _account(answer: Reply) -> str:
@@ -104,6 +123,10 @@ def _detail(asked: Request, answer: Reply) -> str:
             return f"{asked.ticket} was revoked"
         case _ if isinstance(answer, replies.TicketMade):
             return f"{answer.id}, good for {' and '.join(answer.verbs)}"
+        case requests.KeyRotate() | requests.KeyMove():
+            return getattr(answer, "note", "")
+        case _ if isinstance(answer, replies.Restored):
+            return _came_back(answer)
         case _ if isinstance(answer, replies.LoggedOut):
             return answer.note
         case _:

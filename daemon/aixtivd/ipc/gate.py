@@ -1,0 +1,199 @@
+"""The config's rules on the socket: which right each request needs, and what of an answer its caller may be told.
+
+Nothing here is asked where there are no rules. A relayed call is judged by the relay itself, whichever way it came.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from functools import partial
+from typing import Any, Final, TypeVar, assert_never, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from aixtiv_protocol import replies, requests
+from aixtiv_protocol.replies import Reply
+from aixtiv_protocol.requests import Request, Right
+from aixtivd.access.caller import Caller
+from aixtivd.access.rules import Rules
+from aixtivd.access.tickets import Tickets
+from aixtivd.accounts.page import page, room_beside
+from aixtivd.accounts.service import Accounts
+from aixtivd.errors import Locked
+
+A = TypeVar("A", bound=Request)
+About = TypeVar(
+    "About",
+    requests.Token,
+    requests.Login,
+    requests.Refresh | requests.Verify,
+    requests.Logout | requests.ApiKey,
+)
+T = TypeVar("T", bound=Struct)
+L = TypeVar("L", replies.TicketShown, replies.UsageRow, replies.Finding)
+
+_WORDS: Final = frozenset({"problem", "hint", "note", "sentence", "detail", "message", "why"})
+"""Fields in which sentences stand, which may name accounts."""
+
+
+class Gate:
+    def __init__(self, rules: Rules, accounts: Accounts, tickets: Tickets) -> None:
+        self._rules = rules
+        self._accounts = accounts
+        self._tickets = tickets
+
+    def admit(self, asked: A, caller: Caller) -> A:
+        """The request with the account said that it means, so that no other is taken. Raises NotAllowed, and whatever
+        asking for such an account raises.
+        """
+        return cast("A", self._admitted(asked, caller))
+
+    def _admitted(self, asked: Request, caller: Caller) -> Request:  # noqa: C901, PLR0912  # one case a request: a table
+        check = self._rules.check
+        match asked:
+            case requests.Hello() | requests.Status() | requests.Relay() | requests.Piece():
+                pass
+            case requests.Token():
+                return self._about(asked, caller, "token")
+            case requests.Refresh() | requests.Verify():
+                meant = self._accounts.meant(asked.account)
+                right: Right = "relay" if self._rules.relay_only(meant) else "token"  # none of them shows it
+                return self._about(asked, caller, right)
+            case requests.Login():
+                return self._sign_in(asked, caller)
+            case requests.Callback():
+                return self._callback(asked, caller)
+            case requests.Logout() | requests.ApiKey():
+                return self._about(asked, caller, "manage")
+            case requests.Ticket():
+                asked = replace(asked, account=self._accounts.relayed(asked.account))
+                for verb in asked.verbs:
+                    check(caller, verb, asked.account)
+            case requests.RevokeTicket():
+                for account in {held.account for held in self._tickets.of(asked.ticket)} or {""}:
+                    check(caller, "manage", account)
+            case requests.Accounts() | requests.Watch():
+                self._lists_any(caller)
+            case requests.Examine():
+                if asked.account:
+                    check(caller, "list", asked.account)
+                else:
+                    self._lists_any(caller)
+            case requests.Audit():
+                check(caller, "manage", "" if asked.verify or asked.new else asked.account)
+                self._rules.be_sure(caller)
+            case requests.Explain():
+                if asked.pid not in {0, caller.pid, caller.parent}:
+                    check(caller, "manage", "")
+                self._rules.be_sure(caller)
+            case requests.Usage() | requests.Tickets():
+                check(caller, "manage", "")
+                self._rules.be_sure(caller)
+            case requests.Export() | requests.Restore():
+                for account in ("", *self._accounts.names()):
+                    check(caller, "manage", account)
+            case (
+                requests.KeyCheck()
+                | requests.KeyRotate()
+                | requests.KeyMove()
+                | requests.Lock()
+                | requests.Unlock()
+                | requests.Reload()
+                | requests.Stop()
+            ):
+                check(caller, "manage", "")
+            case _:
+                assert_never(asked)
+        return asked
+
+    def _about(self, asked: About, caller: Caller, right: Right) -> About:
+        """A request about one account: the one it names, or the default."""
+        account = self._accounts.meant(asked.account)
+        self._rules.check(caller, right, account)
+        return replace(asked, account=account)
+
+    def _sign_in(self, asked: requests.Login, caller: Caller) -> requests.Login:
+        """Whoever has an account's identity sent somewhere has its token, as far as that goes."""
+        if isinstance(asked.source, requests.Federation) and asked.source.identity_account:
+            self._rules.check(caller, "token", asked.source.identity_account)
+        return self._about(asked, caller, "manage")
+
+    def _callback(self, asked: requests.Callback, caller: Caller) -> requests.Callback:
+        if asked.account:
+            self._rules.check(caller, "manage", asked.account)
+            return asked
+        self._rules.be_sure(caller)
+        account = self._accounts.pasted(asked, lambda name: "manage" in self._rules.verdict(caller, name).rights)
+        self._rules.check(caller, "manage", account)
+        return replace(asked, account=account)
+
+    def _lists_any(self, caller: Caller) -> None:
+        """Raises NotAllowed for a caller who could be told of nothing."""
+        self._rules.be_sure(caller)
+        if not any(self._rules.lists(caller, name) for name in self._accounts.names()):
+            self._rules.check(caller, "list", "")
+
+    # What of an answer is told
+
+    def told(self, asked: Request, caller: Caller, answer: Reply) -> Reply:
+        """Raises NotAllowed for a token that may not be handed out any more: it may have been waited for."""
+        match answer:
+            case replies.AccessToken():
+                self._rules.check(caller, "token", answer.account)
+            case replies.AccountList():
+                return page(self._states(caller, getattr(asked, "after", "")))
+            case replies.DaemonStatus():
+                answer = self._status(answer, caller)
+            case replies.TicketList():
+                answer = replace(answer, tickets=self._listed(answer.tickets, caller))
+            case replies.UsageReport():
+                answer = replace(answer, rows=self._listed(answer.rows, caller))
+            case replies.Examined() if not getattr(asked, "account", ""):
+                answer = replace(answer, findings=self._listed(answer.findings, caller))
+            case _:
+                pass
+        return self.quiet(answer, caller, getattr(asked, "account", ""))
+
+    def _status(self, status: replies.DaemonStatus, caller: Caller) -> replies.DaemonStatus:
+        """Accounts, and the hosts where they are, only to who may be told of them."""
+        skews = status.skews if self._rules.lists(caller, "") else {}
+        bare = replace(status, accounts=(), more=False, skews=skews)
+        shown = page(self._states(caller), room_beside(bare))
+        return replace(bare, accounts=shown.accounts, more=shown.more)
+
+    def _states(self, caller: Caller, after: str = "") -> Iterator[replies.Account]:
+        for state in self._accounts.states(after, partial(self._rules.lists, caller)):
+            yield self.quiet(state, caller)
+
+    def _listed(self, items: tuple[L, ...], caller: Caller) -> tuple[L, ...]:
+        return tuple(item for item in items if self._rules.lists(caller, item.account))
+
+    async def passing(self, items: AsyncIterator[Reply], caller: Caller) -> AsyncGenerator[Reply, None]:
+        """Of events and records those that are of no account, or of one that the caller may be told of."""
+        async with aclosing(cast("AsyncGenerator[Reply, None]", items)):
+            async for item in items:
+                if not self._rules.any:
+                    yield item
+                elif not (account := getattr(item, "account", "")) or self._rules.lists(caller, account):
+                    yield self.quiet(item, caller)
+
+    def quiet(self, answer: T, caller: Caller, about: str = "") -> T:
+        """The same without the names of accounts that the caller may not be told of, in sentences and hints."""
+        changed: dict[str, Any] = {}
+        for field in answer.__struct_fields__:
+            value = getattr(answer, field)
+            if isinstance(value, str) and value and field in _WORDS:
+                text = self._rules.without_names(value, caller, about, self._is_name)
+                if text != value:
+                    changed[field] = "" if field == "hint" else text
+            elif isinstance(value, Struct):
+                changed[field] = self.quiet(value, caller, about)
+            elif isinstance(value, tuple) and value and isinstance(value[0], Struct):
+                changed[field] = tuple(self.quiet(item, caller, about) for item in value)
+        return replace(answer, **changed) if changed else answer
+
+    def _is_name(self, word: str) -> bool:
+        try:
+            return self._accounts.known(word) or self._accounts.signing_in(word)
+        except Locked:
+            return False
