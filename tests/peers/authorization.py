@@ -157,7 +157,9 @@ class AuthorizationServer:
                 document = await self.endpoints.token(request, said)
             except Refusal as refusal:
                 return refused(refusal)
-            body = json.dumps({name: document[name] for name in document if name not in weather.without} | weather.put)
+            order = [*weather.first, *(name for name in document if name not in weather.first)]
+            told = {name: document[name] for name in order if name in document and name not in weather.without}
+            body = json.dumps(told | weather.put)
             answer = web.Response(text=body, content_type="application/json", headers={"Cache-Control": "no-store"})
         else:
             answer = web.Response()
@@ -230,7 +232,12 @@ class AuthorizationServer:
 
     async def _tell_families(self, _: web.Request) -> web.Response:
         found = [
-            {"subject": family.asked.subject, "live": family.live, "ended": family.ended}
+            {
+                "subject": family.asked.subject,
+                "first": family.first,
+                "live": family.live,
+                "ended": family.ended,
+            }
             for family in self.grants.families
         ]
         return web.json_response({"families": found})
@@ -252,7 +259,7 @@ async def _cut(request: web.Request, answer: web.Response, weather: Weather) -> 
     half.content_length = len(body)
     if weather.cut != "silent":
         await half.prepare(request)
-        await half.write(body[: len(body) // 2] if weather.cut == "body" else b"")
+        await half.write(body[: int(len(body) * weather.after)] if weather.cut == "body" else b"")
     if request.transport:
         request.transport.close()
     raise ConnectionResetError("cut by the weather")  # aiohttp takes it for a caller who hung up

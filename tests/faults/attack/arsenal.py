@@ -2,7 +2,14 @@
 
 from typing import Final
 
-from faults.attack import kills
+from faults.attack import answers, clocks, commands, disks, kills, networks
 from faults.attack.attack import Attack
 
-ATTACKS: Final[tuple[Attack, ...]] = (*kills.ATTACKS,)
+ATTACKS: Final[tuple[Attack, ...]] = (
+    *kills.ATTACKS,
+    *disks.ATTACKS,
+    *answers.ATTACKS,
+    *clocks.ATTACKS,
+    *networks.ATTACKS,
+    *commands.ATTACKS,
+)

@@ -34,7 +34,8 @@ struct control {
   _Atomic int64_t lookup;               /* 1: names hang while it is; 2: names do not resolve */
   _Atomic int64_t seen, hit, looking;   /* calls that fitted, calls that failed, lookups that hang */
   _Atomic int64_t tokens;               /* entries of the journal */
-  char folder[PATHS];
+  _Atomic int64_t died;                 /* when it ended itself by SIGKILL, CLOCK_MONOTONIC in nanoseconds */
+  char folder[PATHS], spared[PATHS];
 };
 
 static struct control *at;
@@ -48,6 +49,25 @@ __attribute__((constructor)) static void begin(void) {
   void *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   close(fd);
   if (map != MAP_FAILED) at = map;
+}
+
+static int64_t now(void) {
+  struct timespec t;
+  syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* ---- its own end */
+
+int kill(pid_t pid, int number) {
+  REAL(int, "kill", pid_t, int);
+  if (at && pid == getpid() && number == SIGKILL) at->died = now();
+  return next(pid, number);
+}
+
+static void die(void) {
+  kill(getpid(), SIGKILL);
+  for (;;) pause();
 }
 
 /* ---- the clocks */
@@ -67,7 +87,7 @@ int clock_gettime(clockid_t id, struct timespec *out) {
 /* ---- the disk */
 
 static int below(const char *path) {
-  return path && at->folder[0] && strncmp(path, at->folder, strlen(at->folder)) == 0;
+  return path && at->folder[0] && strncmp(path, at->folder, strlen(at->folder)) == 0 && strcmp(path, at->spared) != 0;
 }
 
 static int below_fd(int fd) {
@@ -89,8 +109,7 @@ static int fate(int op) {
   at->hit++;
   if (at->error == DIE) {
     if (op == WRITE && at->torn) return DIE;
-    kill(getpid(), SIGKILL);
-    for (;;) pause();
+    die();
   }
   return (int)at->error;
 }
@@ -108,11 +127,6 @@ static int fails_at(int op, const char *path) {
 }
 
 #define REFUSE(error) do { if (error) { errno = (error); return -1; } } while (0)
-
-static void die(void) {
-  kill(getpid(), SIGKILL);
-  for (;;) pause();
-}
 
 ssize_t write(int fd, const void *data, size_t size) {
   REAL(ssize_t, "write", int, const void *, size_t);
@@ -210,12 +224,6 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 /* ---- which refresh tokens reached this process in full, and when */
 
-static int64_t now(void) {
-  struct timespec t;
-  syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static int of_token(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
@@ -255,4 +263,34 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
   ssize_t got = next(fd, message, flags);
   if (got > TOKEN && message->msg_iovlen == 1) look(message->msg_iov[0].iov_base, got);
   return got;
+}
+
+/* What lies unread in a socket that is closed has reached this machine, too: the process could have read it. */
+
+static void look_into(int fd) {
+  char data[65536];
+  struct sockaddr_storage self;
+  socklen_t length = sizeof self;
+  if (!at || getsockname(fd, (struct sockaddr *)&self, &length)) return;
+  if (self.ss_family != AF_INET && self.ss_family != AF_INET6) return;
+  REAL(ssize_t, "recv", int, void *, size_t, int);
+  ssize_t got = next(fd, data, sizeof data, MSG_PEEK | MSG_DONTWAIT);
+  if (got > TOKEN) look(data, got);
+}
+
+int close(int fd) {
+  REAL(int, "close", int);
+  look_into(fd);
+  return next(fd);
+}
+
+long syscall(long number, ...) { /* libuv closes by this */
+  REAL(long, "syscall", long, ...);
+  long a[6];
+  va_list rest;
+  va_start(rest, number);
+  for (int i = 0; i < 6; i++) a[i] = va_arg(rest, long);
+  va_end(rest);
+  if (number == SYS_close) look_into((int)a[0]);
+  return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

@@ -1,6 +1,5 @@
 """A hostile machine under the daemon: what hostile.c does to it, said from here by a file that both have mapped."""
 
-import errno
 import mmap
 import shutil
 import struct
@@ -8,7 +7,7 @@ import subprocess
 import time
 from enum import IntFlag
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from peers.presence import command
 
@@ -29,30 +28,15 @@ _FIELDS: Final = (
     "hit",
     "looking",
     "tokens",
+    "died",
 )
 _FOLDER: Final = 8 * len(_FIELDS)
+_SPARED: Final = _FOLDER + 256
 _JOURNAL: Final = 4096
 _ENTRY: Final = struct.Struct("=35s5xq16x")
 
 DIE: Final = -1
 ALWAYS: Final = -1
-
-Field = Literal[
-    "wall",
-    "steady",
-    "awake",
-    "ops",
-    "after",
-    "times",
-    "error",
-    "torn",
-    "unreachable",
-    "lookup",
-    "seen",
-    "hit",
-    "looking",
-    "tokens",
-]
 
 
 class Op(IntFlag):
@@ -93,11 +77,11 @@ class Hostile:
         self._map.close()
         self._file.close()
 
-    def get(self, field: Field) -> int:
+    def get(self, field: str) -> int:
         (value,) = struct.unpack_from("=q", self._map, 8 * _FIELDS.index(field))
         return int(value)
 
-    def put(self, field: Field, value: int) -> None:
+    def put(self, field: str, value: int) -> None:
         struct.pack_into("=q", self._map, 8 * _FIELDS.index(field), value)
 
     def calm(self) -> None:
@@ -106,18 +90,33 @@ class Hostile:
             self.put(field, 0)
 
     def disk(
-        self, folder: Path, ops: Op, error: int = errno.EIO, *, after: int = 0, times: int = ALWAYS, torn: bool = False
+        self,
+        folder: Path,
+        ops: Op,
+        error: int,
+        *,
+        after: int = 0,
+        times: int = ALWAYS,
+        torn: bool = False,
+        spare: Path | None = None,
     ) -> None:
-        """Below `folder`, `after` such calls go well, and the next `times` do not. `error`: errno, or DIE."""
+        """Below `folder`, `after` such calls go well, and the next `times` do not. `error`: errno, or DIE.
+
+        `torn`: a write is half done before it fails. `spare`: a file with which all is well.
+        """
         self.put("ops", 0)
-        name = str(folder).encode()
-        self._map[_FOLDER : _FOLDER + len(name) + 1] = name + b"\0"
+        for place, path in ((_FOLDER, folder), (_SPARED, spare or "")):
+            name = str(path).encode()
+            self._map[place : place + len(name) + 1] = name + b"\0"
         for field, value in (("after", after), ("times", times), ("error", error), ("torn", torn), ("hit", 0)):
             self.put(field, value)
         self.put("ops", ops)
 
-    def jump(self, *, wall: float = 0.0, steady: float = 0.0) -> None:
-        """Seconds by which the clocks are suddenly elsewhere; both: the machine has slept so long."""
+    def jump(self, *, wall: float = 0.0, steady: float = 0.0, awake: float = 0.0) -> None:
+        """Seconds by which the clocks are suddenly elsewhere. Wall and steady: the machine has slept; all three: the
+        process was stopped.
+        """
+        self.put("awake", self.get("awake") + int(awake * 1e9))
         self.put("wall", self.get("wall") + int(wall * 1e9))
         self.put("steady", self.get("steady") + int(steady * 1e9))
 
@@ -127,6 +126,12 @@ class Hostile:
             token, at = _ENTRY.unpack_from(self._map, _JOURNAL + slot * _ENTRY.size)
             if not token.startswith(b"\0"):
                 self.reached.setdefault(token.decode(), at / 1e9)
+
+    def death(self) -> float:
+        """When the last daemon ended itself, on the clock of `now`; 0: it did not. Asked once."""
+        died = self.get("died") / 1e9
+        self.put("died", 0)
+        return died
 
     def forget(self) -> None:
         """Makes room for what reaches the next daemon. None may run."""

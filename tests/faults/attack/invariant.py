@@ -6,7 +6,6 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from aixtiv_protocol import replies, requests
-from faults.attack.hostile import now
 from faults.attack.scene import FORGIVING, NAMES, Scene, Violation
 from peers.authority.process import Lineage
 
@@ -39,8 +38,10 @@ def judged(scene: Scene) -> list[Found]:
     remaining = [name for name in NAMES if name not in scene.gone]
     works = _those_that_work(scene, remaining)
     scene.hostile.look()
-    lineages = scene.server.families()
+    lineages = {name: _lineage(scene, name) for name in NAMES}
     listed = {account.name: account for account in scene.status().accounts}
+    scene.gone |= {name for name in scene.leaving if name not in works}
+    remaining = [name for name in remaining if name not in scene.gone]
     found = [_judged(scene, name, lineages[name], listed.get(name), works=name in works) for name in remaining]
     _check_the_gone(scene, set(listed))
     return found
@@ -72,6 +73,12 @@ def _those_that_work(scene: Scene, names: Iterable[str]) -> set[str]:
     return works
 
 
+def _lineage(scene: Scene, name: str) -> Lineage:
+    """What came of the last sign-in whose answer reached the daemon."""
+    found = scene.server.families(name)
+    return next((one for one in reversed(found) if one.first in scene.hostile.reached), found[-1])
+
+
 def _good(scene: Scene, name: str) -> bool:
     reply = scene.machine.ask(requests.Token(account=name))
     return isinstance(reply, replies.AccessToken) and scene.server.active(reply.access_token.reveal(), "native")
@@ -86,11 +93,11 @@ def _judged(scene: Scene, name: str, lineage: Lineage, account: replies.Account 
         return Found(name, "lost by us", f"{account.problem or account.state}, at a server that {scene.kind}")
     reached = scene.hostile.reached.get(lineage.live)
     if reached is not None:
-        held = scene.died_at - reached
-        if 0 <= held <= IN_HAND:
+        held = next((death for death in scene.deaths if death >= reached), float("inf")) - reached
+        if held <= IN_HAND:
             return _told(Found(name, "died with it in hand", account.problem, held), account)
         return Found(
-            name, "lost by us", f"{account.problem or account.state}; the answer came {now() - reached:.3f} s ago"
+            name, "lost by us", f"{account.problem or account.state}; it had the answer for {held:.3f} s before it died"
         )
     return _told(Found(name, "lost by the server", account.problem), account)
 
@@ -105,5 +112,5 @@ def _told(found: Found, account: replies.Account) -> Found:
 
 
 def _check_the_gone(scene: Scene, listed: set[str]) -> None:
-    if back := scene.gone & listed:
+    if back := (scene.gone - scene.leaving) & listed:
         raise Violation(f"{', '.join(back)} came back after a logout")

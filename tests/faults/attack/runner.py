@@ -21,7 +21,6 @@ from peers.authority.process import Running, authorization_server
 from peers.claude_api.process import claude_process
 
 _BAD: Final = frozenset({"lost by us", "erased"})
-_LOG: Final = 8000  # characters of the daemon's log that are shown
 
 
 class Block(Struct, frozen=True):
@@ -39,6 +38,7 @@ class Runner:
         self._attacks = attacks
         self._seed = seed
         self._until = until
+        self._logs = Path(tempfile.gettempdir()) / f"aixtiv-attack-{seed}"
         self._say = say
         self._lock = threading.Lock()
 
@@ -106,6 +106,7 @@ class Runner:
     def _round(self, block: Block, at: Scene, number: int) -> None:
         began = time.monotonic()
         at.gone.clear()
+        at.leaving.clear()
         try:
             block.attack.act(at)
             at.mend()
@@ -117,7 +118,7 @@ class Runner:
             self.scores[block.attack.name].add(found, time.monotonic() - began)
         for one in found:
             self._judge(block, at, number, one)
-        for name in at.gone:
+        for name in at.gone:  # also those of which a logout was cut
             at.sign_in(name)
 
     def _judge(self, block: Block, at: Scene, number: int, one: Found) -> None:
@@ -135,9 +136,12 @@ class Runner:
         self._tell(block, f"{where}: {words}", log)
 
     def _tell(self, block: Block, what: str, log: str) -> None:
+        self._logs.mkdir(exist_ok=True)
         name, number = block.attack.name, block.number
         again = f"make attack SEED={self._seed} ONLY={name} BLOCK={number} ROUNDS={block.attack.rounds}"
-        self._say(f"{name}, block {number}, {what}\n  again: {again}\n{log[-_LOG:]}")
+        kept = self._logs / f"{name}-{number}.log"
+        kept.write_text(log)
+        self._say(f"{name}, block {number}, {what}\n  the daemon's log: {kept}\n  again: {again}")
 
 
 class _Told(Exception):

@@ -3,9 +3,11 @@
 import random
 import resource
 import shutil
+import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from signal import SIGCONT, SIGKILL
@@ -17,7 +19,7 @@ from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
 from faults.attack.hostile import Hostile, now
 from peers.authority.process import Running
-from peers.authority.weather import Weather
+from peers.authority.weather import Weather, hanging
 from peers.disks import SmallDisk, small_disk
 from peers.machine import Conversation, DaemonEnded, Machine
 from peers.person import visit
@@ -26,6 +28,8 @@ from peers.waiting import until
 NAMES: Final = ("ada", "bob", "cyd")  # accounts, and the subjects they are of
 PASSPHRASE: Final = Secret("correct horse battery staple")
 _MOST_FILES: Final = 1024
+_HEADERS: Final = (("anthropic-version", "2023-06-01"), ("content-type", "application/json"))
+_ASKED: Final = b'{"model": "m", "max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "count"}]}'
 
 Kind = Literal["punishes reuse", "is known to punish reuse", "refuses reuse", "allows a grace time", "does not rotate"]
 KINDS: Final[dict[Kind, dict[str, float | bool]]] = {
@@ -66,8 +70,11 @@ class Scene:
         self.chance = chance
         self.disk: SmallDisk | None = None
         self.claude = ""  # the API's address
-        self.died_at: float = 0.0  # when this machine's daemon was last killed; hostile.now()
+        self.deaths: Final[list[float]] = []  # of this machine's daemons, one after the other; hostile.now()
+        self._dead: subprocess.Popen[bytes] | None = None  # the last of them
         self.gone: set[str] = set()  # accounts that were signed out in this round
+        self.leaving: set[str] = set()  # accounts whose logout began in this round, and may have been cut
+        self._timers: list[threading.Timer] = []
         self.machine.environ.update(hostile.environ)
 
     @property
@@ -75,12 +82,21 @@ class Scene:
         """The folder of the store."""
         return (self.disk.home / "aixtiv") if self.disk else self.machine.state
 
+    @property
+    def slot(self) -> Path:
+        """The file that takes a pair where the store cannot."""
+        return self.state / "spill"
+
+    @property
+    def passphrase(self) -> Secret | None:
+        return PASSPHRASE if self.setting.key == "passphrase" else None
+
     # ---- the daemon
 
     def configure(self, more: str = "") -> None:
         punishing = "punishes-reuse = true\n" if self.kind == "is known to punish reuse" else ""
         providers = "".join(f"[provider.{name}]\n{punishing}" for name in NAMES) if punishing else ""
-        api = f'[api.anthropic]\norigin = "{self.claude}"\n' if self.claude else ""
+        api = "".join(f'[api.{name}]\norigin = "{self.claude}"\n' for name in NAMES) if self.claude else ""
         self.machine.configure(f'{more}\n[vault]\nkey = "{self.setting.key}"\n{self.setting.config}\n{providers}{api}')
 
     def start(self, **environ: str) -> None:
@@ -92,9 +108,8 @@ class Scene:
         self.unlock()
 
     def unlock(self) -> None:
-        passphrase = PASSPHRASE if self.setting.key == "passphrase" else None
         if self.status().locked:
-            reply = self.machine.ask(requests.Unlock(passphrase=passphrase))
+            reply = self.machine.ask(requests.Unlock(passphrase=self.passphrase))
             if not isinstance(reply, replies.Done):
                 raise Violation(f"the vault does not open: {reply}")
 
@@ -108,18 +123,29 @@ class Scene:
         return self.machine.daemon is not None and self.machine.daemon.poll() is None
 
     def kill(self) -> None:
-        """SIGKILL, now; however the daemon is."""
+        """SIGKILL, now; however the daemon is, and if it still is."""
+        when = now()
         if self.runs:
             self.machine.signal(SIGKILL)
-            self.note_death()
+        self.note_death(when)
 
-    def note_death(self) -> None:
-        """Waits for a daemon that dies by what was done to it."""
-        self.machine.ended()
-        self.died_at = now()
+    def note_death(self, when: float = 0.0) -> None:
+        """Waits for a daemon that dies, by itself or at `when`."""
+        if self.machine.daemon is not self._dead:
+            self.machine.ended()
+            self._dead = self.machine.daemon
+            self.deaths.append(self.hostile.death() or when or now())
+
+    def restart(self, **environ: str) -> None:
+        """An orderly end, and another daemon."""
+        self.machine.stop()
+        self.start(**environ)
 
     def mend(self) -> None:
         """Everything is in order again, and a daemon runs and is open."""
+        for timer in self._timers:
+            timer.join()
+        self._timers.clear()
         self.hostile.calm()
         if self.disk:
             self.disk.make_room()
@@ -127,12 +153,15 @@ class Scene:
         if self.runs:
             self.machine.signal(SIGCONT)
             self.files(_MOST_FILES)
-            with suppress(OSError, EOFError):
-                until_it_answers(self.machine)
+            self.answering_or_dead()
         if not self.runs:
+            self.note_death()
             self.hostile.forget()
             self.start()
         self.unlock()
+
+    def answering_or_dead(self) -> None:
+        until(lambda: self.machine.answers() or not self.runs, "the daemon listens, or ends")
 
     def files(self, most: int) -> None:
         """How many descriptors the daemon may have, from now on."""
@@ -168,29 +197,64 @@ class Scene:
                     talks.append(talk)
             yield talks
 
-    def refresh(self, *names: str) -> None:
-        """Asks for new tokens and does not wait for them: whoever hangs up cuts nothing."""
-        with self.asked(*(requests.Refresh(account=name) for name in names)):
-            pass
+    @contextmanager
+    def refreshing(self, *names: str) -> Iterator[list[Conversation]]:
+        """New tokens are asked for, and under way while the block runs."""
+        with self.asked(*(requests.Refresh(account=name) for name in names or self.some())) as talks:
+            yield talks
+
+    @contextmanager
+    def answers_kept_back(self, *names: str) -> Iterator[None]:
+        """The server has the refresh requests of these accounts, and keeps its answers back until `server.release`."""
+        names = names or tuple(self.some())
+        self.weather(*[hanging()] * len(names))
+        with self.refreshing(*names):
+            self.server.until(hanging=len(names))
+            yield
 
     def refreshed(self, *names: str) -> None:
         """Asks for new tokens and waits until each has come, or failed, or the daemon is no more."""
-        with self.asked(*(requests.Refresh(account=name) for name in names)) as talks:
-            for talk in talks:
-                with suppress(OSError, EOFError):
-                    talk.hear()
+        with self.refreshing(*names) as talks:
+            heard(talks)
 
     def weather(self, *skies: Weather) -> None:
         """For the next refreshes, one each."""
         self.server.set_weather(*skies)
 
+    @contextmanager
+    def streams(self) -> Iterator[None]:
+        """Some relayed calls are under way while the block runs, if there is an API: whatever then becomes of them."""
+        calls = [
+            requests.Relay(account=name, method="POST", path="/v1/messages", headers=_HEADERS, body=_ASKED)
+            for name in self.some()
+            if self.claude
+        ]
+        with self.asked(*calls) as talks:
+            heard(talks)  # each has its head
+            yield
+
+    def settle(self) -> None:
+        """Time for what the server has said to arrive; nothing announces that to a process that stands still."""
+        time.sleep(0.05)
+
     def moment(self, longest: float) -> None:
         """Some time passes, of a length that nobody chose."""
         time.sleep(self.chance.random() * longest)
 
+    def in_a_moment(self, longest: float, act: Callable[[], object]) -> None:
+        """That happens while the round goes on."""
+        timer = threading.Timer(self.chance.random() * longest, act)
+        self._timers.append(timer)
+        timer.start()
 
-def until_it_answers(machine: Machine) -> None:
-    until(lambda: machine.answers() or (machine.daemon and machine.daemon.poll() is not None), "the daemon answers")
+
+def heard(talks: list[Conversation]) -> list[object]:
+    """The next reply on each; what is said by nobody any more is left out."""
+    replies_: list[object] = []
+    for talk in talks:
+        with suppress(OSError, EOFError):
+            replies_.append(talk.hear())
+    return replies_
 
 
 @contextmanager

@@ -53,6 +53,7 @@ class Family(Struct, kw_only=True):
     """All that came of one consent. Ends as a whole."""
 
     asked: Asked
+    first: str = ""  # the refresh token it began with
     live: str = ""  # the refresh token that is good
     ended: bool = False
     generations: int = 0
@@ -116,6 +117,7 @@ class Grants:
                 self._spent[family.live] = time.time()
             refresh = family.live = self._new("rt")
             self._refresh[refresh] = family
+            family.first = family.first or refresh
         family.generations += 1
         return Given(family=family, access=access, refresh=refresh)
 

@@ -20,6 +20,7 @@ class Lineage(Struct, frozen=True):
     """All that came of one consent."""
 
     subject: str
+    first: str  # the first refresh token
     live: str  # the refresh token that is good
     ended: bool
 
@@ -79,10 +80,10 @@ class Running(Issuer):
             request.add_header("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
         return bool(processes.asked(request)["active"])
 
-    def families(self) -> dict[str, Lineage]:
-        """By subject: what became of the last consent of each."""
+    def families(self, subject: str) -> list[Lineage]:
+        """What became of each consent of that person, in their order."""
         found = self._ask("/control/families")["families"]
-        return {said["subject"]: msgspec.convert(said, Lineage) for said in found}
+        return [msgspec.convert(said, Lineage) for said in found if said["subject"] == subject]
 
     def _ask(self, path: str, body: bytes | None = None) -> dict[str, Any]:
         return processes.asked(urllib.request.Request(f"{self.issuer}{path}", body))

@@ -20,6 +20,8 @@ class Weather(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cut: Literal["", "silent", "head", "body"] = (
         ""  # the connection ends: without a word, after the head, amid the body
     )
+    after: float = 0.5  # the share of the body that comes before a cut amid it
+    first: tuple[str, ...] = ()  # fields that come before all others
     without: tuple[str, ...] = ()  # fields that the real answer lacks
     put: dict[str, Any] = {}  # fields that the real answer has beside or instead of its own
 
