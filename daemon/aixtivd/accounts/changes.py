@@ -60,6 +60,10 @@ class Changes:
         self._clock = clock
         self._turns: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)  # one change of an account at a time
 
+    def turn(self, name: str) -> anyio.Lock:
+        """To be held while an account is changed."""
+        return self._turns[name]
+
     async def sign_in(self, sign_in: SignIn, tokens: outcomes.Tokens) -> replies.SignedIn:
         """Checks who signed in, and makes the grant durable before it is served (D10)."""
         name = sign_in.account
@@ -111,7 +115,7 @@ class Changes:
             entry = self._book.find(name)
             if entry:
                 _check_endpoint(entry.grant, endpoint, usual)
-                await _landed(entry)
+                await landed(entry)
             old = entry.grant if entry else blank(name, provider)
             account = await self._adopt(entry, old, grants.with_key(old, key, endpoint))
         self._events.tell("signed-in", audited=False, account=name, detail="an API key was stored")
@@ -124,7 +128,7 @@ class Changes:
                 raise NoAccount(f"{name} has no API key", hint=f"aixtiv api-key set {name}")
             if entry.grant.kind == "api-key":
                 return await self._forget(entry)
-            await _landed(entry)
+            await landed(entry)
             account = await self._adopt(entry, entry.grant, grants.with_key(entry.grant, None))
         self._events.tell("logged-out", account=name, detail="the API key was removed")
         return account
@@ -146,7 +150,7 @@ class Changes:
     async def _forget(self, entry: Entry) -> replies.LoggedOut:
         entry.leaving = True
         try:
-            await _landed(entry)
+            await landed(entry)
             await self._vault.journal.probe()  # a token that is revoked here must not go on being served
             grant = entry.grant
             note = await self._revoke(grant.client, grant.refresh_token, grant.access_token)
@@ -216,7 +220,7 @@ def blank(name: str, provider: str) -> Grant:
     return Grant(id=secrets.token_bytes(16), name=name, provider=provider, generation=0)
 
 
-async def _landed(entry: Entry) -> None:
+async def landed(entry: Entry) -> None:
     """Lets the open refresh finish: another generation would close its intent while its answer is on its way."""
     while entry.flying:
         await entry.changed.wait()
@@ -241,6 +245,8 @@ def another(old: Grant, terms: Bound, asked: Login, *, known: bool) -> SignInFai
         return SignInFailed(f"{old.name} is an account of the kind {old.kind}, and this would be {kind}", hint=hint)
     if away := moved(old, terms.provider, terms.endpoint, terms.usual):
         return SignInFailed(f"{old.name} is for {away[0]}, and this sign-in is for {away[1]}", hint=hint)
+    if any(old.identity) and old.identity != terms.identity:
+        return SignInFailed(f"{old.name} stands for another person than its identity's account does now", hint=hint)
     if old.subject and known and old.subject != terms.subject:
         newcomer = terms.who or terms.subject or "somebody"
         return SignInFailed(f"{old.name} belongs to {old.who or old.subject}, and {newcomer} signed in", hint=hint)

@@ -1,6 +1,7 @@
 """What can be done with an account: one method for each request about one."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -27,6 +28,7 @@ from aixtivd.accounts.page import page
 from aixtivd.accounts.paying import Fallback, Paying
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.renewal import Renewal
+from aixtivd.accounts.restoring import Restored, Restoring
 from aixtivd.accounts.serving import Serving
 from aixtivd.accounts.settling import Settling
 from aixtivd.accounts.sources import Sources
@@ -47,6 +49,7 @@ from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.response import parse_pasted
 from aixtivd.oauth.web import Web
+from aixtivd.vault.backup import Content
 from aixtivd.vault.vault import Vault
 
 T = TypeVar("T")
@@ -69,6 +72,8 @@ class Accounts:
         self._refresher = Refresher(self._book, self._settling, self._renewal, self._hosts, self._events, clock)
         self._serving = Serving(self._book, self._refresher, clock)
         self._changes = Changes(self._book, vault, endpoint, web, self._settling, self._refresher, self._events, clock)
+        turn = self._changes.turn
+        self._restoring = Restoring(self._book, self._settling, self._refresher, turn, self._events, clock)
         self._sign_ins = SignIns(endpoint, self._work, self._events, clock, self._changes.sign_in)
         self._terms = Terms(self._book, web, config)
         self._paying = Paying(self._book, self._serving, self._events, config, clock)
@@ -200,6 +205,14 @@ class Accounts:
         endpoint = origin_of(asked.endpoint) if asked.endpoint else ""
         usual = self._terms.usual_origin(name, provider)
         return await self._work.run(self._changes.keep_key, name, provider, asked.key, endpoint, usual)
+
+    def content(self) -> Content:
+        """Every account, for a backup."""
+        return self._restoring.content()
+
+    async def restore(self, content: Content, *, replace: bool) -> Restored:
+        """What a backup holds: all of it or nothing, whoever hangs up."""
+        return await self._work.run(partial(self._restoring.restore, content, replace=replace))
 
     def relayed(self, name: str) -> str:
         """The account that a relay means which names none."""

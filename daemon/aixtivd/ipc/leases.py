@@ -23,7 +23,7 @@ class Lease:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around what is waited for; nothing may be yielded in it. Raises why the lease has ended, or ends meanwhile."""
+        """Around what is waited for; nothing may be yielded in it. Raises why the lease has ended, or ends."""
         if self._ended is None:
             try:
                 with anyio.CancelScope() as self._scope:

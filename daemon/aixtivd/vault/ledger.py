@@ -20,8 +20,7 @@ from aixtivd.vault.spill import Slot
 from aixtivd.vault.store import Meta, expect_written, fold, named, put_meta, read_meta, remove, transaction
 
 GRACE: Final = 24 * 3600.0
-"""Seconds for which the row before the last is kept. Servers that allow a spent refresh token again do so for a minute
-or so; a day leaves a person time to act."""
+"""Seconds for which the row before the last is kept. Servers allow a spent token again for a minute; people need a day."""
 
 SWEEP: Final = 600.0
 """Seconds between two looks at all that is kept: with thousands of records a look at each commit costs more than it."""
@@ -190,10 +189,9 @@ class Ledger:
         return True
 
     def commit_all(self, db: sqlite3.Connection, changes: Sequence[tuple[Row, Row | None]]) -> None:
-        for row, previous in changes:
-            self._expect(db, row.id, previous)
         with self._change(db) as draft:
             for row, previous in changes:
+                self._expect(db, row.id, previous)
                 self._succeed(db, draft, row, previous)
             point("before-commit-all")
 
@@ -284,6 +282,7 @@ class Ledger:
         it runs on the store's thread, one after the other.
         """
         self._empty_slot(db)
+        fold(db)  # so that a disk with little room has more of it, and least is written twice
         point("rotate-begun")
         draft = self._manifest.draft(db)
         try:

@@ -31,6 +31,7 @@ async def test_a_call_that_is_ended_unread_does_not_cut_the_next_one_on_its_conn
         url = f"{claude.url}/v1/models"
         first = await line.send("GET", url, HEADERS, None, None)
         assert first is not None
+        assert first._response is not None
         await first._response.content.wait_eof()  # it has come, and nobody has read it
         claude.set_weather(Weather(hang=True))
         second = asyncio.ensure_future(line.send("GET", url, HEADERS, None, None))

@@ -1,0 +1,121 @@
+"""Every account into a backup, and back out of one: all that is in it, or nothing."""
+
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+import msgspec
+from msgspec import Struct
+
+from aixtivd.accounts import grant as grants
+from aixtivd.accounts.book import Book, Entry, checked_name
+from aixtivd.accounts.changes import landed
+from aixtivd.accounts.events import Events
+from aixtivd.accounts.grant import Grant
+from aixtivd.accounts.refresher import Refresher
+from aixtivd.accounts.settling import Settling
+from aixtivd.clock import Clock
+from aixtivd.errors import BadRequest, Locked
+from aixtivd.vault.backup import Content
+from aixtivd.vault.rows import Row
+
+Turn = Callable[[str], AbstractAsyncContextManager[object]]
+"""One change of an account at a time."""
+
+
+class Restored(Struct, frozen=True):
+    """Names, sorted."""
+
+    accounts: tuple[str, ...]
+    kept: tuple[str, ...]  # that were there already, and stayed as they were
+
+
+class Restoring:
+    def __init__(
+        self, book: Book, settling: Settling, refresher: Refresher, turn: Turn, events: Events, clock: Clock
+    ) -> None:
+        self._book = book
+        self._settling = settling
+        self._refresher = refresher
+        self._turn = turn
+        self._events = events
+        self._clock = clock
+
+    def content(self) -> Content:
+        """The newest grant of every account, whole: also one that neither store nor spill slot took. Raises Locked."""
+        if self._book.closed:
+            raise Locked
+        records = (grants.to_row(entry.grant).payload for entry in self._book)
+        return Content(self._clock.wall(), tuple(records))
+
+    async def restore(self, content: Content, *, replace: bool) -> Restored:
+        """In one transaction. An account that is there stays, unless `replace`: then its generation is kept for a day.
+
+        Raises BadRequest, Locked, StoreFailed.
+        """
+        found = _read(content)
+        async with AsyncExitStack() as turns:
+            for name in sorted(found):
+                await turns.enter_async_context(self._turn(name))
+            if self._book.closed:
+                raise Locked
+            kept = () if replace else tuple(name for name in sorted(found) if self._book.find(name))
+            changed = [(self._book.find(name), found[name]) for name in sorted(found) if name not in kept]
+            await self._take(changed)
+        return Restored(tuple(grant.name for _, grant in changed), kept)
+
+    async def _take(self, changed: list[tuple[Entry | None, Grant]]) -> None:
+        there = [entry for entry, _ in changed if entry]
+        for entry in there:
+            entry.leaving = True  # no refresh begins
+        try:
+            for entry in there:
+                await landed(entry)
+            steps = [self._step(entry, grant) for entry, grant in changed]
+            await self._settling.adopt_all(steps)
+        finally:
+            for entry in there:
+                entry.leaving = False
+        for entry, grant in steps:
+            self._serve(entry, grant)
+
+    def _step(self, entry: Entry | None, grant: Grant) -> tuple[Entry, Grant]:
+        """A record of its own: one that was signed out must not come back under the id that it had."""
+        if entry is None:
+            new = msgspec.structs.replace(grant, id=secrets.token_bytes(16))
+            return Entry(new, self._clock), new
+        old = entry.grant
+        return entry, msgspec.structs.replace(grant, id=old.id, generation=old.generation + 1)
+
+    def _serve(self, entry: Entry, grant: Grant) -> None:
+        if self._book.closed:  # locked meanwhile: it is in the store, and nowhere else
+            return
+        self._book.add(entry)
+        entry.forgive()
+        self._refresher.plan(entry)
+        entry.announce()
+        self._refresher.lives(entry)
+        self._events.tell(
+            "signed-in",
+            audited=False,
+            account=grant.name,
+            detail="restored from a backup",
+            expires_at=int(grant.expires_at),
+        )
+
+
+def _read(content: Content) -> dict[str, Grant]:
+    """By name. Raises BadRequest before anything has changed."""
+    found: dict[str, Grant] = {}
+    for record in content.records:
+        try:
+            grant = grants.from_row(Row(b"", 0, record))
+        except msgspec.DecodeError:
+            raise BadRequest(
+                "the backup holds an account that this aixtiv does not know how to read",
+                hint="pip install --upgrade aixtiv",
+            ) from None
+        if checked_name(grant.name) in found:
+            raise BadRequest(f"the backup holds {grant.name} twice")
+        found[grant.name] = grant
+    return found
