@@ -14,6 +14,7 @@ from aixtivd.vault.sealing import DataKey
 from aixtivd.vault.vault import Vault
 from peers.vaults import row
 
+PHRASE: Final = Secret("correct horse")
 TOKEN: Final = Secret("refresh-token-Zq81kfPw")
 
 

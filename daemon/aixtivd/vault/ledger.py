@@ -20,7 +20,7 @@ from aixtivd.vault.spill import Slot
 from aixtivd.vault.store import Meta, expect_written, fold, named, put_meta, read_meta, remove, transaction
 
 GRACE: Final = 24 * 3600.0
-"""Seconds for which the row before the last is kept. Servers allow a spent token again for a minute; people need a day."""
+"""Seconds for which the row before the last is kept. Servers allow a spent one for a minute; people need a day."""
 
 SWEEP: Final = 600.0
 """Seconds between two looks at all that is kept: with thousands of records a look at each commit costs more than it."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from aixtivd.errors import KeyFailed
+from aixtivd.host.faults import point
 from aixtivd.vault import folder
 from aixtivd.vault.keys.occasion import Occasion
 
@@ -31,6 +32,7 @@ class KeyFile(Struct, frozen=True, tag="file", tag_field="source"):
             return self.load(occasion)
         material = secrets.token_hex(32).encode() + b"\n"
         _write(path, material)
+        point("key-written")
         if self.load(occasion) != material:
             raise KeyFailed(f"the key file {path} does not hold what was written to it", hint="dmesg | tail")
         return material
