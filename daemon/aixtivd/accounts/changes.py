@@ -19,13 +19,14 @@ from aixtivd.accounts.grant import Bound, Grant, endpoint_for, kind_of, moved
 from aixtivd.accounts.login import SignIn
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.settling import Settling
-from aixtivd.accounts.sources import check_source
+from aixtivd.accounts.sources import check_source, left_behind
 from aixtivd.accounts.typed import login_command
 from aixtivd.clock import Clock
 from aixtivd.errors import BadRequest, Locked, NoAccount, SignInFailed
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
+from aixtivd.oauth.federation import named
 from aixtivd.oauth.identity import ask_userinfo, check_sign_in
 from aixtivd.oauth.web import Web
 from aixtivd.vault.journal import Stale
@@ -143,7 +144,8 @@ class Changes:
             except Stale:
                 continue
             dropped = old.api_key is not None and new.api_key is None
-            note = f"the API key that {name} had was for another place, and is forgotten" if dropped else ""
+            gone = f"the API key that {name} had was for another place, and is forgotten" if dropped else ""
+            note = "; ".join(filter(None, (gone, left_behind(new, self._book))))
             return replies.SignedIn(account=account, note=note)
         raise SignInFailed(f"{name} kept changing while it was signed in", hint=f"aixtiv login {name}")
 
@@ -245,12 +247,17 @@ def another(old: Grant, terms: Bound, asked: Login, *, known: bool) -> SignInFai
         return SignInFailed(f"{old.name} is an account of the kind {old.kind}, and this would be {kind}", hint=hint)
     if away := moved(old, terms.provider, terms.endpoint, terms.usual):
         return SignInFailed(f"{old.name} is for {away[0]}, and this sign-in is for {away[1]}", hint=hint)
-    if any(old.identity) and old.identity != terms.identity:
-        return SignInFailed(f"{old.name} stands for another person than its identity's account does now", hint=hint)
+    said = _somebody_else(old, terms, known=known)
+    return SignInFailed(said, hint=hint) if said else None
+
+
+def _somebody_else(old: Grant, terms: Bound, *, known: bool) -> str:
+    if any(old.identity) and any(terms.identity) and old.identity != terms.identity:
+        return f"{old.name} stands for {named(old.identity)}, and its identity is that of {named(terms.identity)} now"
     if old.subject and known and old.subject != terms.subject:
         newcomer = terms.who or terms.subject or "somebody"
-        return SignInFailed(f"{old.name} belongs to {old.who or old.subject}, and {newcomer} signed in", hint=hint)
-    return None
+        return f"{old.name} belongs to {old.who or old.subject}, and {newcomer} signed in"
+    return ""
 
 
 def _check_endpoint(grant: Grant, endpoint: str, usual: str) -> None:

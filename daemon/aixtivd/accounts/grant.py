@@ -22,6 +22,7 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     generation: int = 1
     client: Client | None = None  # None: there is only an API key, or a command
     source: Source | None = None  # asked for tokens, where nobody signs in; None: a refresh token is spent for them
+    identity: tuple[str, str] = ("", "")  # whose identity that other account is to give: issuer and subject; empty: any
     endpoint: str = ""  # origin of the API that this account is relayed to; empty: the API's own
     subject: str = ""  # `sub` of the ID token
     who: str = ""  # how a person would recognise the subject
@@ -63,7 +64,10 @@ def to_row(grant: Grant) -> Row:
 
 def from_row(row: Row) -> Grant:
     """Raises msgspec.DecodeError for a payload that is no grant (a defect: the seal has already vouched for it)."""
-    return _unpack.decode(row.payload)
+    try:
+        return _unpack.decode(row.payload)
+    except (UnicodeDecodeError, RecursionError):  # msgspec lets these through beside its own
+        raise msgspec.DecodeError from None
 
 
 def kind_of(source: Source | None, *, signed_in: bool) -> Kind:
@@ -85,6 +89,7 @@ class Bound(Struct, frozen=True, kw_only=True):
     provider: str
     client: Client | None = None
     source: Source | None = None
+    identity: tuple[str, str] = ("", "")
     endpoint: str = ""
     scopes: tuple[str, ...] = ()
     subject: str = ""
@@ -118,6 +123,7 @@ def bound(old: Grant, terms: Bound, now: float) -> Grant:
         api_key=None if away else old.api_key,
         client=terms.client,
         source=terms.source,
+        identity=terms.identity,
         endpoint=terms.endpoint,
         subject=terms.subject,
         who=terms.who,

@@ -13,12 +13,12 @@ from aixtivd.accounts.grant import Grant
 from aixtivd.accounts.hosts import Host, Hosts
 from aixtivd.accounts.identities import UNSAID, Identities, by_hand
 from aixtivd.clock import Clock
-from aixtivd.errors import AixtivError, BadRequest, Misconfigured, Refused, Unreachable
+from aixtivd.errors import AixtivError, BadRequest, Misconfigured, Refused, SignInNeeded, Unreachable
 from aixtivd.host import faults, program
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
-from aixtivd.oauth.federation import facts
+from aixtivd.oauth.federation import facts, holder_of, named
 
 PRINTED_LIFE: Final = 450.0
 """Seconds for which a printed token is served, since nothing says how long it lives: with the usual lead it is asked
@@ -50,6 +50,7 @@ class Sources:
                     return await _printed(source)
             case Federation() as source:
                 assertion = await self._identities.token(source)
+                _check_whose(grant, source, assertion)
                 async with host.slots:
                     outcome = await self._endpoint.federate(_client(grant), assertion, facts(source))
             case ClientCredentials():
@@ -100,6 +101,46 @@ def check_source(source: Source, name: str, book: Book) -> None:
                 _check_circle(source.identity_account, name, book)
         case _:
             assert_never(source)
+
+
+def whose(source: Source | None, book: Book) -> tuple[str, str]:
+    """Whom a federation stands for that another account feeds, as that one is signed in now. Empty: for nobody yet.
+
+    A file or a command is the person's own, and may say another name each time, as a machine's does.
+    """
+    if not isinstance(source, Federation) or not source.identity_account:
+        return "", ""
+    token = book.named(source.identity_account).grant.id_token
+    return holder_of(token) if token else ("", "")
+
+
+def _check_whose(grant: Grant, source: Federation, assertion: Secret) -> None:
+    """Raises SignInNeeded: whoever signs in to the other account does not by that become somebody else here."""
+    now = holder_of(assertion)
+    if not source.identity_account or not any(grant.identity) or now == grant.identity:
+        return
+    raise SignInNeeded(
+        f"{source.identity_account} is signed in as {named(now)} now, and this account stands for"
+        f" {named(grant.identity)}",
+        hint=f"aixtiv login {grant.name} --replace",
+    )
+
+
+def left_behind(new: Grant, book: Book) -> str:
+    """Which accounts got their tokens by the identity of `new`, and stand for somebody else: a sentence, or empty."""
+    now = holder_of(new.id_token) if new.id_token else ("", "")
+    fed = [
+        entry.grant
+        for entry in book
+        if isinstance(entry.grant.source, Federation) and entry.grant.source.identity_account == new.name
+    ]
+    names = sorted(grant.name for grant in fed if any(grant.identity) and grant.identity != now)
+    if not names:
+        return ""
+    which, one = ", ".join(names), len(names) == 1
+    return (
+        f"{which} {'stands' if one else 'stand'} for who was signed in before, until: aixtiv login {names[0]} --replace"
+    )
 
 
 def _check_command(command: tuple[str, ...]) -> None:

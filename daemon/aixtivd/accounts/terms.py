@@ -7,7 +7,7 @@ from aixtiv_protocol.requests import Federation
 from aixtivd.accounts.book import Book
 from aixtivd.accounts.grant import Bound, Grant, endpoint_for, kind_of
 from aixtivd.accounts.origin import origin_of, usual_origin
-from aixtivd.accounts.sources import check_source
+from aixtivd.accounts.sources import check_source, whose
 from aixtivd.accounts.typed import login_command
 from aixtivd.config import Config
 from aixtivd.errors import BadRequest, NoProvider
@@ -46,6 +46,7 @@ class Terms:
             provider=provider,
             client=client,
             source=source,
+            identity=whose(source, self._book),
             endpoint=endpoint_for(
                 entry.grant if entry else None, provider, origin_of(asked.endpoint) if asked.endpoint else ""
             ),

@@ -2,13 +2,14 @@
 
 import base64
 import re
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from aixtiv_protocol.requests import Federation
 from aixtiv_protocol.secret import Secret
+from aixtivd.oauth.words import shown
 
 LONGEST: Final = 16 * 1024
 """Characters of an assertion (claude.md: what Anthropic takes)."""
@@ -23,6 +24,16 @@ class Life(Struct, frozen=True):
     iat: float = 0.0
 
 
+class Holder(Struct, frozen=True):
+    """The claims that say whose a JWT is. A subject means something only together with its issuer."""
+
+    iss: str = ""
+    sub: str = ""
+
+
+T = TypeVar("T")
+
+
 def as_assertion(text: str) -> Secret | None:
     """None for what cannot be an identity token. Only its form counts here: the server it is shown to checks it."""
     stripped = text.strip()
@@ -31,20 +42,33 @@ def as_assertion(text: str) -> Secret | None:
 
 def good_for(id_token: Secret, now: float) -> float:
     """Seconds for which it can still be shown, less what the way there takes; infinite where it does not say."""
-    life = _life(id_token)
+    life = _claims(id_token, Life())
     if not life.exp:
         return float("inf")
     way = min(60.0, (life.exp - life.iat) / 2 if 0 < life.iat < life.exp else 60.0)
     return life.exp - now - way
 
 
-def _life(id_token: Secret) -> Life:
+def holder_of(id_token: Secret) -> tuple[str, str]:
+    """Issuer and subject, as it says; empty where it does not. Nothing is proved by that: see `oauth/identity.py`."""
+    holder = _claims(id_token, Holder())
+    return holder.iss, holder.sub
+
+
+def named(holder: tuple[str, str]) -> str:
+    """For a sentence."""
+    issuer, subject = holder
+    return shown(f"{subject or 'nobody'} at {issuer}")
+
+
+def _claims(id_token: Secret, none: T) -> T:
+    """`none`, and its type: for what cannot be read."""
     parts = id_token.reveal().split(".")
     try:
         claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-        return msgspec.json.decode(claims, type=Life)
+        return msgspec.json.decode(claims, type=type(none))
     except (IndexError, ValueError, RecursionError):  # msgspec's and base64's are ValueErrors
-        return Life()
+        return none
 
 
 def facts(source: Federation) -> dict[str, str]:

@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
+import msgspec
 import pytest
 
-from aixtiv_protocol import requests
+from aixtiv_protocol import replies, requests
 from aixtiv_protocol.requests import ClientCredentials, Command, Federation
 from aixtiv_protocol.secret import Secret
 from aixtivd.errors import (
@@ -22,11 +24,12 @@ from aixtivd.errors import (
     SignInNeeded,
     Unreachable,
 )
+from peers import person
 from peers.authority import weather
 from peers.authorization import AuthorizationServer, Settings
 from peers.clock import FakeClock
 from peers.house import Opener
-from peers.logins import ask, sign_in
+from peers.logins import ask, login, sign_in, started
 from peers.sourced import at, bind, by_rule, federated, printing
 
 
@@ -296,3 +299,55 @@ async def test_lock_does_not_wait_for_a_file_system_that_hangs(
                 await h.accounts.lock()
         finally:
             hung.set()
+
+
+async def test_whoever_signs_in_to_the_identitys_account_does_not_become_somebody_else_here(house: Opener) -> None:
+    async with federated(house) as (h, claude, how):
+        await bind(h, by_rule(identity_account="corp"), **at(how))
+        token = await h.token("claude")
+        issuer: AuthorizationServer = how["issuer"]
+        asked = requests.Login(account="corp", settings=ask(issuer).settings, replace=True)
+        async with login(h, asked) as stream:
+            await anyio.to_thread.run_sync(person.sign_in, (await started(stream)).url, "grace")
+            signed_in = await anext(stream)
+        assert isinstance(signed_in, replies.SignedIn)
+        assert signed_in.note == "claude stands for who was signed in before, until: aixtiv login claude --replace"
+        with pytest.raises(SignInNeeded, match=r"corp is signed in as grace at .*, and .* stands for ada") as raised:
+            await h.accounts.refresh(requests.Refresh(account="claude"))
+        assert raised.value.hint == "aixtiv login claude --replace"
+        assert len(claude.requests) == 1, "her identity was shown nowhere"
+        assert await h.token("claude") == token, "what was given to ada's account is hers until it ends"
+        with pytest.raises(SignInFailed, match=r"stands for ada at .*, and its identity is that of grace") as refused:
+            await bind(h, None, provider="")
+        assert "--replace" in refused.value.hint
+        await bind(h, None, provider="", replace=True)
+        assert (await h.stored("claude")).identity == (issuer.issuer, "grace")
+        await h.accounts.refresh(requests.Refresh(account="claude"))
+        assert len(claude.requests) == 3
+
+
+async def test_an_identity_from_another_issuer_is_another_identity_whatever_subject_it_gives(house: Opener) -> None:
+    async with federated(house) as (h, claude, how), AuthorizationServer() as evil:
+        await bind(h, by_rule(identity_account="corp"), **at(how))
+        await sign_in(h, ask(evil, replace=True), "ada")
+        with pytest.raises(SignInNeeded, match="corp is signed in as ada at"):
+            await h.accounts.refresh(requests.Refresh(account="claude"))
+        assert len(claude.requests) == 1
+
+
+async def test_the_same_person_signed_in_again_feeds_on(house: Opener) -> None:
+    async with federated(house) as (h, claude, how):
+        await bind(h, by_rule(identity_account="corp"), **at(how))
+        await sign_in(h, ask(how["issuer"]))
+        await h.accounts.refresh(requests.Refresh(account="claude"))
+        assert len(claude.requests) == 2
+
+
+async def test_an_account_of_before_that_bound_nobody_is_bound_by_its_next_sign_in(house: Opener) -> None:
+    async with federated(house) as (h, _, how):
+        await bind(h, by_rule(identity_account="corp"), **at(how))
+        entry = h.accounts._book.named("claude")
+        entry.grant = msgspec.structs.replace(entry.grant, identity=("", ""))
+        await h.accounts.refresh(requests.Refresh(account="claude"))
+        await bind(h, None, provider="")
+        assert (await h.stored("claude")).identity == (how["issuer"].issuer, "ada")
