@@ -38,6 +38,8 @@ COMMANDS: Final = {
     "Daemon": {
         "lock": "lock:lock",
         "unlock": "unlock:unlock",
+        "export": "export:export",
+        "restore": "restore:restore",
         "key": "key:key",
         "config": "config:config",
         "reload": "reload:reload",

@@ -113,7 +113,7 @@ def _account(answer: Reply) -> str:
     return account if isinstance(account, str) else ""
 
 
-def _detail(asked: Request, answer: Reply) -> str:
+def _detail(asked: Request, answer: Reply) -> str:  # noqa: PLR0911  # one case a request: a table
     match asked:
         case requests.Refresh():
             return "was asked for"

@@ -390,8 +390,7 @@ class Ledger:
         return spilled.generation if stored is None else max(spilled.generation, stored)
 
     def _generation(self, db: sqlite3.Connection, draft: Draft, id_: bytes) -> int | None:
-        stored = self._stored(db, draft, id_)
-        return stored.generation if stored else None
+        return stored.generation if (stored := self._stored(db, draft, id_)) else None
 
     def _holds(self, db: sqlite3.Connection, row: Row) -> bool:
         """Whether a COMMIT that reported failure took place after all."""
