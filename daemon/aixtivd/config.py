@@ -26,6 +26,7 @@ _IN_TOML: Final = {
     "bool | null": "true or false",
 }
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+/-]*")
+_PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._@+/*-]*")
 _RESERVED: Final = frozenset(
     {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method"}
 )
@@ -189,10 +190,16 @@ def _in_words(sentence: str, tables: dict[str, Any]) -> str:
     """
     what, _, path = sentence.partition(" - at `$")
     path = path.rstrip("`").lstrip(".").replace("[...]", "[]")  # "[]": of a dict, some value
+    if rule := re.match(r"rule\[(\d+)\]\.?", path):  # counted from 1, as everywhere else
+        return f"rule {int(rule[1]) + 1}: {_in_key_words(what, path[rule.end() :], path)}"
     where = path
     for table, kind in (("provider", ProviderConfig), ("api", ApiConfig)):
         if path.startswith(f"{table}[]"):
             where = path.replace("[]", f".{_wrong(tables[table], kind)}", 1).replace("[]", "")
+    return _in_key_words(what, where, path)
+
+
+def _in_key_words(what: str, where: str, path: str) -> str:
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
         key = f"{where}.{unknown[1]}" if where else unknown[1]
         return f"unknown key {key}{_meant(unknown[1], path)}"
@@ -260,6 +267,7 @@ def _check(config: Config, path: Path) -> None:
     if not 0 <= config.audit.files <= 100:
         raise BadConfig(f"{path}: audit.files: expected 0 to 100")
     _check_tables(config, path)
+    _check_access(config, path)
     for key, file in (("network.ca-file", config.network.ca_file), *_secret_files(config)):
         if file and not ((found := _home(file)) and found.is_file()):
             raise BadConfig(f"{path}: {key}: no such file {file}")
@@ -279,6 +287,32 @@ def _check_tables(config: Config, path: Path) -> None:
         _check_provider(f"{path}: provider.{name}", provider)
     for name, api in config.api.items():
         _check_api(f"{path}: api.{name}", api)
+
+
+def _check_access(config: Config, path: Path) -> None:
+    """A rule that can never fit, or fits what was not meant, is refused rather than passed over."""
+    _check_patterns(f"{path}: access.relay-only", config.access.relay_only)
+    for number, rule in enumerate(config.rule, 1):
+        where = f"{path}: rule {number}"
+        _check_patterns(f"{where}: accounts", rule.accounts)
+        if not rule.accounts:
+            raise BadConfig(f'{where}: accounts: expected names, or "*"')
+        if rule.paths and "relay" not in rule.allow:
+            raise BadConfig(f'{where}: paths: they say what may be relayed, and allow has no "relay"')
+        if not all(re.fullmatch(r"/(?:[\w.~-]+/)*[\w.~-]*", prefix, re.ASCII) for prefix in rule.paths):
+            raise BadConfig(f"{where}: paths: expected prefixes of paths, like /v1/messages")
+        for key in ("executable", "cgroup"):
+            said: str = getattr(rule.who, key)
+            if said and not said.startswith(("/", "*")):
+                raise BadConfig(f"{where}: who.{key}: expected an absolute path")
+        if rule.who.unit and "." not in rule.who.unit and not rule.who.unit.endswith("*"):
+            raise BadConfig(f"{where}: who.unit: expected a unit's whole name, like {rule.who.unit}.service")
+
+
+def _check_patterns(where: str, patterns: tuple[str, ...]) -> None:
+    for pattern in patterns:
+        if not _PATTERN.fullmatch(pattern):
+            raise BadConfig(f"{where}: {pattern!r} fits no account: expected letters, digits and . _ @ + - / *")
 
 
 def _check_names(config: Config, path: Path) -> None:

@@ -20,11 +20,14 @@ CALLER = Caller(uid=1000, pid=4711, program="/usr/bin/claude", agent="agent-7", 
 class Desk(Audit):
     """An audit that is flushed when a test says so."""
 
-    def __init__(self, folder: Path, vault: Vault, clock: FakeClock) -> None:
+    def __init__(self, folder: Path, vault: Vault, clock: FakeClock, limit: int = 0, files: int = 100) -> None:
+        """`limit`: bytes of a file, before the next begins; 0: as the config says."""
         super().__init__(folder, vault, clock)
         self.vault = vault
         self.clock = clock
         self.path = folder / "audit.log"
+        if limit:
+            self._book.limit, self._book.most = limit, files
 
     async def happened(self, *accounts: str) -> None:
         for account in accounts:
@@ -45,11 +48,18 @@ class Desk(Audit):
 
 
 @asynccontextmanager
-async def desk(folder: Path, clock: FakeClock | None = None) -> AsyncIterator[Desk]:
+async def desk(
+    folder: Path, clock: FakeClock | None = None, limit: int = 0, files: int = 100
+) -> AsyncIterator[Desk]:
     """A second one in the same folder is a restart. What was noted and not flushed is lost, as at a `kill -9`."""
     clock = clock or FakeClock()
     async with opened(folder, clock=clock) as vault:
-        yield Desk(folder, vault, clock)
+        yield Desk(folder, vault, clock, limit, files)
+
+
+def older(folder: Path) -> list[Path]:
+    """The files before the one that is written."""
+    return sorted(folder.glob("audit.log.from-*"))
 
 
 def lines(folder: Path) -> list[bytes]:

@@ -16,9 +16,10 @@ COUNT = options.Number("count", 1_000_000, whole=True)
 @click.group("audit", cls=Group, invoke_without_command=True)
 @click.option("--limit", type=COUNT, default=100, help="How many records, the newest (100); 0: all.")
 @click.option("--account", default="", metavar="NAME", help="Only what this account was used for.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what happens, until Ctrl-C.")
 @options.common
 @click.pass_context
-def audit(ctx: click.Context, limit: int, account: str, as_json: bool, no_start: bool) -> None:
+def audit(ctx: click.Context, limit: int, account: str, follow: bool, as_json: bool, no_start: bool) -> None:
     """Print what happened to your credentials, the newest last.
 
     With --json, one JSON object a line.
@@ -26,7 +27,7 @@ def audit(ctx: click.Context, limit: int, account: str, as_json: bool, no_start:
     if ctx.invoked_subcommand is not None:
         return
     records = 0
-    with options.Asking(no_start=no_start) as client, client.audit(limit, account) as found:
+    with options.Asking(no_start=no_start) as client, client.audit(limit, account, follow=follow) as found:
         for records, record in enumerate(found, 1):  # noqa: B007  # how many there were is wanted afterwards
             if as_json:
                 show.as_json(show.shape(record))
@@ -49,7 +50,8 @@ def verify(as_json: bool, no_start: bool) -> None:
         show.as_json(show.shape(verdict))
     elif verdict.intact:
         locked = f"; {verdict.plain} written while the vault was locked, and not proven" if verdict.plain else ""
-        show.result(f"the audit log is whole: {_records(verdict.records)}{locked}")
+        dropped = f"; those before record {verdict.first} were dropped" if verdict.first > 1 else ""
+        show.result(f"the audit log is whole: {_records(verdict.records)}{dropped}{locked}")
     if not verdict.intact:
         raise AixtivError(f"the audit log is not whole: {verdict.problem}", hint="aixtiv audit new")
     if verdict.problem:

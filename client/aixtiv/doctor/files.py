@@ -74,7 +74,8 @@ def check_store(situation: Situation) -> Iterator[Finding]:
 
 
 def _store_faults(folder: Path) -> Iterator[Finding]:
-    for path in (folder, *(folder / name for name in _KEPT)):
+    older = sorted(folder.glob("audit.log.from-*"))
+    for path in (folder, *(folder / name for name in _KEPT), *older):
         try:
             found = path.stat() if path == folder else path.lstat()
         except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -104,10 +105,11 @@ class Logbook:
     def _as_it_says(self) -> Head:
         """Of files that nobody can check yet."""
         firsts, file = self.shelf.firsts(), self.shelf.current
-        older = tuple(Tip(first - 1, chain.START, self.shelf.older(first).size()) for first in firsts)
-        said = chain.last(file.last_line()) or (
-            chain.last(self.shelf.older(firsts[-1]).last_line()) if firsts else None
-        )
+        older = tuple(Tip(first - 1) for first in firsts)
+        said = chain.last(file.last_line())
+        if not said and firsts:
+            with suppress(OSError):  # no plain file of ours: the proof will say so
+                said = chain.last(self.shelf.older(firsts[-1]).last_line())
         number, digest = said or (0, chain.START)
         size = file.size()
         first = chain.record(next(file.lines(0, size), b""))
@@ -224,9 +226,11 @@ class Logbook:
 
         `locking`: lines without the key may follow. A vault that wants a passphrase begins every start locked.
         """
-        if self._head is None or self._sealed is None:
-            return
-        head = msgspec.structs.replace(self._head, open=locking or self._vault.key_source == "passphrase")
+        if self._head is not None and self._sealed is not None:
+            await self._seal(self._head, locking=locking)
+
+    async def _seal(self, head: Head, *, locking: bool = False) -> None:
+        head = msgspec.structs.replace(head, open=locking or self._vault.key_source == "passphrase")
         if head == self._sealed:
             return
         try:
@@ -251,20 +255,17 @@ class Logbook:
             return
         if self._sealed is None:
             return
-        self._head = head.turned()
         try:
-            await self.seal()
+            await self._seal(head.turned())
             if self._sealed is None:  # it was locked meanwhile
-                self._head = head
                 return
             point("audit-turning")
             aside = await anyio.to_thread.run_sync(self.shelf.begin_next, head.begin.number + 1)
         except (OSError, StoreFailed) as error:
-            self._head = head
             why = error.sentence if isinstance(error, StoreFailed) else folders.reason(error)
             self.problem = f"the audit log {self.shelf.path} cannot begin its next file: {why}"
             return
-        self.problem = ""
+        self._head, self.problem = head.turned(), ""  # not before: whoever reads finds the files by it
         point("audit-turned")
         if aside:
             self._mark(f"what was in the way of a file of the log is {aside} now")

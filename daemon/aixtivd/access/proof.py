@@ -1,6 +1,7 @@
 """Whether the audit log is whole: its files followed one after the other, and the ends compared with what is sealed."""
 
 import itertools
+import stat
 
 from aixtiv_protocol.replies import AuditVerdict
 from aixtivd.access import chain
@@ -31,19 +32,25 @@ def of_one(shelf: Shelf, one: Tip, ahead: Tip, key: bytes) -> Found:
     file = shelf.older(one.number + 1)
     found = chain.follow(file.lines(0, file.size()), Tip(one.number, one.digest), key)
     problem = found.problem
-    if not problem and found.tip != Tip(ahead.number, ahead.digest, one.size):
+    if not problem and found.tip.number != ahead.number:
         problem = f"{file.path.name} ends with record {found.tip.number}, and it ended with record {ahead.number}"
+    if not problem and found.tip != Tip(ahead.number, ahead.digest, one.size):
+        problem = ended(found.tip, ahead)
     return Found(found.tip, found.sealed, found.plain, problem)
 
 
 def missing(shelf: Shelf, one: Tip, ahead: Tip) -> str:
-    """What a look at an older file's size tells, without reading it: a sentence. Empty: nothing. Raises OSError."""
+    """What a look at an older file tells, without reading it: a sentence. Empty: nothing. Raises OSError."""
     path = shelf.place(one.number + 1)
     try:
-        size = path.lstat().st_size
+        found = path.lstat()
     except FileNotFoundError:
-        return f"{_records(one.number + 1, ahead.number)} missing: {path.name} is not there"
-    return "" if size else f"{_records(one.number + 1, ahead.number)} missing: {path.name} is empty"
+        why = "is not there"
+    else:
+        if stat.S_ISREG(found.st_mode) and found.st_size:
+            return ""
+        why = "is empty" if stat.S_ISREG(found.st_mode) else "is not a plain file"
+    return f"{_records(one.number + 1, ahead.number)} missing: {path.name} {why}"
 
 
 def shrunk(shelf: Shelf, head: Head) -> str:
