@@ -1,12 +1,13 @@
 """Whatever happens in whatever order, the vault holds what its callers were told it holds."""
 
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from aixtiv_protocol.secret import Secret
-from aixtivd.errors import StoreFailed
+from aixtivd.errors import KeyFailed, StoreFailed
 from aixtivd.vault.rows import Row
 from aixtivd.vault.vault import Vault
 from peers.disks import SmallDisk, small_disk
@@ -36,7 +37,7 @@ class Life:
             self.make_room,
             self.absorb,
         )
-        await self.random.choice((*does, self.restart, self.die))()
+        await self.random.choice((*does, self.restart, self.die, self.rotate))()
         assert sorted(await self.vault.rows(), key=repr) == sorted(self.believed.values(), key=repr)
         assert {i.id: i.attempts for i in await self.vault.journal.intents()} == self.begun
 
@@ -88,6 +89,10 @@ class Life:
             assert await self.vault.journal.absorb() == waiting
         except StoreFailed:
             assert waiting
+
+    async def rotate(self) -> None:
+        with suppress(StoreFailed, KeyFailed):
+            await (self.vault.rotate() if self.random.random() < 0.7 else self.vault.move("file"))
 
     async def restart(self) -> None:
         await self.vault.aclose()

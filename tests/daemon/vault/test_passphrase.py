@@ -10,6 +10,10 @@ from aixtivd.errors import KeyFailed
 from aixtivd.vault import keys
 from aixtivd.vault.keys.occasion import Occasion
 from aixtivd.vault.keys.passphrase import CHEAP, SENSIBLE, Cost, Passphrase
+from aixtivd.vault.vault import Vault
+from peers.clock import FakeClock
+from peers.disks import small_disk
+from peers.rotated import furnished, meta_of, whole
 from peers.vaults import image, names, opened, row
 
 KEYSTORE = "peers.keystores.{}".format
@@ -95,3 +99,75 @@ async def test_a_passphrase_for_a_store_that_wants_none_is_refused(folder: Path)
         await vault.lock()
         with pytest.raises(KeyFailed, match="comes from the file source, not from a passphrase"):
             await vault.unlock(Secret("correct horse"))
+
+
+WEAK = Cost(iterations=2, memory=8, lanes=1)
+STRONG = Cost(iterations=3, memory=16, lanes=1)
+
+
+async def with_cost(folder: Path, cost: Cost) -> Vault:
+    vault = Vault(folder, VaultConfig(key="passphrase"), FakeClock(), cost=cost)
+    await vault.open()
+    return vault
+
+
+async def test_a_passphrase_that_was_stretched_with_less_is_stretched_anew_at_its_unlock(folder: Path) -> None:
+    vault = await with_cost(folder, WEAK)
+    await vault.unlock(Secret("correct horse"))
+    before = await furnished(vault)
+    await vault.aclose()
+    weak = await meta_of(folder)
+    vault = await with_cost(folder, STRONG)
+    with pytest.raises(KeyFailed):
+        await vault.unlock(Secret("wrong"))
+    assert await meta_of(folder) == weak
+    await vault.unlock(Secret("correct horse"))
+    assert (await vault.check_key(Secret("correct horse"))).cost == str(STRONG)
+    assert (folder / "store.db-wal").stat().st_size == 0, "what the weaker one opens is gone"
+    assert weak.wrapped not in (folder / "store.db").read_bytes()
+    await vault.lock()
+    await vault.unlock(Secret("correct horse"))
+    assert await whole(vault) == before
+    await vault.aclose()
+    vault = await with_cost(folder, WEAK)  # an older aixtiv takes nothing back
+    await vault.unlock(Secret("correct horse"))
+    assert (await vault.check_key()).cost == str(STRONG)
+    assert await whole(vault) == before
+    await vault.aclose()
+
+
+async def test_on_a_full_disk_a_weaker_passphrase_opens_as_before_and_is_tried_again(folder: Path) -> None:
+    with small_disk(folder) as disk:
+        vault = await with_cost(disk.home, WEAK)
+        await vault.unlock(Secret("correct horse"))
+        await vault.journal.commit(row(1), None)
+        await vault.aclose()
+        vault = await with_cost(disk.home, STRONG)
+        disk.fill()
+        await vault.unlock(Secret("correct horse"))
+        assert (await vault.rows(), (await vault.check_key()).cost) == ([row(1)], str(WEAK))
+        await vault.lock()
+        disk.make_room()
+        await vault.unlock(Secret("correct horse"))
+        assert (await vault.check_key(Secret("correct horse"))).cost == str(STRONG)
+        await vault.aclose()
+
+
+@pytest.mark.parametrize(
+    ("cost", "other", "below"),
+    [
+        (SENSIBLE, SENSIBLE, False),
+        (CHEAP, SENSIBLE, True),
+        (Cost(1, 65536, 4), SENSIBLE, True),
+        (Cost(10, 32768, 4), SENSIBLE, True),
+        (Cost(1, 2 * 1024 * 1024, 4), SENSIBLE, False),  # RFC 9106's first recommended option
+        (SENSIBLE, Cost(1, 2 * 1024 * 1024, 4), True),
+        (Cost(3, 65536, 1), SENSIBLE, False),
+    ],
+)
+def test_a_guess_costs_less_with_less_memory_or_less_work(cost: Cost, other: Cost, below: bool) -> None:
+    assert cost.below(other) == below
+
+
+def test_the_parameters_are_said_in_words() -> None:
+    assert str(SENSIBLE) == "Argon2id, 64 MiB, iterations: 3, lanes: 4"
