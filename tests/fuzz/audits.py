@@ -9,6 +9,7 @@ from aixtiv_protocol.replies import AuditRecord
 from aixtivd.access import chain
 from aixtivd.access.chain import Tip
 from aixtivd.access.logfile import LogFile
+from fuzz.memory import folder
 from fuzz.target import Target
 
 _KEY: Final = bytes(range(32))
@@ -34,13 +35,13 @@ def file(data: bytes) -> None:
     log.cut_torn()
     size = log.size()
     assert b"".join(log.lines(0, size)) == log.path.read_bytes()
-    assert log.start_of_last(2, b"record", size) <= size
+    assert log.start_of_last(2, b"record", size)[0] <= size
     log.last_line()
 
 
 @cache
 def _file() -> Path:
-    return Path(tempfile.mkdtemp(prefix="aix-fuzz-")) / "audit.log"
+    return Path(tempfile.mkdtemp(prefix="aix-fuzz-", dir=folder())) / "audit.log"
 
 
 @cache

@@ -1,6 +1,5 @@
 """The config file, whatever a person or an editor made of it."""
 
-import os
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Final
 
 from aixtivd.config import load
 from aixtivd.errors import BadConfig
+from fuzz.memory import folder
 from fuzz.target import Target
 
 _WHOLE: Final = b"""
@@ -68,9 +68,7 @@ def config(data: bytes) -> None:
 
 @cache
 def _file() -> Path:
-    """In memory where the machine has such a folder: a million files on a disk would wear it."""
-    memory = Path("/dev/shm")
-    path = Path(tempfile.mkdtemp(prefix="aix-fuzz-", dir=memory if os.access(memory, os.W_OK) else None)) / "config"
+    path = Path(tempfile.mkdtemp(prefix="aix-fuzz-", dir=folder())) / "config"
     path.touch(0o600)
     return path
 

@@ -12,6 +12,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
     "gateway": ("gateway",),
     "configs": ("config",),
     "provider": ("token-answer", "sign-in", "documents"),
+    "stores": ("store-rows", "store-payloads", "spill-slot"),
     "audits": ("audit-lines", "audit-file"),
 }
 

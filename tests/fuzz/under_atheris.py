@@ -1,5 +1,6 @@
 """One target under atheris: `python -m fuzz.under_atheris NAME [libFuzzer's options]`. It exits as libFuzzer does."""
 
+import logging
 import sys
 from random import Random
 
@@ -14,6 +15,7 @@ def main(name: str, options: list[str]) -> None:
     with atheris.instrument_imports(include=["aixtivd", "aixtiv_protocol", "urllib.parse", "tomllib", "json"]):
         target = named(name)
     seeds = target.seeds()
+    logging.disable(logging.CRITICAL)  # what is wrong is said to nobody, a million times
 
     def mutator(data: bytes, longest: int, seed: int) -> bytes:
         """Half of them by libFuzzer's own edits, half by ours, which know the form.

@@ -19,7 +19,7 @@ from aixtiv_protocol.secret import Secret
 from aixtivd.errors import BadRequest, KeyFailed
 from aixtivd.vault.keys.occasion import Occasion
 from aixtivd.vault.keys.passphrase import SENSIBLE, Cost, Passphrase
-from aixtivd.vault.sealing import derive
+from aixtivd.vault.sealing import BrokenSeal, derive, read
 
 MAGIC: Final = b"aixtiv backup 1\n"
 
@@ -74,8 +74,8 @@ def unsealed(backup: bytes, passphrase: Secret) -> Content:
 def decoded(plain: bytes) -> Content:
     """What was under the seal. Raises BadRequest."""
     try:
-        return _unpack.decode(plain)
-    except msgspec.DecodeError:
+        return read(_unpack, plain)
+    except BrokenSeal:
         raise BadRequest("the backup holds something that this aixtiv does not know") from None
 
 

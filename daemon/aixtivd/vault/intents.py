@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from aixtivd import log
+from aixtivd.vault import sealing
 from aixtivd.vault.manifest import Draft
 from aixtivd.vault.sealing import BrokenSeal, Sealer
 from aixtivd.vault.store import expect_written
@@ -49,6 +50,6 @@ def read(db: sqlite3.Connection, sealer: Sealer, draft: Draft, id_: bytes) -> tu
     found = db.execute("SELECT generation, sealed FROM intents WHERE id = ?", (id_,)).fetchone()
     if found and listed.names_intent(found[1]):
         with suppress(BrokenSeal):
-            return found[0], _unpack.decode(sealer.unseal(_TABLE, id_, *found))
+            return found[0], sealing.read(_unpack, sealer.unseal(_TABLE, id_, *found))
     log.error("intent-damaged", row=id_.hex()[:8])
     return listed.generation, Begun(_UNKNOWN, DOUBT, 0.0)

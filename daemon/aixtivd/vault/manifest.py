@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from aixtivd import log
+from aixtivd.vault import sealing
 from aixtivd.vault.sealing import BrokenSeal, Sealer
 from aixtivd.vault.store import expect_written
 
@@ -80,7 +81,9 @@ class Manifest:
 
     def _read(self, db: sqlite3.Connection) -> _Root:
         number, plain = _unsealed(db, self._sealer, _ROOT)
-        parts = _unpack_root.decode(plain)
+        parts = sealing.read(_unpack_root, plain)
+        if len(parts) != PARTS:
+            raise BrokenSeal
         return _Root(number, parts)
 
 
@@ -136,7 +139,8 @@ class Draft:
 
     def entries(self) -> _Part:
         """All of them."""
-        return {id_: entry for number in range(PARTS) for id_, entry in self._part(number).items()}
+        there = [number for number, wanted in enumerate(self.root.parts) if wanted or number in self._parts]
+        return {id_: entry for number in there for id_, entry in self._part(number).items()}
 
     def _part(self, number: int) -> _Part:
         if number not in self._parts:
@@ -149,7 +153,7 @@ class Draft:
         if not wanted:
             return {}
         try:
-            return _unpack_part.decode(_unsealed(self._db, self._sealer, number, wanted)[1])
+            return sealing.read(_unpack_part, _unsealed(self._db, self._sealer, number, wanted)[1])
         except BrokenSeal:
             log.error("manifest-damaged", part=number)
             self._doubtful.add(number)

@@ -3,11 +3,14 @@
 import hashlib
 import hmac
 import os
-from typing import Final
+from typing import Final, TypeVar
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
+
+T = TypeVar("T")
 
 KEY: Final = 32  # bytes: AES-256
 ID: Final = 16  # random bytes: the only name a record has on disk
@@ -99,6 +102,14 @@ class Sealer:
         Of the store's first data key: it stays the same when that is rotated.
         """
         return hmac.digest(self._extracted, b"aixtiv key for: " + purpose.encode() + b"\x01", "sha256")
+
+
+def read(decoder: msgspec.msgpack.Decoder[T], plain: bytes) -> T:
+    """What was under a seal. Raises BrokenSeal for what this aixtiv cannot read (a newer one's, say): as good as that."""
+    try:
+        return decoder.decode(plain)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BrokenSeal from None
 
 
 def wrap(key: bytes, data_key: bytes, store: bytes, source: str) -> bytes:

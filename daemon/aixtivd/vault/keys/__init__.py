@@ -44,8 +44,10 @@ def from_record(text: str) -> KeySource:
     """Raises KeyFailed: no source that this aixtiv knows."""
     try:
         source: KeySource = msgspec.json.decode(text, type=KeySource)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise KeyFailed("the store names a key source that this aixtiv does not know") from None
+    if isinstance(source, KeyFile) and "\0" in source.path:
+        raise KeyFailed("the store names a key file that cannot be one: it was altered")
     return source
 
 
