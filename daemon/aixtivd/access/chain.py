@@ -109,7 +109,7 @@ def record(line: bytes) -> AuditRecord | None:
     """What a line says, true or not. None: it is no record."""
     try:
         return msgspec.structs.replace(_decoder.decode(line), plain=not is_sealed(line))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

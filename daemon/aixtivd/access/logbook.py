@@ -22,7 +22,7 @@ from aixtivd.config import AuditConfig
 from aixtivd.errors import Locked, StoreFailed
 from aixtivd.host.faults import point
 from aixtivd.vault import folder as folders
-from aixtivd.vault.notes import DamagedNote
+from aixtivd.vault.notes import DamagedNote, decoded
 from aixtivd.vault.vault import Vault
 
 UNSEALED: Final = 10_000
@@ -128,6 +128,7 @@ class Logbook:
         assert self._head is not None
         try:
             payload = await self._vault.notes.read(_NOTE)
+            sealed = decoded(_unpack, payload, _NOTE) if payload else Head(open=True)
         except Locked:
             return
         except DamagedNote as failure:
@@ -140,7 +141,6 @@ class Logbook:
             aside = await anyio.to_thread.run_sync(self.shelf.put_aside, f"before-{int(self._clock.wall())}")
             self._mark(f"a log of another store was here: it is {aside and aside.name} now")
             self._head = Head()
-        sealed = _unpack.decode(payload) if payload else Head(open=True)
         head = await anyio.to_thread.run_sync(self._as_it_stands, sealed)
         plain_from = head.size if head.open else self._plain_from
         found = await anyio.to_thread.run_sync(self._followed, head, key, plain_from)

@@ -22,7 +22,7 @@ from aixtivd.access.presence import Gone, Presence
 from aixtivd.access.ticket import PREFIX, Held, Stored, Ticket, digest, found, mint
 from aixtivd.clock import Clock
 from aixtivd.errors import BadRequest, Busy, Denied, Locked, NoAccount, StoreFailed, WrongVerb
-from aixtivd.vault.notes import DamagedNote
+from aixtivd.vault.notes import DamagedNote, decoded
 from aixtivd.vault.vault import Vault
 
 __all__ = ["PREFIX", "Held", "Tickets"]
@@ -92,15 +92,16 @@ class Tickets:
     async def _load(self) -> None:
         try:
             payload = await self._vault.notes.read(_NOTE)
+            known = decoded(_unpack, payload, _NOTE) if payload else ()
         except DamagedNote as failure:
             log.error("tickets-damaged", reason=failure.sentence)
             self._audit.note("ticket-end", DAEMON, ok=False, detail=failure.sentence)
-            payload = None
+            known = ()
         except StoreFailed as failure:
             log.error("tickets-not-read", reason=failure.sentence)
             return  # until the next unlock nothing is known of them
         steady, wall = self._clock.steady(), self._clock.wall()
-        for stored in _unpack.decode(payload) if payload else ():
+        for stored in known:
             held = stored.held
             # Where the wall clock was set back meanwhile, a ticket does not live longer than it was made for.
             left = min(held.expires_at - wall, held.expires_at - held.made_at) if held.expires_at else math.inf

@@ -3,12 +3,17 @@
 import shlex
 import sqlite3
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
+
+import msgspec
 
 from aixtivd.errors import StoreFailed
+from aixtivd.vault import sealing
 from aixtivd.vault.manifest import NONE, Draft, Entry
 from aixtivd.vault.sealing import ID, BrokenSeal, Sealer
 from aixtivd.vault.store import expect_written
+
+T = TypeVar("T")
 
 _TABLE: Final = "notes"
 
@@ -28,6 +33,14 @@ def read(db: sqlite3.Connection, sealer: Sealer, draft: Draft, name: str) -> byt
         with suppress(BrokenSeal):
             return sealer.unseal(_TABLE, id_, *found)
     raise DamagedNote(f"the store's note about {name} was altered or put back", hint=_look(db))
+
+
+def decoded(decoder: msgspec.msgpack.Decoder[T], payload: bytes, name: str) -> T:
+    """Raises DamagedNote: its seal holds, and it is none that this aixtiv can read."""
+    try:
+        return sealing.read(decoder, payload)
+    except BrokenSeal:
+        raise DamagedNote(f"the store's note about {name} is none that this aixtiv can read", hint="") from None
 
 
 def write(db: sqlite3.Connection, sealer: Sealer, draft: Draft, name: str, payload: bytes) -> None:
