@@ -1,0 +1,49 @@
+"""A store with thousands of accounts in it, put there by the vault itself."""
+
+import sqlite3
+from pathlib import Path
+
+from aixtiv_protocol.secret import Secret
+from aixtivd.accounts.grant import Grant, to_row
+from aixtivd.clock import SystemClock
+from aixtivd.config import VaultConfig
+from aixtivd.oauth.client import Client
+from aixtivd.vault.vault import Vault
+from scale.server import access_token, refresh_token
+
+
+def name(number: int) -> str:
+    return f"team/{number:05}@example.org"
+
+
+async def seed(state: Path, endpoint: str, expiries: list[float], lifetime: float, now: float) -> None:
+    """An account for each of `expiries` (Unix time), with a token that lives for `lifetime` seconds until then."""
+    client = Client(provider="scale", client_id="scale", token_endpoint=endpoint)
+    vault = Vault(state, VaultConfig(key="file"), SystemClock())
+    await vault.open()
+    try:
+        opened = vault._open_parts()
+        await opened.store.transact(_hastily)
+        for number, expires_at in enumerate(expiries):
+            grant = Grant(
+                id=number.to_bytes(2, "little")
+                + b"scale accounts",  # spread over the parts of the list, as random ones
+                name=name(number),
+                provider="scale",
+                client=client,
+                scopes=("read", "write"),
+                refresh_token=Secret(refresh_token(number, 0)),
+                access_token=Secret(access_token(number, 0)),
+                signed_in_at=now,
+                refreshed_at=expires_at - lifetime,
+                expires_at=expires_at,
+                lifetime=lifetime,
+            )
+            await vault.journal.commit(to_row(grant), None)
+    finally:
+        await vault.aclose()
+
+
+def _hastily(db: sqlite3.Connection) -> None:
+    """Nothing is lost if this is: the daemon that opens the store sets it right again."""
+    db.execute("PRAGMA synchronous = OFF")
