@@ -269,7 +269,7 @@ def _check(config: Config, path: Path) -> None:
     _check_tables(config, path)
     _check_access(config, path)
     for key, file in (("network.ca-file", config.network.ca_file), *_secret_files(config)):
-        if file and not ((found := _home(file)) and found.is_file()):
+        if file and not _is_file(file):
             raise BadConfig(f"{path}: {key}: no such file {file}")
     _check_certificates(config, path)
 
@@ -280,6 +280,13 @@ def _home(file: str) -> Path | None:
         return None if "\0" in file else Path(file).expanduser()
     except RuntimeError:
         return None
+
+
+def _is_file(file: str) -> bool:
+    try:
+        return (found := _home(file)) is not None and found.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _check_tables(config: Config, path: Path) -> None:
