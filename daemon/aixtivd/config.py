@@ -267,7 +267,6 @@ def _check(config: Config, path: Path) -> None:
     if not 0 <= config.audit.files <= 100:
         raise BadConfig(f"{path}: audit.files: expected 0 to 100")
     _check_tables(config, path)
-    _check_access(config, path)
     for key, file in (("network.ca-file", config.network.ca_file), *_secret_files(config)):
         if file and not _is_file(file):
             raise BadConfig(f"{path}: {key}: no such file {file}")
@@ -294,6 +293,7 @@ def _check_tables(config: Config, path: Path) -> None:
         _check_provider(f"{path}: provider.{name}", provider)
     for name, api in config.api.items():
         _check_api(f"{path}: api.{name}", api)
+    _check_access(config, path)
 
 
 def _check_access(config: Config, path: Path) -> None:

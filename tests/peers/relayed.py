@@ -115,7 +115,9 @@ class Upstream:
 
 
 class Notes:
-    """An audit log in a list."""
+    """An audit log in a list. It can be written."""
+
+    stopped = False
 
     def __init__(self) -> None:
         self.notes: list[dict[str, Any]] = []
@@ -123,6 +125,9 @@ class Notes:
 
     def note(self, what: str, caller: Caller, *, ok: bool = True, account: str = "", detail: str = "") -> None:
         self.notes.append({"what": what, "caller": caller, "ok": ok, "account": account, "detail": detail})
+
+    def admit(self) -> None:
+        """Whatever is handed out can be recorded."""
 
     def said(self) -> list[tuple[str, bool, str, str]]:
         return [(note["what"], note["ok"], note["account"], note["detail"]) for note in self.notes]

@@ -86,6 +86,9 @@ class Ledger:
     def note(self, what: str, caller: Caller, **facts: Any) -> None:
         self.records.append({"what": what, "caller": caller} | facts)
 
+    def admit(self) -> None:
+        """Whatever is handed out can be recorded."""
+
     @property
     def last(self) -> dict[str, Any]:
         return self.records[-1]
