@@ -208,6 +208,22 @@ def test_without_a_new_refresh_token_the_old_one_stays(machine: Machine, server:
     assert server.reuses == 0
 
 
+@pytest.mark.parametrize("sky", [Weather(cut="body", first=("refresh_token",)), skies.large()], ids=["cut", "large"])
+def test_a_new_refresh_token_that_came_before_the_answer_was_cut_is_kept_and_tried_next(
+    machine: Machine, server: Running, sky: Weather
+) -> None:
+    """At a server that punishes reuse: the old one would end the grant."""
+    machine.start()
+    machine.sign_in(visit, server.login("work"))
+    old = machine.token("work").access_token
+    server.set_weather(sky)
+    assert machine.run("refresh", "work").code == 4
+    until(lambda: machine.account("work").state == "fresh", "it is tried again by itself")
+    assert machine.token("work").access_token.reveal() == server.newest != old.reveal()
+    check_it_works(machine, server)
+    assert server.reuses == 0
+
+
 def test_a_slow_answer_is_a_good_answer(machine: Machine, server: Running) -> None:
     machine.start()
     machine.sign_in(visit, server.login("work"))

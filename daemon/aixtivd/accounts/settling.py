@@ -6,6 +6,7 @@ from typing import assert_never
 import anyio
 
 from aixtiv_protocol.replies import Happening
+from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.accounts import states
 from aixtivd.accounts.book import Book, Entry, Problem
@@ -199,13 +200,31 @@ class Settling:
             await self._endpoint.revoke(new.client, new.refresh_token, "refresh_token")
 
     async def _try_again(self, entry: Entry, grant: Grant, intent: Intent, outcome: outcomes.TryAgain) -> None:
+        if outcome.refresh_token is not None:
+            await self._rescued(entry, grant, outcome, outcome.refresh_token)
+            return
         if outcome.maybe_spent and intent.attempts >= self._tries(grant):
             await self._quarantine(entry, grant, _lost(grant, intent.attempts))
             return
         if not outcome.maybe_spent:
             await self._unspent(entry)
-        entry.failures += 1
         entry.interrupted = outcome.maybe_spent or intent.attempts > 1
+        self._later(entry, grant, outcome)
+
+    async def _rescued(self, entry: Entry, grant: Grant, outcome: outcomes.TryAgain, refresh_token: Secret) -> None:
+        """Of an answer that was cut the new refresh token came: the old one is spent, this one is tried next."""
+        new = rotated(grant, refresh_token)
+        try:
+            await self.adopt(entry, grant, new)
+        except Stale:
+            await self._late(entry, new)
+            return
+        log.warning("rescued", account=new.name, generation=new.generation)
+        entry.interrupted = True
+        self._later(entry, new, outcome)
+
+    def _later(self, entry: Entry, grant: Grant, outcome: outcomes.TryAgain) -> None:
+        entry.failures += 1
         wait = states.wait_after(entry.failures, outcome.retry_after, self._hosts.chance())
         entry.not_before = self._clock.steady() + wait
         self.problem(entry, Unreachable, f"{grant.name}: {outcome.reason}", f"aixtiv refresh {grant.name}")

@@ -6,6 +6,7 @@
 | 2xx, a refresh token beside an access token that is missing or cannot be used | Rotated: it may be the only good one |
 | 2xx that is a web page; 3xx | TryAgain: a captive portal answered, nothing was spent |
 | 2xx, anything else that is not OAuth's | TryAgain, maybe spent: the answer may be the rest of a granted one |
+| 2xx of which only a part came, or is JSON | the same, with the new refresh token if that part holds it whole |
 | 408, 429, 5xx | TryAgain, whatever the body |
 | 4xx without a well-formed OAuth error in JSON | TryAgain |
 | `invalid_grant` with 400 or 401 | NeedsSignIn: the only end of a grant |
@@ -25,7 +26,7 @@ import msgspec
 
 from aixtiv_protocol.secret import Secret
 from aixtivd.oauth.client import Quirks
-from aixtivd.oauth.document import as_object
+from aixtivd.oauth.document import as_object, beginning
 from aixtivd.oauth.outcomes import Granted, Misconfigured, NeedsSignIn, Outcome, Refused, Rotated, Tokens, TryAgain
 from aixtivd.oauth.web import Answer, WebFailure, http_date
 from aixtivd.oauth.words import in_words, shown
@@ -86,6 +87,7 @@ def sort_failure(failure: WebFailure, now: float) -> TryAgain:
         reason=failure.sentence,
         retry_after=retry_after(failure.headers, now),
         maybe_spent=failure.maybe_sent and lost,
+        refresh_token=_refresh_token(beginning(failure.body).get("refresh_token")) if lost else None,
     )
 
 
@@ -107,7 +109,8 @@ def _sort_success(
         return rotated
     if _is_page(answer):
         return TryAgain(reason=f"{host} answered with a web page: is there a network sign-in in between")
-    return TryAgain(reason=reason, maybe_spent=True)
+    rest = _refresh_token(beginning(answer.body).get("refresh_token")) if document is None else None
+    return TryAgain(reason=reason, maybe_spent=True, refresh_token=rest)
 
 
 def _sort_tokens(document: dict[str, object], quirks: Quirks, host: str, *, refreshes: bool) -> Outcome:

@@ -1,10 +1,13 @@
 """The JSON object in a provider's answer, read so tolerantly that no pair is dropped for a blot beside it."""
 
 import json
+import re
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
+_AROUND: Final = {mark: re.compile(rf"\s*{re.escape(mark)}\s*") for mark in "{:,"}
 _LONGEST_NUMBER: Final = 30  # digits; Python refuses to read an integer of more than 4300, and nothing needs one
 
 
@@ -19,6 +22,32 @@ def as_object(body: bytes, *, alone: bool = True) -> dict[str, object] | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         document = _read_tolerantly(body, alone=alone)
     return document if isinstance(document, dict) else None
+
+
+def beginning(body: bytes) -> dict[str, object]:
+    """The members that came whole of an object whose end did not, or behind which too much came.
+
+    A text is whole with its closing quote; of a number, only what follows tells.
+    """
+    text = body.decode("utf-8-sig", errors="replace").strip()
+    members: dict[str, object] = {}
+    with suppress(ValueError, RecursionError):
+        at = _past(text, 0, "{")
+        while True:
+            name, at = _decoder.raw_decode(text, at)
+            value, at = _decoder.raw_decode(text, _past(text, at, ":"))
+            if isinstance(name, str) and (isinstance(value, str) or text[at:].strip()):
+                members[_mended(name)] = _mended(value)
+            at = _past(text, at, ",")
+    return members
+
+
+def _past(text: str, at: int, mark: str) -> int:
+    """Where the next value begins, behind blanks, `mark`, and blanks. Raises ValueError where it is not there."""
+    found = _AROUND[mark].match(text, at)
+    if found is None:
+        raise ValueError(mark)
+    return found.end()
 
 
 def _read_tolerantly(body: bytes, *, alone: bool) -> object:

@@ -33,6 +33,7 @@ class TryAgain(Struct, frozen=True, kw_only=True):
     reason: str  # a plain sentence
     retry_after: float = 0.0  # seconds, as the server asked; 0: it did not
     maybe_spent: bool = False  # the request was sent and no whole answer came: a rotating server may have rotated
+    refresh_token: Secret | None = None  # the one that takes the place of the spent, where that much of an answer came
 
 
 class NeedsSignIn(Struct, frozen=True, kw_only=True):

@@ -4,12 +4,14 @@ Nothing is ever sent twice: connections are not reused, so aiohttp has no occasi
 redirects are not followed.
 """
 
+import asyncio
 import importlib
 import ipaddress
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 BODY_CAP: Final = 1024 * 1024
 """Bytes of an answer's body (claude.md: refuse token bodies over 1 MiB). Real ones have a few kilobytes."""
+
+_STOOD_STILL: Final = 1.0  # seconds by which a timer is late: then nobody ran, and nobody read
+_MORE: Final = 5.0  # seconds for what came meanwhile, or is still on its way
 
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _OURS: Final = {
@@ -56,12 +61,19 @@ class WebFailure(Unreachable):
     """the provider cannot be reached"""
 
     def __init__(
-        self, sentence: str, *, maybe_sent: bool, status: int = 0, headers: Mapping[str, str] = _NO_HEADERS
+        self,
+        sentence: str,
+        *,
+        maybe_sent: bool,
+        status: int = 0,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        body: bytes = b"",
     ) -> None:
         super().__init__(sentence)
         self.maybe_sent = maybe_sent  # False: surely no byte of the request left this machine towards the provider
         self.status = status  # of an answer whose head came and whose body did not; 0: not even a head
         self.headers = headers
+        self.body = body  # as much of it as came: it can hold tokens
 
 
 class Web:
@@ -102,7 +114,7 @@ class Web:
 
         progress = _Progress(host=_shown(parts))
         try:
-            with anyio.fail_after(timeout):
+            with _patience(timeout):
                 async with session.request(
                     method,
                     url,
@@ -129,12 +141,11 @@ class Web:
         progress.status = response.status
         progress.headers = {name.lower(): value for name, value in reversed(list(response.headers.items()))}
         self._measure(response.url.host or "", progress)
-        body = bytearray()
         async for chunk in response.content.iter_chunked(65536):
-            body += chunk
-            if len(body) > BODY_CAP:
+            progress.body += chunk
+            if len(progress.body) > BODY_CAP:
                 raise progress.failure(f"answered with more than {BODY_CAP} bytes")
-        return Answer(response.status, progress.headers, bytes(body))
+        return Answer(response.status, progress.headers, bytes(progress.body))
 
     def _measure(self, host: str, progress: "_Progress") -> None:
         """Only fresh answers tell the time: one from a cache (`Age`) is older than it looks."""
@@ -171,9 +182,44 @@ class _Progress:
         self.sent_at = time.time()
         self.status = 0
         self.headers: Mapping[str, str] = _NO_HEADERS
+        self.body = bytearray()
 
     def failure(self, what: str) -> WebFailure:
-        return WebFailure(f"{self.host} {what}", maybe_sent=self.sent, status=self.status, headers=self.headers)
+        return WebFailure(
+            f"{self.host} {what}",
+            maybe_sent=self.sent,
+            status=self.status,
+            headers=self.headers,
+            body=bytes(self.body),
+        )
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError after that time; but not at once where the process stood still meanwhile (SIGSTOP, a busy
+    machine): what came in that time lies unread in the socket, and may be the only copy of a token.
+    """
+    loop = asyncio.get_running_loop()
+    with anyio.CancelScope() as scope:
+
+        def over(due: float) -> None:
+            if loop.time() - due < _STOOD_STILL:
+                scope.cancel()
+            else:
+                wait(_MORE)
+
+        def wait(seconds: float) -> None:
+            due = loop.time() + seconds
+            timers.append(loop.call_at(due, over, due))
+
+        timers: list[asyncio.TimerHandle] = []
+        wait(seconds)
+        try:
+            yield
+        finally:
+            timers[-1].cancel()
+    if scope.cancelled_caught:
+        raise TimeoutError
 
 
 def _loaded(ca_file: str) -> "ssl.SSLContext":
@@ -208,6 +254,7 @@ def tls_context(ca_file: str) -> "ssl.SSLContext":
 
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.keylog_filename = None  # $SSLKEYLOGFILE would have it write down what opens every connection
     if ca_file:
         try:
             context.load_verify_locations(Path(ca_file).expanduser())
