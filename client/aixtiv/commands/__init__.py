@@ -32,6 +32,7 @@ COMMANDS: Final = {
         "whoami": "whoami:whoami",
         "watch": "watch:watch",
         "audit": "audit:audit",
+        "access": "access:access",
         "usage": "usage:usage",
         "doctor": "doctor:doctor",
     },

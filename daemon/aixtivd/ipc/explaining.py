@@ -1,11 +1,16 @@
 """`explain`: what is known of a process, which rule decides for it, and why."""
 
+from typing import Final
+
 from aixtiv_protocol import replies, requests
 from aixtivd.access.caller import Caller, described, unchanged, unknown_of
 from aixtivd.access.rules import RIGHTS, Rules, below
 from aixtivd.accounts.service import Accounts
 from aixtivd.errors import Refused
 from aixtivd.relay.targets import readings
+
+_MOST: Final = 100
+"""Decisions in one answer: what a frame holds of them, whatever their rules say."""
 
 
 class Explaining:
@@ -18,7 +23,9 @@ class Explaining:
         BadRequest.
         """
         about = caller if asked.pid in {0, caller.pid} else _process(asked.pid)
-        names = (asked.account,) if asked.account else self._listed(caller)
+        names = ("", asked.account) if asked.account else ("", *self._listed(caller))
+        decisions = tuple(self._decision(about, name, asked.path) for name in names[:_MOST])
+        note = _doubt(about) or (f"of {len(names)} accounts the first are told: name another" if names[_MOST:] else "")
         return replies.Explained(
             pid=about.parent or about.pid,
             executable=about.executable,
@@ -26,8 +33,8 @@ class Explaining:
             unit=about.unit,
             cgroup=about.cgroup,
             through=about.pid if about.parent else 0,
-            note=_doubt(about),
-            decisions=tuple(self._decision(about, name, asked.path) for name in ("", *names)),
+            note=note,
+            decisions=decisions,
         )
 
     def _listed(self, caller: Caller) -> tuple[str, ...]:
