@@ -1,7 +1,6 @@
 """A new data key, or another key around it: made and proved before the store is touched."""
 
 import os
-import time
 
 from msgspec import Struct
 
@@ -48,11 +47,6 @@ def rewrapped(meta: store.Meta, chosen: keys.Chosen, data_key: DataKey) -> store
     if DataKey.read(sealing.unwrap(key, wrapped, meta.store, source)) != data_key:
         raise KeyFailed("the new data key does not come back out of its seal")
     return store.Meta(meta.store, source, chosen.reason or meta.reason, wrapped)
-
-
-def moved(name: str, now: float) -> str:
-    """The reason why a store has its key where it has it, as `status` shows it."""
-    return f"moved here from {name} on {time.strftime('%Y-%m-%d', time.localtime(now))}"
 
 
 def cost(meta: store.Meta) -> str:

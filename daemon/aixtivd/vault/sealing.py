@@ -105,7 +105,7 @@ class Sealer:
 
 
 def read(decoder: msgspec.msgpack.Decoder[T], plain: bytes) -> T:
-    """What was under a seal. Raises BrokenSeal for what this aixtiv cannot read (a newer one's, say): as good as that."""
+    """What was under a seal. Raises BrokenSeal for what this aixtiv cannot read (a newer one's): as good as that."""
     try:
         return decoder.decode(plain)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -318,12 +318,13 @@ class Vault:
     ) -> Rotation:
         """Blocking. The present source need not answer any more, but a passphrase is nobody's to take away."""
         self._expect_no_passphrase(passphrase)
-        present, now = keys.from_record(meta.source), self._clock.wall()
+        present = keys.from_record(meta.source)
         if isinstance(present, Passphrase):
             self._unwrapped(meta, passphrase)
         occasion = self._occasion(meta.store, new_passphrase)
         chosen = keys.another(to, present, self._config, occasion, self._cost)
-        return rotation.begun(meta, replace(chosen, reason=rotation.moved(present.name, now)), lasting, now)
+        chosen = replace(chosen, reason=f"it was moved here from the {present.name} source")
+        return rotation.begun(meta, chosen, lasting, self._clock.wall())
 
     def _expect_no_passphrase(self, passphrase: Secret | None) -> None:
         if passphrase is not None and self.key_source != "passphrase":

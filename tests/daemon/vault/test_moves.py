@@ -60,7 +60,7 @@ async def test_from_any_source_to_any_other(home: Path, present: KeySource, to: 
             return
         moved = await vault.move(to, old, NEW if to == "passphrase" else None)
         assert moved.misnamed == ("" if present == to else present)
-        assert (vault.key_source, vault.key_reason) == (to, f"moved here from {present} on 2027-01-15")
+        assert (vault.key_source, vault.key_reason) == (to, f"it was moved here from the {present} source")
         assert await whole(vault) == before
         await vault.lock()
         await vault.unlock(NEW if to == "passphrase" else None)  # whatever the config said at the start
