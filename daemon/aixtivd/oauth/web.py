@@ -254,7 +254,8 @@ def tls_context(ca_file: str) -> "ssl.SSLContext":
 
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.keylog_filename = None  # $SSLKEYLOGFILE would have it write down what opens every connection
+    # $SSLKEYLOGFILE would have it write down what opens every connection.
+    context.keylog_filename = None  # type: ignore[assignment]  # typeshed does not know that None takes it back
     if ca_file:
         try:
             context.load_verify_locations(Path(ca_file).expanduser())
