@@ -2,6 +2,9 @@
 
 import json
 
+from aixtiv_protocol import requests
+from aixtiv_protocol.replies import Failure
+from aixtiv_protocol.secret import Secret
 from peers.disks import SmallDisk
 from peers.machine import Machine
 from peers.waiting import until
@@ -35,6 +38,54 @@ def test_on_a_full_disk_tokens_are_served_it_is_said_and_the_log_is_whole_afterw
     assert machine.run("audit", "verify", "--json").json() == {
         "intact": True,
         "records": len(records),
+        "first": 1,
         "problem": "",
         "plain": 0,
     }
+
+
+def test_with_stop_nothing_is_handed_out_on_a_full_disk_and_it_goes_on_by_itself(
+    machine: Machine, disk: SmallDisk
+) -> None:
+    machine.configure('[audit]\non-failure = "stop"\n')
+    machine.start()
+    assert machine.run("api-key", "set", "anthropic", stdin=f"{KEY}\n").code == 0
+    disk.fill()
+    served = 0
+    with machine.conversation() as talk:
+
+        def refused_at_last() -> Failure | None:
+            nonlocal served
+            talk.say(requests.Token(account="anthropic", agent="x" * 390))
+            reply = talk.hear()
+            served += not isinstance(reply, Failure)
+            return reply if isinstance(reply, Failure) else None
+
+        for _ in range(40):  # until the last blocks of files that exist are used up
+            refused_at_last()
+        failure = until(refused_at_last, "the full disk is noticed")
+        assert failure
+        assert (failure.code, failure.message.partition(":")[0]) == (
+            "store_failed",
+            "nothing is handed out that cannot be recorded (audit.on-failure)",
+        )
+        for asked in (
+            requests.Ticket(account="anthropic", holder="none", ttl=60),
+            requests.Token(account="anthropic", form="bare"),
+            requests.Relay(method="GET", path="/v1/models", account="anthropic"),
+            requests.Export(new_passphrase=Secret("correct horse battery staple")),
+        ):
+            talk.say(asked)
+            refused = talk.hear()
+            assert isinstance(refused, Failure), asked
+            assert "nothing is handed out" in refused.message, asked
+    ran = machine.run("token", "anthropic")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("aixtiv: error: nothing is handed out that cannot be recorded")
+    assert "audit log" in machine.run("status").out
+    disk.make_room()
+    until(lambda: machine.run("token", "anthropic").code == 0, "it goes on by itself")
+    records = [json.loads(line) for line in machine.run("audit", "--limit", "0", "--json").out.splitlines()]
+    handed = [record for record in records if record["what"] == "token" and record["ok"]]
+    assert len(handed) == served + 1, "what was handed out before it was noticed is recorded later"
+    assert machine.run("audit", "verify").code == 0

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aixtiv_protocol import requests
 from aixtiv_protocol.replies import AuditRecord
@@ -15,6 +15,8 @@ from peers.clock import FakeClock
 from peers.vaults import opened
 
 CALLER = Caller(uid=1000, pid=4711, program="/usr/bin/claude", agent="agent-7", ticket="ab12cd34")
+
+SMALL: Final = 600  # bytes of a file of the log: three records fill it
 
 
 class Desk(Audit):
@@ -48,13 +50,17 @@ class Desk(Audit):
 
 
 @asynccontextmanager
-async def desk(
-    folder: Path, clock: FakeClock | None = None, limit: int = 0, files: int = 100
-) -> AsyncIterator[Desk]:
+async def desk(folder: Path, clock: FakeClock | None = None, limit: int = 0, files: int = 100) -> AsyncIterator[Desk]:
     """A second one in the same folder is a restart. What was noted and not flushed is lost, as at a `kill -9`."""
     clock = clock or FakeClock()
     async with opened(folder, clock=clock) as vault:
         yield Desk(folder, vault, clock, limit, files)
+
+
+async def filled(here: Desk, count: int, start: int = 0) -> None:
+    """Each in a piece of its own, so that files begin where they are full."""
+    for number in range(start, start + count):
+        await here.happened(f"a{number}")
 
 
 def older(folder: Path) -> list[Path]:

@@ -13,19 +13,10 @@ from aixtiv_protocol.replies import AuditRecord
 from aixtivd.access import logbook
 from aixtivd.access.audit import Audit
 from aixtivd.config import AuditConfig
-from aixtivd.errors import StoreFailed
-from peers.audits import CALLER, Desk, desk, lines, older, shown
-from peers.clock import FakeClock, limit, settle
+from peers.audits import CALLER, SMALL, desk, filled, lines, older, shown
+from peers.clock import FakeClock, limit
 from peers.disks import small_disk
 from peers.vaults import crashed, opened
-
-SMALL = 600  # bytes: three records fill a file
-
-
-async def filled(here: Desk, count: int, start: int = 0) -> None:
-    """Each in a piece of its own, so that files begin where they are full."""
-    for number in range(start, start + count):
-        await here.happened(f"a{number}")
 
 
 def refused(first: int) -> str:
@@ -284,57 +275,6 @@ async def test_on_a_full_disk_files_go_on_being_turned_and_nothing_is_lost(folde
             assert await here.verify() == replies.AuditVerdict(intact=True, records=60)
 
 
-# Following: who follows reads what is on the disk, as it gets there
-
-
-async def test_who_follows_is_told_the_newest_and_then_whatever_happens_across_files(folder: Path) -> None:
-    async with desk(folder, limit=SMALL) as here, anyio.create_task_group() as tasks:
-        await filled(here, 4)
-        heard: list[AuditRecord] = []
-        tasks.start_soon(follow, here.records(requests.Audit(limit=2, follow=True)), heard)
-        await until(lambda: numbers(heard) == [3, 4])
-        await filled(here, 9, start=4)
-        await until(lambda: len(heard) == 11)
-        assert numbers(heard) == list(range(3, 14))
-        await settle()
-        tasks.cancel_scope.cancel()
-
-
-async def test_who_follows_one_account_hears_of_no_other(folder: Path) -> None:
-    async with desk(folder, limit=SMALL) as here, anyio.create_task_group() as tasks:
-        heard: list[AuditRecord] = []
-        tasks.start_soon(follow, here.records(requests.Audit(limit=0, account="mine", follow=True)), heard)
-        await settle()
-        await here.happened("mine", "other", "mine", "other", "mine")
-        await until(lambda: len(heard) == 3)
-        tasks.cancel_scope.cancel()
-    assert [record.account for record in heard] == ["mine"] * 3
-
-
-async def test_who_follows_hears_of_a_new_log_and_goes_on_with_it(folder: Path) -> None:
-    async with desk(folder) as here, anyio.create_task_group() as tasks:
-        await filled(here, 3)
-        heard: list[AuditRecord] = []
-        tasks.start_soon(follow, here.records(requests.Audit(limit=1, follow=True)), heard)
-        await until(lambda: numbers(heard) == [3])
-        await here.begin_anew(CALLER)
-        await filled(here, 1)
-        await until(lambda: numbers(heard) == [3, 1, 2])
-        tasks.cancel_scope.cancel()
-
-
-async def test_who_reads_slowly_misses_only_what_was_dropped_meanwhile(folder: Path) -> None:
-    async with desk(folder, limit=SMALL, files=2) as here:
-        await filled(here, 9)
-        records = here.records(requests.Audit(limit=0, follow=True))
-        assert (await anext(records)).number == 1
-        await filled(here, 12, start=9)
-        kept = (await here.all())[0].number
-        rest = [(await anext(records)).number for _ in range(3)]
-        assert rest[0] in {2, kept}
-        await records.aclose()
-
-
 async def test_verifying_while_files_are_turned_and_dropped_finds_nothing_wrong(folder: Path) -> None:
     async with desk(folder, limit=SMALL, files=2) as here, anyio.create_task_group() as tasks:
         await filled(here, 9)
@@ -347,59 +287,3 @@ async def test_verifying_while_files_are_turned_and_dropped_finds_nothing_wrong(
         while True:
             assert (await here.verify()).intact
             await anyio.lowlevel.checkpoint()
-
-
-# Where nothing may be handed out that cannot be recorded
-
-
-async def test_with_stop_nothing_is_admitted_while_records_cannot_be_written_and_it_goes_on_by_itself(
-    folder: Path,
-) -> None:
-    with small_disk(folder) as disk:
-        async with desk(disk.home) as here:
-            here.reconfigure(AuditConfig(on_failure="stop"))
-            await here.happened("one")
-            here.admit()
-            disk.fill()
-            for _ in range(40):  # until the last block of the file is used up
-                await here.happened(*["x" * 390] * 10)
-            assert here.stopped
-            with pytest.raises(StoreFailed) as refused:
-                here.admit()
-            assert refused.value.sentence == (
-                f"nothing is handed out that cannot be recorded (audit.on-failure): {here.problem}"
-            )
-            disk.make_room()
-            await here.flush()
-            here.admit()
-            assert (await here.verify()).intact
-
-
-async def test_the_config_can_be_changed_while_it_fails(folder: Path) -> None:
-    async with desk(folder) as here:
-        here.path.mkdir()
-        await here.happened("one")
-        here.admit()
-        here.reconfigure(AuditConfig(on_failure="stop"))
-        with pytest.raises(StoreFailed):
-            here.admit()
-        here.reconfigure(AuditConfig(on_failure="announce"))
-        here.admit()
-
-
-async def test_with_stop_a_disk_that_keeps_records_waiting_for_too_long_stops_too(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from aixtivd.access import audit as module
-
-    monkeypatch.setattr(module, "_MOST", 3)
-    async with desk(folder) as here:
-        here.reconfigure(AuditConfig(on_failure="stop"))
-        for _ in range(3):
-            here.note("token", CALLER)
-        here.admit()
-        here.note("token", CALLER)
-        with pytest.raises(StoreFailed, match="as fast as they come"):
-            here.admit()
-        await here.flush()
-        here.admit()
