@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import aixtiv
 from aixtiv import failures
@@ -52,6 +53,30 @@ def failing(**failure: typing.Any) -> Script:
         yield replies.Failure(**({"message": "no"} | failure))
 
     return script
+
+
+def account(number: int) -> replies.Account:
+    return replies.Account(name=f"team/{number:03}", provider="p", kind="oauth", state="fresh")
+
+
+def in_pages(request: requests.Request) -> Iterable[Said]:
+    """A daemon with 25 accounts, ten to an answer; a status has room for three."""
+    everyone = [account(number) for number in range(25)]
+    match request:
+        case requests.Accounts():
+            rest = [each for each in everyone if each.name > request.after]
+            yield replies.AccountList(accounts=tuple(rest[:10]), more=len(rest) > 10)
+        case _:
+            yield replace(STATUS, accounts=tuple(everyone[:3]), more=True)
+
+
+def test_accounts_and_status_have_all_the_accounts_in_as_many_answers_as_it_takes(folder: Path) -> None:
+    everyone = tuple(account(number) for number in range(25))
+    with talking(folder, in_pages) as (client, daemon):
+        assert client.accounts() == everyone
+        assert client.status() == replace(STATUS, accounts=everyone)
+        asked = [request.after for request in daemon.asked if isinstance(request, requests.Accounts)]
+        assert asked == ["", "team/009", "team/019", "team/002", "team/012", "team/022"]
 
 
 def test_every_method_asks_its_request_and_gives_its_answer(folder: Path) -> None:

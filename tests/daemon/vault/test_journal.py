@@ -10,7 +10,7 @@ import pytest
 from aixtiv_protocol.secret import Secret
 from aixtivd.errors import Locked, StoreFailed
 from aixtivd.vault.journal import Stale
-from aixtivd.vault.ledger import GRACE
+from aixtivd.vault.ledger import GRACE, SWEEP
 from aixtivd.vault.rows import Intent, Row
 from peers.clock import FakeClock
 from peers.leaks import files_under, leaks
@@ -131,6 +131,24 @@ async def test_the_previous_generation_is_kept_for_its_grace_time(folder: Path) 
         clock.advance(GRACE / 2 + 1)
         await vault.journal.commit(row(2), None)  # any later commit prunes
         assert await vault.journal.kept(row(1).id) == [row(1, 2, b"two")]
+
+
+async def test_what_is_kept_is_not_looked_through_at_every_commit(folder: Path) -> None:
+    clock = FakeClock()
+    async with opened(folder, clock=clock) as vault:
+        looks: list[str] = []
+        await vault._open_parts().store.transact(lambda db: db.set_trace_callback(looks.append))
+        await vault.journal.commit(row(1), None)
+        for generation in range(2, 12):
+            await vault.journal.commit(row(1, generation), row(1, generation - 1))
+        assert len(sweeps(looks)) == 1
+        clock.advance(SWEEP)
+        await vault.journal.commit(row(1, 12), row(1, 11))
+        assert len(sweeps(looks)) == 2
+
+
+def sweeps(statements: list[str]) -> list[str]:
+    return [statement for statement in statements if "kept WHERE until" in statement]
 
 
 async def test_of_a_token_that_lives_for_a_second_three_generations_are_kept(folder: Path) -> None:
