@@ -25,6 +25,7 @@ PAGE = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-
         ("verdict", replies.Verified),
         ("status", replies.DaemonStatus),
         ("event", replies.Event),
+        ("check", replies.KeyChecked),
         ("program", Written),
         ("ticket", replies.TicketMade),
         ("holding", replies.TicketShown),
