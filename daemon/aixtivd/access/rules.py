@@ -15,8 +15,8 @@ from aixtivd.errors import NotAllowed
 
 RIGHTS: Final[tuple[Right, ...]] = ("list", "token", "relay", "manage")
 
-_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+/-]*[A-Za-z0-9_@+])?")
-"""What may be an account's name, within a sentence: without a full stop that ends it."""
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+/-]*")
+"""What may be an account's name; within a sentence a full stop may follow it, and look like a part of it."""
 
 _LONGEST: Final = 200  # characters of what a caller is, in a sentence
 _DOING: Final[dict[Right, tuple[str, str]]] = {
@@ -72,7 +72,11 @@ class Rules:
             sentence = f"{_shown(account)} is relay-only: its token is shown to nobody"
         else:
             doing = _DOING[right][0].format(_shown(account)) if account else _DOING[right][1]
-            by = f"rule {number} does not let" if rule is not None else "no rule is about it, and the default lets not"
+            by = (
+                f"rule {number} does not let"
+                if rule is not None
+                else "no rule is about it, and the default does not let"
+            )
             sentence = f"{by} {_named(caller)} {doing}"
         raise NotAllowed(sentence, hint=_explaining(caller, account))
 
@@ -93,9 +97,11 @@ class Rules:
         """The sentence without the accounts that the caller may not be told of. `about`: the one it named itself."""
 
         def shown(found: re.Match[str]) -> str:
-            name = found[0]
+            name, rest = found[0], ""
+            while name[-1] in "./-" and not known(name):
+                name, rest = name[:-1], name[-1] + rest
             hidden = name != about and known(name) and not self.lists(caller, name)
-            return "another account" if hidden else name
+            return f"another account{rest}" if hidden else found[0]
 
         return _NAME.sub(shown, text)
 
