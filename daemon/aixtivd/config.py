@@ -250,27 +250,31 @@ def _kind(path: str) -> Any:
 def _check(config: Config, path: Path) -> None:
     """What types cannot say."""
     _check_names(config, path)
-    if not 1 <= config.refresh.at_once <= 64:
-        raise BadConfig(f"{path}: refresh.at-once: expected 1 to 64")
-    if not 1 <= config.refresh.timeout <= 300:
-        raise BadConfig(f"{path}: refresh.timeout: expected 1 to 300 seconds")
+    _check_numbers(config, path)
     if config.network.proxy and not (re.match("https?://", config.network.proxy) and _is_url(config.network.proxy)):
         raise BadConfig(f"{path}: network.proxy: expected an http:// URL")
     if "@" in config.network.proxy:
         raise BadConfig(f"{path}: network.proxy: a user and password cannot stand here: this file holds no secret")
-    if config.vault.key_file and not ((file := _home(config.vault.key_file)) and file.is_absolute()):
+    if config.vault.key_file and not ((place := _home(config.vault.key_file)) and place.is_absolute()):
         raise BadConfig(f"{path}: vault.key-file: expected an absolute path")
+    _check_tables(config, path)
+    for key, file in (("network.ca-file", config.network.ca_file), *_secret_files(config)):
+        if file and not _is_file(file):
+            raise BadConfig(f"{path}: {key}: no such file {file}")
+    _check_certificates(config, path)
+
+
+def _check_numbers(config: Config, path: Path) -> None:
+    if not 1 <= config.refresh.at_once <= 64:
+        raise BadConfig(f"{path}: refresh.at-once: expected 1 to 64")
+    if not 1 <= config.refresh.timeout <= 300:
+        raise BadConfig(f"{path}: refresh.timeout: expected 1 to 300 seconds")
     if not 0 <= config.claude.port <= 65535:
         raise BadConfig(f"{path}: claude.port: expected 1 to 65535, or 0 for none")
     if not 1 <= config.audit.size <= 1024:
         raise BadConfig(f"{path}: audit.size: expected 1 to 1024 MiB")
     if not 0 <= config.audit.files <= 100:
         raise BadConfig(f"{path}: audit.files: expected 0 to 100")
-    _check_tables(config, path)
-    for key, file in (("network.ca-file", config.network.ca_file), *_secret_files(config)):
-        if file and not _is_file(file):
-            raise BadConfig(f"{path}: {key}: no such file {file}")
-    _check_certificates(config, path)
 
 
 def _home(file: str) -> Path | None:

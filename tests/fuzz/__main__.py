@@ -66,12 +66,17 @@ def _tried(name: str, runs: int, seed: int) -> Tried:
             (corpus / hashlib.sha256(data).hexdigest()[:12]).write_bytes(data)
         began = time.monotonic()
         options = (f"-runs={runs}", f"-seed={seed}", f"-timeout={_SLOWEST}", f"-rss_limit_mb={_MEMORY}", "-verbosity=0")
-        command = (sys.executable, "-W", "error", "-m", "fuzz.under_atheris", name, str(corpus))
+        command: tuple[str, ...] = (sys.executable, "-W", "error", "-m", "fuzz.under_atheris", name, str(corpus))
         command += (*options, f"-artifact_prefix={found}/")
         done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         kept = [_keep(name, path) for path in found.iterdir()]
-    words = done.stdout.decode(errors="replace")[-3000:] if done.returncode else ""
+    words = _end_of(done.stdout.decode(errors="replace")) if done.returncode else ""
     return Tried(name, time.monotonic() - began, seed, kept[0] if kept else None, words)
+
+
+def _end_of(said: str) -> str:
+    """The traceback, and what libFuzzer adds."""
+    return "\n".join(line[:300] for line in said.splitlines()[-40:])
 
 
 def cases(name: str) -> list[Path]:

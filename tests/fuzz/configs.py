@@ -59,11 +59,13 @@ def config(data: bytes) -> None:
     """It is taken, or refused with a sentence in one line that begins with the file's name."""
     path = _file()
     path.write_bytes(data)
+    sentence = f"{path}: "
     try:
         load(path)
     except BadConfig as error:
-        assert error.sentence.startswith(str(path))
-        assert "\n" not in error.sentence, error.sentence
+        sentence = error.sentence
+    assert sentence.startswith(str(path))
+    assert "\n" not in sentence, sentence
 
 
 @cache
@@ -79,9 +81,31 @@ def _seeds() -> list[bytes]:
 
 
 _WORDS: Final = (
-    *(b"\n[[rule]]\n", b"\n[access]\n", b'"', b"'''", b"[", b"]", b"{", b" = ", b"-1", b"1e400", b"nan", b"true", b"''"),
-    *(b"1979-05-27T07:32:00Z", b"\\u0000", b"\\ud800", b"who.unit = 1", b'allow = ["x"]', b"a.b.c = 1", b"\xef\xbb\xbf"),
-    *(b'x = ""', b'"\\u001b[31m" = 1', b"proxy = 1", b"0x", b"9" * 5000, b"[provider.'a.b']", b"[api.\"\"]", b"[[" * 900),
+    *(
+        b"\n[[rule]]\n",
+        b"\n[access]\n",
+        b'"',
+        b"'''",
+        b"[",
+        b"]",
+        b"{",
+        b" = ",
+        b"-1",
+        b"1e400",
+        b"nan",
+        b"true",
+        b"''",
+    ),
+    *(
+        b"1979-05-27T07:32:00Z",
+        b"\\u0000",
+        b"\\ud800",
+        b"who.unit = 1",
+        b'allow = ["x"]',
+        b"a.b.c = 1",
+        b"\xef\xbb\xbf",
+    ),
+    *(b'x = ""', b'"\\u001b[31m" = 1', b"proxy = 1", b"0x", b"9" * 5000, b"[provider.'a.b']", b'[api.""]', b"[[" * 900),
     *(b'"~nobody/x"', b'"http://[::1"', b'"https://x:99999"', b'"\\u0000"', b"ca-file = ", b"client-secret-file = "),
 )
 

@@ -13,7 +13,14 @@ _SCALARS: Final[tuple[object, ...]] = (
     *(None, True, False, 0, 1, -1, 255, 2**31, 2**53, 2**63 - 1, -(2**63), 2**64 - 1, 0.5, -0.0, 1e308, 5e-324),
     *("", "0", "a", "\0", "\n", "\ufffd", "\N{RIGHT-TO-LEFT OVERRIDE}", "{}", "null", "a" * 300, "*", "/", "é"),
 )
-_BINARY: Final[tuple[object, ...]] = (b"", b"\0", b"\xff" * 16, float("nan"), float("inf"), -float("inf"))  # MessagePack
+_BINARY: Final[tuple[object, ...]] = (
+    b"",
+    b"\0",
+    b"\xff" * 16,
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+)  # MessagePack
 _DEEP: Final = 3000  # levels, once in a while: above what Python and msgspec follow
 
 _READ: Final[dict[Form, Callable[[bytes], Any]]] = {"json": msgspec.json.decode, "msgpack": msgspec.msgpack.decode}
@@ -47,26 +54,34 @@ def edited_tree(data: bytes, form: Form, random: Random) -> bytes:
 def _edited(node: Any, form: Form, random: Random) -> Any:
     """Somewhere in it one thing is another."""
     if isinstance(node, dict) and node and random.random() < 0.8:
-        name = random.choice(list(node))
-        match random.randint(0, 5):
-            case 0:
-                return {key: value for key, value in node.items() if key != name}
-            case 1:
-                return node | {_other(form, random) if form == "msgpack" else "x": node[name]}
-            case 2:
-                return node | {name: node[random.choice(list(node))]}
-            case _:
-                return node | {name: _edited(node[name], form, random)}
+        return _edited_table(node, form, random)
     if isinstance(node, list) and node and random.random() < 0.8:
-        at = random.randrange(len(node))
-        match random.randint(0, 4):
-            case 0:
-                return node[:at] + node[at + 1 :]
-            case 1:
-                return node[:at] + node[at:] * random.choice((2, 3, 40))
-            case _:
-                return [*node[:at], _edited(node[at], form, random), *node[at + 1 :]]
+        return _edited_list(node, form, random)
     return _another(node, form, random)
+
+
+def _edited_table(node: dict[Any, Any], form: Form, random: Random) -> dict[Any, Any]:
+    name = random.choice(list(node))
+    match random.randint(0, 5):
+        case 0:
+            return {key: value for key, value in node.items() if key != name}
+        case 1:
+            return node | {_other(form, random) if form == "msgpack" else "x": node[name]}
+        case 2:
+            return node | {name: node[random.choice(list(node))]}
+        case _:
+            return node | {name: _edited(node[name], form, random)}
+
+
+def _edited_list(node: list[Any], form: Form, random: Random) -> list[Any]:
+    at = random.randrange(len(node))
+    match random.randint(0, 4):
+        case 0:
+            return node[:at] + node[at + 1 :]
+        case 1:
+            return node[:at] + node[at:] * random.choice((2, 3, 40))
+        case _:
+            return [*node[:at], _edited(node[at], form, random), *node[at + 1 :]]
 
 
 def _another(node: Any, form: Form, random: Random) -> Any:
@@ -87,19 +102,20 @@ def _other(form: Form, random: Random) -> Any:
 def _edited_bytes(data: bytes, words: tuple[bytes, ...], random: Random) -> bytes:
     at = random.randint(0, len(data))
     end = min(len(data), at + random.choice((1, 1, 2, 4, 16, 64)))
+    begin, before, behind = random.randint(0, len(data)), data[:at], data[end:]
     match random.randint(0, 6 if words else 5):
         case 0:
-            return data[:at] + bytes((random.choice(_BYTES),)) + data[end:]
+            there = bytes((random.choice(_BYTES),))
         case 1:
-            return data[:at] + random.randbytes(random.choice((1, 1, 2, 4))) + data[at:]
+            there = random.randbytes(random.choice((1, 1, 2, 4))) + data[at:end]
         case 2:
-            return data[:at] + data[end:]
+            there = b""
         case 3:
-            return data[:at] + data[at:end] * random.choice((2, 2, 3, 50)) + data[end:]
+            there = data[at:end] * random.choice((2, 2, 3, 50))
         case 4:
-            return data[:at]
+            there = behind = b""
         case 5:
-            begin = random.randint(0, len(data))
-            return data[:at] + data[begin : begin + end - at] + data[end:]
+            there = data[begin : begin + end - at]
         case _:
-            return data[:at] + random.choice(words) + data[at:]
+            there = random.choice(words) + data[at:end]
+    return before + there + behind

@@ -222,8 +222,22 @@ _WORDS: Final = (
     *(b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip, chunked\r\n", b"Content-Length: +5\r\n"),
     *(b"0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"Origin: null\r\n", b"Upgrade: websocket\r\n", b"Connection: close\r\n"),
     *(b"Connection: upgrade\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET http://x/ HTTP/1.1\r\n", b"*", b"#"),
-    *(b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", b" folded\r\n", b"HTTP/1.0", b"HTTP/2.0", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    *(b"ffffffffffffffff\r\n", b"Content-Encoding: gzip\r\n", b"\xff", b"X-Api-Key: k\r\n", b"%zz", b"//", b"Host:\r\n"),
+    *(
+        b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b" folded\r\n",
+        b"HTTP/1.0",
+        b"HTTP/2.0",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ),
+    *(
+        b"ffffffffffffffff\r\n",
+        b"Content-Encoding: gzip\r\n",
+        b"\xff",
+        b"X-Api-Key: k\r\n",
+        b"%zz",
+        b"//",
+        b"Host:\r\n",
+    ),
 )
 
 TARGETS: Final = (Target("gateway", conversation, _seeds, longest=1500, words=_WORDS),)

@@ -15,7 +15,7 @@ from aixtivd.oauth import answers, discovery
 from aixtivd.oauth.client import Client, Quirks
 from aixtivd.oauth.document import as_object
 from aixtivd.oauth.federation import as_assertion, good_for
-from aixtivd.oauth.identity import ask_userinfo, check_signature, check_sign_in
+from aixtivd.oauth.identity import ask_userinfo, check_sign_in, check_signature
 from aixtivd.oauth.outcomes import Granted, NeedsSignIn, Outcome, Rotated
 from aixtivd.oauth.web import Answer, Web, WebFailure
 from fuzz.target import Target
@@ -36,16 +36,14 @@ _QUIRKS: Final = (Quirks(), Quirks(errors_in_200=True, scopes_by_comma=True, err
 
 
 def token_answer(data: bytes) -> None:
-    """`200 application/json [Retry-After]`, a line break, the body. There is an outcome, and it keeps what was brought."""
+    """`200 application/json [Retry-After]`, a line break, the body. There is always an outcome, fit to be shown."""
     line = _LINE.match(data)
     status, kind, after = (int(line[1]), line[2].decode(), line[3] or b"") if line else (200, "application/json", b"")
     headers = {"content-type": kind, "retry-after": after.decode()}
     answer = Answer(status, headers, data[line.end() :] if line else data)
     for quirks in _QUIRKS:
         for refreshes in (True, False):
-            found = answers.sort(
-                answer, quirks, 1e9, host="i.example", secrets=(Secret(_SPENT),), refreshes=refreshes
-            )
+            found = answers.sort(answer, quirks, 1e9, host="i.example", secrets=(Secret(_SPENT),), refreshes=refreshes)
             _check_outcome(found, status, answer.body)
     answers.sort_failure(WebFailure("cut", maybe_sent=True, status=status, headers=headers), 1e9)
 
@@ -161,15 +159,41 @@ def _documents() -> list[bytes]:
         "token_endpoint_auth_methods_supported": ["none"],
         "authorization_response_iss_parameter_supported": True,
     }
-    return [msgspec.json.encode(metadata), b'{"sub":"ada","email":"a@b","name":"Ada"}', b'\xef\xbb\xbf{"a":"\\ud800"} x']
+    return [
+        msgspec.json.encode(metadata),
+        b'{"sub":"ada","email":"a@b","name":"Ada"}',
+        b'\xef\xbb\xbf{"a":"\\ud800"} x',
+    ]
 
 
 _JSON: Final = (b"\\ud800", b"1e999", b"-1", b"NaN", b"9" * 4400, b'"', b"\xff", b"\xef\xbb\xbf", b"\0", b"[", b"{}")
 _OAUTH: Final = (b"invalid_grant", b'"error":', b'"access_token":', b'"refresh_token":', b"\\u001b[31m", b"gone")
-_KEYS: Final = (b'"alg":"', b'"kty":"RSA"', b'"d":"AQAB"', b"HS256", b"none", b".", b"=", b"\n", b'"crv":"P-521"', b"bm9uZQ")
+_KEYS: Final = (
+    b'"alg":"',
+    b'"kty":"RSA"',
+    b'"d":"AQAB"',
+    b"HS256",
+    b"none",
+    b".",
+    b"=",
+    b"\n",
+    b'"crv":"P-521"',
+    b"bm9uZQ",
+)
 
 TARGETS: Final = (
-    Target("token-answer", token_answer, _answers, words=(*_JSON, *_OAUTH, b"200 application/json\n", b"401 \n", b"503 x 9e9\n")),
+    Target(
+        "token-answer",
+        token_answer,
+        _answers,
+        words=(*_JSON, *_OAUTH, b"200 application/json\n", b"401 \n", b"503 x 9e9\n"),
+    ),
     Target("sign-in", sign_in, _sign_ins, longest=4096, words=(*_JSON, *_KEYS)),
-    Target("documents", documents, _documents, form="json", words=(*_JSON, b"http://127.0.0.1", b"https://[::1", b"https://i.example@x")),
+    Target(
+        "documents",
+        documents,
+        _documents,
+        form="json",
+        words=(*_JSON, b"http://127.0.0.1", b"https://[::1", b"https://i.example@x"),
+    ),
 )

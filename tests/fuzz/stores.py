@@ -37,10 +37,10 @@ _KEY: Final = bytes(range(32))
 class SeeThrough(Sealer):
     """Seals nothing and believes everything: what stands under a seal is the input's own."""
 
-    def seal(self, table: str, id_: bytes, generation: int, payload: bytes) -> bytes:  # noqa: ARG002 - as it has them
+    def seal(self, table: str, id_: bytes, generation: int, payload: bytes) -> bytes:
         return payload
 
-    def unseal(self, table: str, id_: object, generation: object, sealed: object) -> bytes:  # noqa: ARG002 - as above
+    def unseal(self, table: str, id_: object, generation: object, sealed: object) -> bytes:
         if not (isinstance(id_, bytes) and isinstance(generation, int) and isinstance(sealed, bytes)):
             raise BrokenSeal
         return sealed
@@ -61,7 +61,7 @@ def payloads(data: bytes) -> None:
 
 def _used(data: bytes, sealer: Sealer) -> list[Row]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        db.deserialize(_image(type(sealer)))
+        db.deserialize(_image(sealed=not isinstance(sealer, SeeThrough)))
         _alter(db, data)
         ledger = Ledger(sealer, Slot(_slot(), sealer), FakeClock())
         with suppress(BrokenSeal, AixtivError, sqlite3.Error):
@@ -112,9 +112,9 @@ def _alter_one(db: sqlite3.Connection, table: int, row: int, column: int = 0, *v
 
 
 @cache
-def _image(kind: type[Sealer]) -> bytes:
-    """A store with three records, two of them refreshed before, an open refresh, and a note."""
-    sealer = kind(_KEY)
+def _image(*, sealed: bool) -> bytes:
+    """A store with three records, each refreshed before, an open refresh, and a note."""
+    sealer = Sealer(_KEY) if sealed else SeeThrough(_KEY)
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrate(db, MIGRATIONS)
         meta = Meta(bytes(16), '{"source":"file"}', "a test", b"wrapped")
@@ -173,7 +173,7 @@ def _slots() -> list[bytes]:
 def _alterations() -> list[bytes]:
     read = sqlite3.connect(":memory:", isolation_level=None)
     with closing(read) as db:
-        db.deserialize(_image(SeeThrough))
+        db.deserialize(_image(sealed=False))
         found = [[table, row, 2, value[2]] for table, name in enumerate(_TABLES) for row, value in _numbered(db, name)]
         others = [[table, row, 1, 1] for table, name in enumerate(_TABLES) for row, _ in _numbered(db, name)]
         swapped = [[0, 0, 0, [*value]] for _, value in _numbered(db, "kept")]

@@ -13,7 +13,9 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
     "configs": ("config",),
     "provider": ("token-answer", "sign-in", "documents"),
     "stores": ("store-rows", "store-payloads", "spill-slot"),
-    "audits": ("audit-lines", "audit-file"),
+    "sealed": ("grant", "tickets", "key-source", "backup", "backup-content", "data-key"),
+    "audits": ("audit-lines", "audit-file", "audit-start"),
+    "settings": ("settings",),
 }
 
 NAMES: Final = tuple(name for names in MODULES.values() for name in names)

@@ -6,13 +6,23 @@ from typing import Final
 import msgspec
 
 from aixtiv_protocol import replies, requests
-from aixtiv_protocol.codec import FRAME_CAP, Inbox, ProtocolError, decode_reply, decode_request, encode_reply, encode_request
+from aixtiv_protocol.codec import (
+    FRAME_CAP,
+    Inbox,
+    ProtocolError,
+    decode_reply,
+    decode_request,
+    encode_reply,
+    encode_request,
+)
 from aixtiv_protocol.secret import Secret, encode_hook
 from fuzz.target import Target
 
 _REQUESTS: Final[tuple[requests.Request, ...]] = (
     requests.Token(account="anthropic/work", min_ttl=60, wait=3.5, scopes=("a", "b"), ticket=Secret("t")),
-    requests.Login(account="a", settings=requests.ClientSettings(issuer="https://i.example", client_secret=Secret("s"))),
+    requests.Login(
+        account="a", settings=requests.ClientSettings(issuer="https://i.example", client_secret=Secret("s"))
+    ),
     requests.Login(account="b", source=requests.Federation(rule="r", identity_command=("/bin/x", "y"))),
     requests.Login(account="c", source=requests.Command(command=("/bin/x",), timeout=2)),
     requests.Relay(method="POST", path="/v1/messages", headers=(("A", "b"), ("C", "d")), body=b"{}"),
@@ -63,7 +73,7 @@ def packed_request(data: bytes) -> None:
 
 def json_request(data: bytes) -> None:
     with suppress(ProtocolError):
-        assert decode_request(data, "lines")
+        assert decode_request(data, "lines") is not None
 
 
 def reply(data: bytes) -> None:
@@ -87,7 +97,9 @@ def _json() -> list[bytes]:
 
 TARGETS: Final = (
     Target("frames", stream, _frames, longest=1024, words=(b"\0\0\0\0", b"\0\4\0\0", b"\0\4\0\1", b"\xa2op\xa6status")),
-    Target("lines", stream, _lines, longest=1024, words=(b"\n", b'{"op":"status"}\n', b'"op":', b"\\u0000", b"\\ud800")),
+    Target(
+        "lines", stream, _lines, longest=1024, words=(b"\n", b'{"op":"status"}\n', b'"op":', b"\\u0000", b"\\ud800")
+    ),
     Target("request-msgpack", packed_request, lambda: [encode_request(one)[4:] for one in _REQUESTS], form="msgpack"),
     Target("request-json", json_request, _json, form="json", words=(b"\\ud800", b"1e999", b"NaN", b'"op":')),
     Target("reply", reply, lambda: [encode_reply(one, "frames")[4:] for one in _REPLIES], form="msgpack"),

@@ -134,7 +134,7 @@ class Visitor(web.RequestHandler):
         return refuse(request, UNREADABLE)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """What ended a body early is its caller's business, who was told: whoever sends such bodies could fill the log."""
+        """What ended a body early its caller was told, and nobody else need be: such bodies could fill the log."""
         if not isinstance(kw.get("exc_info"), BadRequest):
             super().log_exception(*args, **kw)
 

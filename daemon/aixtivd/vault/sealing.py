@@ -47,7 +47,7 @@ class DataKey(Struct, frozen=True):
 
     def written(self) -> bytes:
         """As it is wrapped: bare as long as it is the first, as every store had it before keys were rotated."""
-        if not self.made_at:
+        if self == DataKey.first(self.seals):
             return self.seals
         return self.seals + self.lasting + self.made_at.to_bytes(_TIME, "big")
 
