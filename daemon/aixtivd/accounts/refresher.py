@@ -43,6 +43,7 @@ class Refresher:
         self._flights = 0
         self._landed = anyio.Event()
         self._resting = False
+        self._over = False
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         async with anyio.create_task_group() as tasks:
@@ -72,11 +73,27 @@ class Refresher:
         heapq.heapify(self._heap)
 
     def nudge(self, entry: Entry) -> None:
-        """A caller would be glad of a newer token: refreshes now, unless that is under way or must wait."""
-        now = self._clock.steady()
-        host = self._hosts.of(entry.grant)
-        if entry.renewable and now >= entry.not_before and now >= host.paused_until:
+        """A caller waits for a newer token: refreshes now, unless that is under way or must wait."""
+        if self._may(entry):
             self._start(entry)
+
+    def hasten(self, entry: Entry) -> None:
+        """A caller has a token, and would be glad of a newer one: refreshes as soon as there is a slot.
+
+        What nobody waits for takes no place in the line of those who wait, and no task while there is no slot.
+        """
+        if entry.due is None or not self._may(entry):
+            return  # it is under way, or its turn has come already
+        host = self._hosts.of(entry.grant)
+        if host.free:
+            self._start(entry)
+        else:
+            entry.due = None
+            host.queue.append(entry)
+
+    def _may(self, entry: Entry) -> bool:
+        now = self._clock.steady()
+        return entry.renewable and now >= entry.not_before and now >= self._hosts.of(entry.grant).paused_until
 
     def force(self, entry: Entry) -> None:
         """A person wants it now: neither backoff nor quarantine holds it back."""
@@ -106,9 +123,10 @@ class Refresher:
                 hint=f"aixtiv token {entry.grant.name} --wait 60",
             )
 
-    async def rest(self) -> None:
+    async def rest(self, *, for_good: bool = False) -> None:
         """Starts nothing more, and waits until what is in flight has been settled and sealed."""
         self._resting = True
+        self._over |= for_good
         self._renewal.rest()
         while self._flights:
             self._landed = anyio.Event()
@@ -121,6 +139,9 @@ class Refresher:
         self._hosts.forget()
 
     def resume(self) -> None:
+        """Not behind a rest for good: whoever rested for a while then has nothing to begin again."""
+        if self._over:
+            return
         self._resting = False
         self._renewal.resume()
         for entry in self._book:

@@ -300,14 +300,14 @@ class Accounts:
 
     async def drain(self) -> None:
         """Before `stop`: no new refresh begins, open ones finish and are sealed."""
-        await self._rest("the daemon is stopping")
+        await self._rest("the daemon is stopping", for_good=True)
         for name in self._settling.only_in_memory:
             log.error("lost", account=name, detail="neither store nor spill slot took its newest tokens")
 
-    async def _rest(self, why: str) -> None:
+    async def _rest(self, why: str, *, for_good: bool = False) -> None:
         """Nothing new begins; what a provider was asked, and what a person has begun, is finished and sealed."""
         self._sign_ins.abandon(why)
-        await self._refresher.rest()
+        await self._refresher.rest(for_good=for_good)
         await self._work.idle()
         await self._settling.save_the_unsaved()
 

@@ -35,7 +35,7 @@ class Checked(Struct, frozen=True):
 
 def begun(meta: store.Meta, chosen: keys.Chosen, lasting: bytes, now: float) -> Rotation:
     """`lasting`: the present sealer's. Raises KeyFailed."""
-    data_key = DataKey(os.urandom(sealing.KEY), lasting, int(now))
+    data_key = DataKey(os.urandom(sealing.KEY), lasting, max(0, int(now)))  # a clock may be wrong
     return Rotation(rewrapped(meta, chosen, data_key), Sealer(data_key.seals, lasting), data_key.made_at)
 
 
