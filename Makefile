@@ -2,6 +2,7 @@
 # make test    every test but the slow ones; ARGS="-k journal" is handed to pytest
 # make slow    the slow ones: kills at random moments, long lives on a small disk
 # make attack  the daemon between a hostile server and a hostile machine; MINUTES=20, ROUNDS=, SEED=, ONLY=name, BLOCK=
+# make fuzz    every parser that strangers' bytes reach, a million inputs each (RUNS=, SEED=, ONLY="frames config"): hours
 # make check   format, lint, types, the import contract
 # make fmt     put the format right
 # make lock    pin the dependencies; ARGS=--upgrade takes the newest
@@ -18,7 +19,7 @@ OIDC := tests/peers/oidc
 SDK := tests/peers/sdk
 UV := $(VENV)/uv
 
-.PHONY: demo test slow check fmt lock peer clean attack
+.PHONY: demo test slow check fmt lock peer clean attack fuzz
 .DELETE_ON_ERROR:
 
 demo: $(READY) peer
@@ -33,6 +34,10 @@ slow: $(READY) peer
 attack: $(READY)
 	@PYTHONPATH=tests $(BIN)/python -m faults.attack --minutes $(or $(MINUTES),20) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(BLOCK),--block $(BLOCK)) $(if $(ONLY),--only $(ONLY))
+
+fuzz: $(VENV)/fuzz/.ready
+	@PYTHONPATH=$(VENV)/fuzz:tests $(BIN)/python -m fuzz --runs $(or $(RUNS),1000000) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(ONLY),--only $(ONLY))
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -52,6 +57,8 @@ lock: $(READY)
 	  --group pyproject.toml:dev --no-annotate --no-header --quiet $(ARGS) pyproject.toml -o requirements.lock
 	for sdk in newest below1; do env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(UV)/bin/uv pip compile --universal \
 	  --generate-hashes --python-version 3.11 --no-annotate --no-header --quiet $(ARGS) $(SDK)/$$sdk.in -o $(SDK)/$$sdk.lock || exit; done
+	env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(UV)/bin/uv pip compile --universal --generate-hashes --python-version 3.11 \
+	  --no-annotate --no-header --quiet $(ARGS) tests/fuzz/atheris.in -o tests/fuzz/atheris.lock
 
 clean:
 	rm -rf $(VENV) $(OIDC)/node_modules $(SDK)/node_modules dist
@@ -82,6 +89,12 @@ $(READY): pyproject.toml requirements.lock
 	  rm -rf $(VENV) && "$$python" -m venv $(VENV); }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The fuzzer stands in a folder of its own beside what aixtiv runs with. Linux on x86-64 only: elsewhere there is none.
+$(VENV)/fuzz/.ready: tests/fuzz/atheris.lock | $(READY)
+	@rm -rf $(@D); $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes --target $(@D) -r $<
+	@PYTHONPATH=$(@D) $(BIN)/python -c 'import atheris' || { echo "make: PyPI's atheris could not be installed" >&2; exit 1; }
 	@touch $@
 
 # ---- what stands opposite the end-to-end tests: npm's oidc-provider, and the official SDKs of Claude's API ----------------
