@@ -54,8 +54,8 @@ class Entry:
     """One account. Only the refresher, the sign-in and `Accounts` change it, all in the one event loop."""
 
     __slots__ = (
+        "_changed",
         "_expires_steady",
-        "changed",
         "due",
         "failures",
         "flying",
@@ -85,7 +85,7 @@ class Entry:
         self.refused: Refusal | None = None  # what an API would not take, and nothing better could be had for
         self.rescued: Refusal | None = None  # what came in place of a token that an API would not take
         self.taken_until = 0.0  # steady; for so long a 401 says nothing about the token: it was taken before
-        self.changed = anyio.Event()  # set, and replaced, when a refresh has settled or the grant is another
+        self._changed: anyio.Event | None = None  # made for who waits: of thousands of accounts, few are waited for
         self.adopt(grant, clock)
 
     def adopt(self, grant: Grant, clock: Clock) -> None:
@@ -107,10 +107,18 @@ class Entry:
         self.failures, self.problem, self.not_before = 0, None, 0.0
         self.stopped = self.interrupted = False
 
+    @property
+    def changed(self) -> anyio.Event:
+        """Set when a refresh has settled or the grant is another; after that there is another one."""
+        if self._changed is None:
+            self._changed = anyio.Event()
+        return self._changed
+
     def announce(self) -> None:
         """Wakes the callers that wait for this account."""
-        self.changed.set()
-        self.changed = anyio.Event()
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set()
 
     def left(self, clock: Clock) -> float:
         """Seconds of life of the token to serve: infinite for what does not expire, below zero where there is none."""

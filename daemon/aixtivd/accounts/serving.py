@@ -26,7 +26,7 @@ class Serving:
         if freshness is Freshness.WAIT:
             return None
         if freshness is Freshness.SERVE_AND_REFRESH:
-            self._refresher.nudge(entry)
+            self._refresher.hasten(entry)
         return entry.reply
 
     async def token(self, asked: requests.Token) -> replies.AccessToken:
