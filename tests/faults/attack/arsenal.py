@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from faults.attack import answers, clocks, commands, disks, kills, networks
+from faults.attack import answers, clocks, commands, disks, keyings, kills, networks, upgrades
 from faults.attack.attack import Attack
 
 ATTACKS: Final[tuple[Attack, ...]] = (
@@ -12,4 +12,6 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     *clocks.ATTACKS,
     *networks.ATTACKS,
     *commands.ATTACKS,
+    *keyings.ATTACKS,
+    *upgrades.ATTACKS,
 )

@@ -38,13 +38,11 @@ def reload(scene: Scene) -> None:
         if scene.chance.random() < 0.5:
             scene.machine.signal(SIGHUP)
         else:
-            with scene.asked(requests.Reload()) as talks:
-                heard(talks)
+            scene.reload()
         scene.server.release()
         scene.moment(MOMENT)
     scene.configure()
-    with scene.asked(requests.Reload()) as talks:
-        heard(talks)
+    scene.reload()
 
 
 def lock(scene: Scene) -> None:

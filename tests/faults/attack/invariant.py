@@ -6,7 +6,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from aixtiv_protocol import replies, requests
-from faults.attack.scene import FORGIVING, NAMES, Scene, Violation
+from faults.attack.scene import FORGIVING, NAMES, Death, Scene, Violation
 from peers.authority.process import Lineage
 
 Verdict = Literal["survived", "lost by the server", "died with it in hand", "lost by us", "erased"]
@@ -19,6 +19,8 @@ VERDICTS: Final[tuple[Verdict, ...]] = (
 )
 TRIES: Final = 3  # a refresh that was under way when things were mended may fail yet
 IN_HAND: Final = 0.25  # seconds, on a busy machine: who lived longer with an answer had the time to write it down
+
+NEVER: Final = Death(float("inf"), frozenset())
 
 _DEFECTS: Final = ("defect", "unhandled", "row-damaged", "intent-damaged", "unreadable-grant", "stray-intent", "lost")
 
@@ -93,12 +95,12 @@ def _judged(scene: Scene, name: str, lineage: Lineage, account: replies.Account 
         return Found(name, "lost by us", f"{account.problem or account.state}, at a server that {scene.kind}")
     reached = scene.hostile.reached.get(lineage.live)
     if reached is not None:
-        held = next((death for death in scene.deaths if death >= reached), float("inf")) - reached
-        if held <= IN_HAND:
+        death = next((death for death in scene.deaths if death.at >= reached), NEVER)
+        held, on_disk = death.at - reached, lineage.live in death.kept
+        if held <= IN_HAND and not on_disk:
             return _told(Found(name, "died with it in hand", account.problem, held), account)
-        return Found(
-            name, "lost by us", f"{account.problem or account.state}; it had the answer for {held:.3f} s before it died"
-        )
+        had = f"it had the answer for {held:.3f} s before it died, on disk: {on_disk}"
+        return Found(name, "lost by us", f"{account.problem or account.state}; {had}")
     return _told(Found(name, "lost by the server", account.problem), account)
 
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
+from faults.attack import stores
 from faults.attack.hostile import Hostile, now
 from peers.authority.process import Running
 from peers.authority.weather import Weather, hanging
@@ -46,10 +47,17 @@ class Setting(Struct, frozen=True, kw_only=True):
     """What an attack wants of its scene."""
 
     config: str = ""  # TOML
-    key: Literal["file", "passphrase"] = "file"
+    key: Literal["auto", "file", "passphrase"] = "file"  # auto: no key store is near, so that it is a file at first
     disk: bool = False  # the store on a small disk of its own, which can really be full
     named: bool = False  # the server's address is a name that must be looked up
     claude: bool = False  # an API to relay to
+
+
+class Death(Struct, frozen=True):
+    """A daemon that was killed."""
+
+    at: float  # hostile.now()
+    kept: frozenset[str]  # the refresh tokens that were on its disk
 
 
 class Violation(Exception):
@@ -62,6 +70,7 @@ class Scene:
     def __init__(
         self, folder: Path, server: Running, hostile: Hostile, setting: Setting, kind: Kind, chance: random.Random
     ) -> None:
+        self.folder: Final = folder
         self.machine: Final = Machine(folder)
         self.server: Final = server
         self.hostile: Final = hostile
@@ -70,10 +79,11 @@ class Scene:
         self.chance = chance
         self.disk: SmallDisk | None = None
         self.claude = ""  # the API's address
-        self.deaths: Final[list[float]] = []  # of this machine's daemons, one after the other; hostile.now()
+        self.deaths: Final[list[Death]] = []  # of this machine's daemons, one after the other
         self._dead: subprocess.Popen[bytes] | None = None  # the last of them
         self.gone: set[str] = set()  # accounts that were signed out in this round
         self.leaving: set[str] = set()  # accounts whose logout began in this round, and may have been cut
+        self._noting = threading.Lock()
         self._timers: list[threading.Timer] = []
         self.machine.environ.update(hostile.environ)
 
@@ -89,7 +99,8 @@ class Scene:
 
     @property
     def passphrase(self) -> Secret | None:
-        return PASSPHRASE if self.setting.key == "passphrase" else None
+        """What opens the vault now, if that is a passphrase."""
+        return PASSPHRASE if self.status().key_source == "passphrase" else None
 
     # ---- the daemon
 
@@ -131,10 +142,24 @@ class Scene:
 
     def note_death(self, when: float = 0.0) -> None:
         """Waits for a daemon that dies, by itself or at `when`."""
-        if self.machine.daemon is not self._dead:
-            self.machine.ended()
-            self._dead = self.machine.daemon
-            self.deaths.append(self.hostile.death() or when or now())
+        with self._noting:
+            if self.machine.daemon is not self._dead:
+                self.machine.ended()
+                self._dead = self.machine.daemon
+                kept = stores.readable(self.state, self.folder, PASSPHRASE)
+                self.deaths.append(Death(self.hostile.death() or when or now(), kept))
+
+    def reload(self) -> None:
+        """It reads its config again, if it lets us ask."""
+        with self.asked(requests.Reload()) as talks:
+            heard(talks)
+
+    def wait_for_log(self, event: str, times: int) -> None:
+        until(lambda: len(self.machine.logged(event)) >= times, f"the log says {event} {times} times")
+
+    def locked(self) -> None:
+        """Waits until the vault is."""
+        until(lambda: self.status().locked, "the vault is locked")
 
     def restart(self, **environ: str) -> None:
         """An orderly end, and another daemon."""
