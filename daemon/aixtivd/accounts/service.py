@@ -1,8 +1,9 @@
 """What can be done with an account: one method for each request about one."""
 
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 import msgspec
@@ -13,7 +14,7 @@ from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access.audit import Audit
 from aixtivd.accounts import grant as grants
-from aixtivd.accounts.book import Book, Entry, checked_name
+from aixtivd.accounts.book import Book, Entry, checked_name, listed
 from aixtivd.accounts.changes import Changes, another, blank
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.events import Events
@@ -53,6 +54,8 @@ from aixtivd.vault.backup import Content
 from aixtivd.vault.vault import Vault
 
 T = TypeVar("T")
+
+_MANY: Final = 1000  # accounts, from which on a look at all objects in memory takes more than a few milliseconds
 
 
 class Accounts:
@@ -105,6 +108,8 @@ class Accounts:
         await self._settling.recover(entries)
         self._book.open()
         self._refresher.resume()
+        if len(self._book) >= _MANY:
+            gc.freeze()  # these stay: looking through all of them again and again would hold callers up
 
     def reconfigure(self, config: Config) -> None:
         self._terms.config = self._paying.config = config
@@ -319,11 +324,12 @@ class Accounts:
             if names := self._settling.only_in_memory:
                 self._refresher.resume()
                 raise StoreFailed(
-                    f"the newest tokens of {', '.join(names)} are only in memory: locking the vault would lose them",
+                    f"the newest tokens of {listed(names)} are only in memory: locking the vault would lose them",
                     hint=f"df -h {self._vault.path.parent}",
                 )
             self._book.close()
             self._refresher.forget()
+            gc.unfreeze()  # who collects afterwards finds all of it
             await self._vault.lock(why)
             self._events.tell("locked")
 
