@@ -50,13 +50,14 @@ class Purse:
         self.things = list(things)
         self.asked: list[dict[str, Any]] = []
         self.answers: list[tuple[str, int]] = []  # what was reported: which secret, and the status it drew
+        self.names: set[str] = set()  # of accounts; empty: every word but one is
         self.when_refused: Callable[[], None] | None = None
 
     def relayed(self, name: str) -> str:
         return name or "anthropic"
 
     def known(self, name: str) -> bool:
-        return name != "mistyped"
+        return name in self.names if self.names else name != "mistyped"
 
     def answered(self, credential: Credential, status: int) -> None:
         self.answers.append((credential.secret.reveal(), status))

@@ -28,11 +28,11 @@ class Permits:
             raise
 
     def quiet(self, passage: Passage, error: AixtivError) -> AixtivError:
-        """The same failure, without the accounts that the caller may not be told of."""
-        sentence, hint = self._without_names(passage, error.sentence), self._without_names(passage, error.hint)
-        if (sentence, hint) == (error.sentence, error.hint):
-            return error
-        return type(error)(sentence, hint=error.hint if hint == error.hint else "", retry_after=error.retry_after)
+        """The failure, which is this call's alone, without the accounts that the caller may not be told of."""
+        error.sentence = self._without_names(passage, error.sentence)
+        if self._without_names(passage, error.hint) != error.hint:
+            error.hint = ""  # half a command is none
+        return error
 
     def quieted(self, passage: Passage, credential: Credential) -> Credential:
         """It itself where there is nothing to be left out of its note."""
