@@ -3,6 +3,8 @@
 # make slow    the slow ones: kills at random moments, long lives on a small disk
 # make attack  the daemon between a hostile server and a hostile machine; MINUTES=20, ROUNDS=, SEED=, ONLY=name, BLOCK=
 # make fuzz    every parser that strangers' bytes reach, a million inputs each (RUNS=, SEED=, ONLY="frames config"): hours
+# make scale   ten thousand accounts that end within one minute, with 256 callers: five minutes; ARGS="--accounts 1000"
+# make soak    hours of refreshes in MINUTES=10, by tokens that live for seconds: memory and descriptors have to stay flat
 # make check   format, lint, types, the import contract
 # make fmt     put the format right
 # make lock    pin the dependencies; ARGS=--upgrade takes the newest
@@ -19,7 +21,7 @@ OIDC := tests/peers/oidc
 SDK := tests/peers/sdk
 UV := $(VENV)/uv
 
-.PHONY: demo test slow check fmt lock peer clean attack fuzz
+.PHONY: demo test slow check fmt lock peer clean attack fuzz scale soak
 .DELETE_ON_ERROR:
 
 demo: $(READY) peer
@@ -38,6 +40,12 @@ attack: $(READY)
 fuzz: $(VENV)/fuzz/.ready
 	@PYTHONPATH=$(VENV)/fuzz:tests $(BIN)/python -m fuzz --runs $(or $(RUNS),1000000) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(ONLY),--only $(ONLY))
+
+scale: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -m scale $(ARGS)
+
+soak: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -m scale.soak --minutes $(or $(MINUTES),10) $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
