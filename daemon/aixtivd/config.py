@@ -165,7 +165,10 @@ def load(path: Path) -> Config:
         config = msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
         raise BadConfig(f"{path}: {_in_one_line(_in_words(str(error), tables))}") from None
-    _check(config, path)
+    try:
+        _check(config, path)
+    except BadConfig as error:
+        raise BadConfig(_in_one_line(error.sentence), hint=error.hint) from None
     return config
 
 
@@ -211,7 +214,7 @@ def _in_key_words(what: str, where: str, path: str) -> str:
 
 
 def _in_one_line(sentence: str) -> str:
-    """A key in quotes can hold anything."""
+    """What stands in quotes can hold anything."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in sentence)
 
 
