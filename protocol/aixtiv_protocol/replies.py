@@ -265,6 +265,7 @@ class AuditRecord(Told, frozen=True, tag="audit-record"):
     account: str = ""
     pid: int = 0  # of the caller; 0: the daemon itself
     program: str = ""  # the caller's
+    unit: str = ""  # systemd's, in which it runs
     agent: str = ""
     ticket: str = ""  # its id
     detail: str = ""  # a sentence, or a method and a path without its query

@@ -264,11 +264,12 @@ _DIFFERS: Final = (
     (r"\b\d+ ms\b", "SPAN"),
     (r"ssh -L \d+", "ssh -L PORT"),
     (r"(127\.0\.0\.1:PORT) .*$", r"\1 HOST"),
-    (r"pid \d+", "pid PID"),
+    (r"pid \d+(?:, [^\s)]+\.service)?", "pid PID"),
     (r"\b[0-9a-f]{8}\b", "TICKETID"),
     (r"/[^\s\"]*/python[\d.]*(?: -m| -c)?(?: [^\s\"]*pytest)?", "PROGRAM"),  # who types here
     (r'"holder":[1-9]\d*', '"holder":PID'),
     (r'"pid":\d+', '"pid":0'),
+    (r'"unit":"[^"]*"', '"unit":"UNIT"'),
     (r'"skews":\{[^}]*\}', '"skews":{}'),
     (r'"id_token_age":\d+', '"id_token_age":0'),
 )

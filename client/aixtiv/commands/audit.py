@@ -87,7 +87,8 @@ def line(record: AuditRecord) -> str:
 
 def _who(record: AuditRecord) -> str:
     program = record.program or ("an unknown program" if record.pid else "")
-    who = f"{program} (pid {record.pid})" if record.pid else program
+    unit = f", {record.unit}" if record.unit.endswith(".service") else ""  # a scope is where a person types
+    who = f"{program} (pid {record.pid}{unit})" if record.pid else program
     extra = [f"agent {record.agent}" if record.agent else "", f"ticket {record.ticket}" if record.ticket else ""]
     return ", ".join(word for word in (f"by {who}" if who else "", *extra) if word)
 

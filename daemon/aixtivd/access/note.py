@@ -23,6 +23,7 @@ def recorded(note: Note) -> AuditRecord:
         account=clean(account),
         pid=caller.pid,
         program=clean(caller.program),
+        unit=clean(caller.unit),
         agent=clean(caller.agent),
         ticket=clean(caller.ticket),
         detail=clean(detail.strip().partition("\n")[0].rstrip()),  # of many lines the first says what happened

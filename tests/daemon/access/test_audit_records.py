@@ -42,6 +42,7 @@ async def test_a_record_says_what_happened_for_whom_and_who_asked(folder: Path) 
             account="anthropic",
             pid=4711,
             program="/usr/bin/claude",
+            unit="claude.service",
             agent="agent-7",
             ticket="ab12cd34",
             detail="POST /v1/messages",
@@ -82,7 +83,7 @@ async def test_of_a_sentence_of_many_lines_the_first_is_kept(folder: Path) -> No
 
 def test_no_field_of_a_record_could_hold_a_secret() -> None:
     """A walk over the type: numbers, yes or no, and texts that are each said to be something else."""
-    harmless = {"what", "account", "program", "agent", "ticket", "detail", "kind"}  # `ticket` is its id
+    harmless = {"what", "account", "program", "unit", "agent", "ticket", "detail", "kind"}  # `ticket` is its id
     for name, hint in get_type_hints(AuditRecord).items():
         assert hint in (int, float, bool) or (hint is str and name in harmless), name
 
