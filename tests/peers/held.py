@@ -16,7 +16,7 @@ from aixtiv_protocol.secret import Secret
 from aixtivd.access.rules import Rules
 from aixtivd.clock import SystemClock
 from aixtivd.config import Config
-from aixtivd.errors import BadRequest, KeyFailed, Misconfigured, NoAccount, SignInFailed, Unreachable
+from aixtivd.errors import BadRequest, KeyFailed, Misconfigured, NoAccount, SignInFailed, StoreFailed, Unreachable
 from aixtivd.host.address import BACKLOG
 from aixtivd.ipc.dispatch import OPS, Dispatch
 from aixtivd.ipc.limits import Limits
@@ -41,6 +41,7 @@ class Held:
         self.told = asyncio.Queue[replies.Event]()  # what `watch` hands on
         self.watchers = 0
         self.locked = False
+        self.refuse_to_lock = 0  # so many times
         self.failure: Exception | None = None  # that `watch` ends with
         self.calls: list[str] = []  # of lock and unlock, among those of the other parts
 
@@ -88,6 +89,9 @@ class Held:
 
     async def lock(self, why: str) -> None:
         await anyio.lowlevel.checkpoint()
+        if self.refuse_to_lock:
+            self.refuse_to_lock -= 1
+            raise StoreFailed("the newest tokens are only in memory")
         self.locked = True
         self.calls.append("accounts.lock")
 
