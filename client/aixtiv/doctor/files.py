@@ -74,7 +74,7 @@ def check_store(situation: Situation) -> Iterator[Finding]:
 
 
 def _store_faults(folder: Path) -> Iterator[Finding]:
-    older = sorted(folder.glob("audit.log.from-*"))
+    older = sorted([*folder.glob("audit.log.from-*"), *folder.glob("key-*")])  # `aixtiv key move` has made the latter
     for path in (folder, *(folder / name for name in _KEPT), *older):
         try:
             found = path.stat() if path == folder else path.lstat()

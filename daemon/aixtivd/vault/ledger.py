@@ -2,15 +2,14 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Final
+from contextlib import contextmanager, suppress
 
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, StoreFailed
 from aixtivd.host.faults import point
-from aixtivd.vault import folder, intents, notes, resealing
+from aixtivd.vault import folder, intents, kept, notes, resealing
 from aixtivd.vault.intents import Begun
 from aixtivd.vault.manifest import NONE, Draft, Entry, Manifest
 from aixtivd.vault.resealing import Seals
@@ -18,15 +17,6 @@ from aixtivd.vault.rows import Intent, Row
 from aixtivd.vault.sealing import ID, BrokenSeal, Sealer
 from aixtivd.vault.spill import Slot
 from aixtivd.vault.store import Meta, expect_written, fold, named, put_meta, read_meta, remove, transaction
-
-GRACE: Final = 24 * 3600.0
-"""Seconds for which the row before the last is kept. Servers allow a spent one for a minute; people need a day."""
-
-SWEEP: Final = 600.0
-"""Seconds between two looks at all that is kept: with thousands of records a look at each commit costs more than it."""
-
-KEPT: Final = 3
-"""Earlier generations of a record at most, so that a token that lives for a second does not fill the disk in a day."""
 
 
 class Stale(AixtivError):
@@ -121,14 +111,7 @@ class Ledger:
 
     def kept(self, db: sqlite3.Connection, id_: bytes) -> list[Row]:
         """Earlier generations within their grace time, newest first."""
-        found = db.execute("SELECT generation, sealed FROM kept WHERE id = ? ORDER BY generation DESC", (id_,))
-        rows = []
-        for generation, sealed in found:
-            try:
-                rows.append(Row(id_, generation, self._sealer.unseal("kept", id_, generation, sealed)))
-            except BrokenSeal:
-                log.error("kept-row-damaged", row=id_.hex()[:8])
-        return rows
+        return kept.read(db, self._sealer, id_)
 
     def begin(self, db: sqlite3.Connection, id_: bytes, generation: int, spending: Secret) -> Intent:
         point("before-intent")
@@ -197,7 +180,7 @@ class Ledger:
 
     def _succeed(self, db: sqlite3.Connection, draft: Draft, row: Row, previous: Row | None) -> None:
         if previous is not None:
-            self._keep(db, previous)
+            kept.put(db, self._sealer, previous, self._clock.wall())
         self._put(db, draft, row)
 
     def _expect(self, db: sqlite3.Connection, id_: bytes, previous: Row | None) -> None:
@@ -225,18 +208,11 @@ class Ledger:
         log.error("spilled", row=row.id.hex()[:8], slot=str(self.slot.path), store=named(why))
         point("spill-written")
 
-    def _keep(self, db: sqlite3.Connection, row: Row) -> None:
-        sealed = self._sealer.seal("kept", row.id, row.generation, row.payload)
-        kept = (row.id, row.generation, sealed, self._clock.wall() + GRACE)
-        expect_written(db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", kept))
-        newest = "SELECT generation FROM kept WHERE id = ?1 ORDER BY generation DESC LIMIT ?2"
-        db.execute(f"DELETE FROM kept WHERE id = ?1 AND generation NOT IN ({newest})", (row.id, KEPT))  # noqa: S608  # two constants
-
     def _sweep(self, db: sqlite3.Connection) -> None:
         """Drops what was kept for long enough. Every row is looked at, so not at every commit."""
         now = self._clock.steady()
-        if self._swept is None or now - self._swept >= SWEEP:
-            db.execute("DELETE FROM kept WHERE until < ?", (self._clock.wall(),))
+        if self._swept is None or now - self._swept >= kept.SWEEP:
+            kept.sweep(db, self._clock.wall())
             self._swept = now
 
     def _put(self, db: sqlite3.Connection, draft: Draft, row: Row) -> None:
@@ -292,12 +268,21 @@ class Ledger:
                 point("rotate-sealed")
         except sqlite3.Error:
             if read_meta(db) != meta:  # else that COMMIT took place after all
+                self._write_over(db)
                 raise
         point("rotate-committed")
         self._sealer = sealer
         self._manifest.follow(sealer, draft)
         self.slot.follow(sealer, self._manifest.number + 1)
         self._fold_old_keys(db)
+
+    def _write_over(self, db: sqlite3.Connection) -> None:
+        """What a COMMIT that failed has left in the WAL: after a crash it could count, with its new key.
+
+        Where this fails, too, the next change that succeeds does so, and no token is spent before one.
+        """
+        with suppress(sqlite3.Error), self._change(db):
+            pass
 
     def rewrap(self, db: sqlite3.Connection, meta: Meta) -> None:
         """The same data key under another key."""
@@ -346,7 +331,7 @@ class Ledger:
             if stored and stored.generation >= row.generation:
                 continue
             if stored:
-                self._keep(db, stored)
+                kept.put(db, self._sealer, stored, self._clock.wall())
             self._put(db, draft, row)
 
     def _stored(self, db: sqlite3.Connection, draft: Draft, id_: bytes) -> Row | None:

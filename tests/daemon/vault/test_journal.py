@@ -10,7 +10,7 @@ import pytest
 from aixtiv_protocol.secret import Secret
 from aixtivd.errors import Locked, StoreFailed
 from aixtivd.vault.journal import Stale
-from aixtivd.vault.ledger import GRACE, SWEEP
+from aixtivd.vault.kept import GRACE, SWEEP
 from aixtivd.vault.rows import Intent, Row
 from peers.clock import FakeClock
 from peers.leaks import files_under, leaks

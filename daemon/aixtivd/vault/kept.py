@@ -1,0 +1,47 @@
+"""Earlier generations in SQL: what a record said before, for a while."""
+
+import sqlite3
+from typing import Final
+
+from aixtivd import log
+from aixtivd.vault.rows import Row
+from aixtivd.vault.sealing import BrokenSeal, Sealer
+from aixtivd.vault.store import expect_written
+
+GRACE: Final = 24 * 3600.0
+"""Seconds for which the row before the last is kept. Servers that allow a spent refresh token again do so for a minute
+or so; a day leaves a person time to act."""
+
+SWEEP: Final = 600.0
+"""Seconds between two looks at all that is kept: with thousands of records a look at each commit costs more than it."""
+
+MOST: Final = 3
+"""Earlier generations of a record at most, so that a token that lives for a second does not fill the disk in a day."""
+
+_TABLE: Final = "kept"
+
+
+def read(db: sqlite3.Connection, sealer: Sealer, id_: bytes) -> list[Row]:
+    """Those within their grace time, newest first."""
+    found = db.execute("SELECT generation, sealed FROM kept WHERE id = ? ORDER BY generation DESC", (id_,))
+    rows = []
+    for generation, sealed in found:
+        try:
+            rows.append(Row(id_, generation, sealer.unseal(_TABLE, id_, generation, sealed)))
+        except BrokenSeal:
+            log.error("kept-row-damaged", row=id_.hex()[:8])
+    return rows
+
+
+def put(db: sqlite3.Connection, sealer: Sealer, row: Row, now: float) -> None:
+    """Part of a change of the store. `now`: Unix time."""
+    sealed = sealer.seal(_TABLE, row.id, row.generation, row.payload)
+    kept = (row.id, row.generation, sealed, now + GRACE)
+    expect_written(db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", kept))
+    newest = "SELECT generation FROM kept WHERE id = ?1 ORDER BY generation DESC LIMIT ?2"
+    db.execute(f"DELETE FROM kept WHERE id = ?1 AND generation NOT IN ({newest})", (row.id, MOST))  # noqa: S608  # two constants
+
+
+def sweep(db: sqlite3.Connection, now: float) -> None:
+    """Drops what was kept for long enough."""
+    db.execute("DELETE FROM kept WHERE until < ?", (now,))
