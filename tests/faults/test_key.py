@@ -67,6 +67,7 @@ def test_killed_moving_to_a_passphrase_one_of_the_two_opens_it(machine: Machine,
 
     machine.start()
     assert status(machine).locked == (step == "rotate-committed")
+    assert PHRASE.reveal() not in machine.log + (machine.state / "audit.log").read_text()
     assert machine.run("unlock", stdin="correct horse\n").code == 0
     assert machine.token("work") == token
     check_it_works(machine, server)
