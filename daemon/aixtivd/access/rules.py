@@ -18,6 +18,8 @@ RIGHTS: Final[tuple[Right, ...]] = ("list", "token", "relay", "manage")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+/-]*")
 """What may be an account's name; within a sentence a full stop may follow it, and look like a part of it."""
 
+_REMEMBERED: Final = 2000  # decisions; a listing of more accounts is looked up anew
+_LONGEST_REMEMBERED: Final = 1000  # characters: callers choose some of them, and memory is bounded
 _LONGEST: Final = 200  # characters of what a caller is, in a sentence
 _DOING: Final[dict[Right, tuple[str, str]]] = {
     "list": ("be told of {}", "be told of accounts"),
@@ -46,6 +48,7 @@ class Rules:
     def reconfigure(self, config: Config) -> None:
         self._rules = config.rule
         self._access = config.access
+        self._decided: dict[tuple[str, ...], tuple[int, Rule | None, bool]] = {}
         self.any = bool(self._rules) or self._access != AccessConfig()
 
     def verdict(self, caller: Caller, account: str) -> Verdict:
@@ -106,7 +109,20 @@ class Rules:
         return _NAME.sub(shown, text)
 
     def _deciding(self, caller: Caller, account: str) -> tuple[int, Rule | None, bool]:
-        """The first rule that fits and its number, and whether who the caller is was looked at on the way."""
+        """The first rule that fits and its number, and whether who the caller is was looked at on the way.
+
+        Remembered: many rules would take longer than everything else that is done for a token.
+        """
+        asked = (account, caller.unit, caller.executable, caller.script, caller.cgroup)
+        if (decided := self._decided.get(asked)) is None:
+            decided = self._first(caller, account)
+            if len(self._decided) >= _REMEMBERED:
+                self._decided.clear()
+            if sum(map(len, asked)) <= _LONGEST_REMEMBERED:
+                self._decided[asked] = decided
+        return decided
+
+    def _first(self, caller: Caller, account: str) -> tuple[int, Rule | None, bool]:
         looked = False
         for number, rule in enumerate(self._rules, 1):
             if any(fits(pattern, account) for pattern in rule.accounts):

@@ -235,6 +235,20 @@ def test_only_the_star_is_special(text: str, before: str, behind: str) -> None:
     assert not fits(plain, plain + "x")
 
 
+def test_what_was_decided_is_remembered_within_bounds_and_until_the_rules_change() -> None:
+    base = me()
+    those = rules(Rule(who=Who(script="/s*"), accounts=("a*",), allow=("list",)), default=())
+    for number in range(4500):
+        caller = replace(base, script=f"/s{number}")
+        assert (those.lists(caller, "a"), those.lists(caller, "b")) == (True, False)
+    those.lists(me(script="/s" + "x" * 4000), "a" * 60_000)
+    kept = those._decided
+    assert len(kept) <= 2000
+    assert max(sum(map(len, asked)) for asked in kept) <= 1000
+    those.reconfigure(Config(rule=(Rule(accounts=("a",)),)))
+    assert not those.lists(me(script="/s4499"), "a")
+
+
 def test_no_caller_can_make_a_pattern_slow() -> None:
     """A script's name is 4 KiB of whatever it likes: what a backtracking matcher would never come to the end of."""
     assert not fits("a*" * 40 + "b", "a" * 4096)
