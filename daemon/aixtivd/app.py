@@ -228,7 +228,7 @@ class App:
             gateway_problem=self._gateway.problem,
             damaged=vault.damaged,
             spilled=vault.spilled,
-            audit_problem=self._audit.problem,
+            audit_problem=self._audit.announced,
             skews=dict(self._web.skews),
         )
         shown = page(self._accounts.states(), room_beside(status))

@@ -66,6 +66,20 @@ def test_killed_between_two_files_the_log_goes_on_and_is_whole(ready: Machine, p
     assert (known[0] == 1) == bool(kept)
 
 
+def test_a_new_key_of_the_vault_leaves_every_file_proven(ready: Machine) -> None:
+    again(ready, "size = 1")
+    ask(ready, ENOUGH)
+    ask(ready, 1)
+    assert ready.run("key", "rotate").code == 0
+    ask(ready, ENOUGH)
+    ask(ready, 1)
+    assert len(older(ready.state)) == 2
+    for _ in range(2):
+        assert ready.run("audit", "verify", "--json").json()["intact"]
+        ready.kill()
+        ready.start()
+
+
 def test_a_file_that_is_taken_away_is_told_with_exit_status_1(ready: Machine) -> None:
     again(ready, "size = 1")
     ask(ready, ENOUGH)

@@ -1,6 +1,7 @@
 """The audit log where the disk takes nothing: nobody is kept waiting, it is said, and nothing is missing afterwards."""
 
 import json
+import socket
 
 from aixtiv_protocol import requests
 from aixtiv_protocol.replies import Failure
@@ -79,10 +80,15 @@ def test_with_stop_nothing_is_handed_out_on_a_full_disk_and_it_goes_on_by_itself
             refused = talk.hear()
             assert isinstance(refused, Failure), asked
             assert "nothing is handed out" in refused.message, asked
+    with socket.socket(socket.AF_UNIX) as tool:
+        tool.settimeout(10)
+        tool.connect(str(machine.socket.with_name("claude.sock")))
+        tool.sendall(b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert tool.recv(4096).startswith(b"HTTP/1.1 503 ")
     ran = machine.run("token", "anthropic")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("aixtiv: error: nothing is handed out that cannot be recorded")
-    assert "audit log" in machine.run("status").out
+    assert "nothing is handed out meanwhile" in machine.run("status").out
     disk.make_room()
     until(lambda: machine.run("token", "anthropic").code == 0, "it goes on by itself")
     records = [json.loads(line) for line in machine.run("audit", "--limit", "0", "--json").out.splitlines()]

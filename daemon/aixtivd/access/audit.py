@@ -72,6 +72,11 @@ class Audit:
     def _heed(self) -> None:
         self.stopped = self._stops and bool(self.problem or self._lost)
 
+    @property
+    def announced(self) -> str:
+        """The problem, and what it means for callers."""
+        return f"{self.problem}; nothing is handed out meanwhile" if self.problem and self.stopped else self.problem
+
     def admit(self) -> None:
         """To be asked before anything is handed out. Raises StoreFailed where it could not be recorded."""
         if self.stopped:
