@@ -161,11 +161,13 @@ class Web:
                 context = await anyio.to_thread.run_sync(_loaded, self._network.ca_file)
                 import aiohttp  # noqa: PLC0415 - heavy: see `_loaded`
 
+                from aixtivd.oauth.resolver import Resolver  # noqa: PLC0415 - heavy
+
                 tracing = aiohttp.TraceConfig()
                 tracing.on_request_headers_sent.append(_mark_sent)
                 self._session = aiohttp.ClientSession(
                     # No limit: a provider that hangs must not use up the connections of the others.
-                    connector=aiohttp.TCPConnector(ssl=context, force_close=True, limit=0),
+                    connector=aiohttp.TCPConnector(ssl=context, resolver=Resolver(), force_close=True, limit=0),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=aiohttp.ClientTimeout(total=None),
                     trace_configs=[tracing],

@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from aixtivd.errors import Unreachable
+from aixtivd.oauth.resolver import Resolver
 from aixtivd.oauth.web import in_words
 from aixtivd.relay.heads import LENGTH, WITH_BODY
 
@@ -197,7 +198,7 @@ class Handler(ResponseHandler):
 class Connector(aiohttp.TCPConnector):
     def __init__(self, context: ssl.SSLContext) -> None:
         # No limit: one API that hangs must not use up the connections of the others.
-        super().__init__(ssl=context, limit=0, keepalive_timeout=IDLE)
+        super().__init__(ssl=context, resolver=Resolver(), limit=0, keepalive_timeout=IDLE)
         self._factory = cast("partial[ResponseHandler]", partial(Handler, loop=self._loop))
 
 

@@ -72,6 +72,20 @@ async def test_a_name_that_is_not_ours_is_a_rebinding_and_misdirected(host: str)
         assert (await ask(listener))[0] == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
+@pytest.mark.parametrize("target", [GOOD, "/callback?code=abc&state=guessed", "/"])
+async def test_no_page_gets_leave_to_read_what_is_said_here(target: str, method: str) -> None:
+    """Nor, by a preflight, to ask from the public network for what is on this machine."""
+    page = (
+        "Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors\r\n"
+        "Access-Control-Request-Method: GET\r\nAccess-Control-Request-Private-Network: true\r\n"
+    )
+    async with listening(Owner()) as listener:
+        status, head, _ = await ask(listener, target, method=method, headers=page)
+    assert status
+    assert "access-control-" not in head.lower()
+
+
 async def test_two_host_lines_are_refused() -> None:
     owner = Owner()
     async with listening(owner) as listener:

@@ -1,6 +1,7 @@
 """Who stands in between on the network: on both ways out, the one to providers and the one to APIs."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -167,3 +168,38 @@ async def test_no_keys_of_a_connection_are_written_down(
         assert await send(f"https://127.0.0.1:{server.port}/") == 200
     written = folder / "keys"
     assert not written.exists() or "CLIENT_" not in written.read_text(), "a comment at its top is no key"
+
+
+@both
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_takes_no_credential_anywhere(way: Any, status: int) -> None:
+    async with listening(None) as elsewhere:
+        place = f"http://127.0.0.1:{elsewhere.port}/"
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(SECRET.encode())
+            writer.write(f"HTTP/1.1 {status} Go\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode())
+            await writer.drain()
+
+        async with raw(talk) as port, way(Network()) as send:
+            assert await send(f"http://127.0.0.1:{port}/") == status
+        assert elsewhere.heard == b""
+
+
+@both
+async def test_plain_http_to_localhost_stays_on_this_machine_whatever_the_network_says(
+    way: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without the name in its hosts file asks the network's DNS, and so asks whoever owns the network."""
+    addresses = ["192.0.2.1"]
+
+    async def hostile(host: str, port: int, **_: Any) -> list[Any]:
+        assert host == "localhost"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    async with listening(None) as server, way(Network()) as send:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", hostile)
+        with pytest.raises(Unreachable, match=r"localhost.* cannot be found: its name does not resolve"):
+            await send(f"http://localhost:{server.port}/")
+        addresses.append("127.0.0.1")
+        assert await send(f"http://localhost:{server.port}/") == 200
