@@ -27,6 +27,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     accounts: int = 10_000
     callers: int = 256
     per_second: float = 4.0  # questions of one caller
+    scopes: int = 2  # of each account
     window: float = 60.0  # within which every token ends
     lifetime: float = 600.0  # of the tokens that end: their lead is the least that tokens of minutes have
     idle: float = 12.0  # in which the callers are measured before anything is due
@@ -61,8 +62,8 @@ class Bounds(Struct, frozen=True):
     at_once: int = 8  # the config's `at-once`, as it is where nobody set it
     slower: float = 10.0  # p99 of the callers against the idle one, and …
     floor: float = 20.0  # … milliseconds that are nobody's business
-    base: float = 110.0  # MiB of memory for everything but the accounts
-    per_account: float = 16.0  # KiB for each
+    base: float = 80.0  # MiB of memory for everything but the accounts
+    per_account: float = 6.0  # KiB for each
 
     def broken(self, seen: Seen) -> list[str]:
         return [*self._refreshes(seen), *self._callers(seen), *self._costs(seen)]
@@ -109,7 +110,8 @@ class Run:
             dice = random.Random(plan.accounts)
             expiries = [first + plan.window * dice.random() for _ in range(plan.accounts)]
             endpoint = f"http://127.0.0.1:{self._server}/token"
-            asyncio.run(seeding.seed(self._machine.state, endpoint, expiries, plan.lifetime, time.time()))
+            scopes = seeding.scopes(plan.scopes)
+            asyncio.run(seeding.seed(self._machine.state, endpoint, expiries, plan.lifetime, scopes))
             say(
                 f"{plan.accounts} accounts are in the store; their tokens end within the same {plan.window:.0f} seconds"
             )

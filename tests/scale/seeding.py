@@ -16,7 +16,16 @@ def name(number: int) -> str:
     return f"team/{number:05}@example.org"
 
 
-async def seed(state: Path, endpoint: str, expiries: list[float], lifetime: float, now: float) -> None:
+def scopes(number: int) -> tuple[str, ...]:
+    """As some providers write them."""
+    return tuple(
+        f"https://api.example.org/auth/part-{each:02}.of-what-it-is-good-for.readonly" for each in range(number)
+    )
+
+
+async def seed(
+    state: Path, endpoint: str, expiries: list[float], lifetime: float, granted: tuple[str, ...] = ("read", "write")
+) -> None:
     """An account for each of `expiries` (Unix time), with a token that lives for `lifetime` seconds until then."""
     client = Client(provider="scale", client_id="scale", token_endpoint=endpoint)
     vault = Vault(state, VaultConfig(key="file"), SystemClock())
@@ -31,10 +40,10 @@ async def seed(state: Path, endpoint: str, expiries: list[float], lifetime: floa
                 name=name(number),
                 provider="scale",
                 client=client,
-                scopes=("read", "write"),
+                scopes=granted,
                 refresh_token=Secret(refresh_token(number, 0)),
                 access_token=Secret(access_token(number, 0)),
-                signed_in_at=now,
+                signed_in_at=expires_at - lifetime,
                 refreshed_at=expires_at - lifetime,
                 expires_at=expires_at,
                 lifetime=lifetime,

@@ -47,9 +47,7 @@ class Soak:
         with process.running("scale.server", str(LIFETIME), "0.01") as server:
             port = int(line(server))
             ends = [time.time() + LIFETIME] * ACCOUNTS
-            asyncio.run(
-                seeding.seed(self._machine.state, f"http://127.0.0.1:{port}/token", ends, LIFETIME, time.time())
-            )
+            asyncio.run(seeding.seed(self._machine.state, f"http://127.0.0.1:{port}/token", ends, LIFETIME))
             with self._machine:
                 self._machine.start()
                 words = (str(self._machine.socket), CALLERS, ACCOUNTS, 5)
