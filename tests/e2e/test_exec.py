@@ -69,6 +69,15 @@ def test_the_environment_has_a_ticket_and_no_secret(at: Desk) -> None:
     assert at.server.newest not in json.dumps(shown)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at Linux's /proc")
+def test_the_command_gets_no_descriptor_of_ours(at: Desk) -> None:
+    """The conversation with the daemon is not its to go on with: what it may do is what its ticket says."""
+    script = (
+        "import os; print(*sorted(fd for fd in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{fd}')))"
+    )
+    assert at.machine.run("exec", "--", sys.executable, "-c", script).out == "0 1 2\n"
+
+
 def test_the_port_and_the_ticket_die_with_the_command(at: Desk) -> None:
     script = (
         "import os, sys;"
