@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Final, cast
 
 import anyio
+import uvloop
 from anyio.abc import SocketStream
 
 from aixtivd.oauth.callback import CallbackListener, Page, Response
@@ -78,7 +79,7 @@ async def _served(line: _Line, found: list[Response]) -> None:
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _seeds() -> list[bytes]:

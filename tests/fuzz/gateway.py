@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, Final, cast
 
+import uvloop
 from aiohttp import web
 
 from aixtiv_protocol.secret import Secret
@@ -116,11 +117,9 @@ def conversation(data: bytes) -> None:
 
 async def _converse(data: bytes, port: int, size: int) -> None:
     relay = _Relay()
-    exchanges = Exchanges(
-        cast("Relay", relay), cast("Tickets", _Tickets()), cast("Denials", _Denials()), Bounds(parting=0)
-    )
+    exchanges = Exchanges(cast("Relay", relay), cast("Tickets", _Tickets()), cast("Denials", _Denials()), Bounds())
     server = web.Server(exchanges.serve, handler_cancellation=True)
-    visitor, transport = Visitor(server, Place(_CALLER, port), Bounds(parting=0), _Host()), _Transport()
+    visitor, transport = Visitor(server, Place(_CALLER, port), Bounds(), _Host()), _Transport()
     visitor.logger = loud = _Loud("aiohttp")
     visitor.connection_made(transport)
     for at in range(0, len(data), size):
@@ -203,7 +202,7 @@ def _behind_trailers(data: bytes) -> bytes | None:
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _seeds() -> list[bytes]:

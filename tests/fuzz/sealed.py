@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
+import uvloop
 
 from aixtiv_protocol import requests
 from aixtiv_protocol.secret import Secret
@@ -76,7 +77,7 @@ class _Silent:
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def key_source(data: bytes) -> None:

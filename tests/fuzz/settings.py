@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, Final, cast
 
 import msgspec
+import uvloop
 from msgspec import Struct
 
 from aixtiv_protocol.requests import ClientSettings
@@ -70,7 +71,7 @@ async def _answer(_: Response) -> Page:
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _seeds() -> list[bytes]:

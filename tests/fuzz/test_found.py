@@ -90,7 +90,10 @@ async def test_a_chunk_that_is_none_is_no_defect_in_the_log(folder: Path, caplog
     """aiohttp called it an unhandled exception: a line for whoever sends one, as many as he likes."""
     head = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with porch(folder) as there, await there.caller() as wire:
-        wire.say(head + b"6\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n")
+        wire.say(head + b"3\r\nabc\r\n")
+        await there.desk.begun.wait()
+        wire.say(b"6\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n")
+        await wire.hear()
         await wire.closed()
     assert [record.name for record in caplog.records if record.name.startswith("aiohttp")] == []
 
