@@ -267,6 +267,10 @@ _DIFFERS: Final = (
     (r"pid \d+(?:, [^\s)]+\.service)?", "pid PID"),
     (r"\b[0-9a-f]{8}\b", "TICKETID"),
     (r"/[^\s\"]*/python[\d.]*(?: -m| -c)?(?: [^\s\"]*pytest)?", "PROGRAM"),  # who types here
+    (r"PROGRAM in \S+\.(?:service|scope)", "PROGRAM"),
+    (r"(?m)^(pid|executable|script) {2,}\S.*$", r"\1  KNOWN"),  # of `access explain`
+    (r"(?m)^(?:cgroup|unit) {2,}\S.*\n", ""),
+    (r"--pid [1-9]\d*", "--pid PID"),
     (r'"holder":[1-9]\d*', '"holder":PID'),
     (r'"pid":\d+', '"pid":0'),
     (r'"unit":"[^"]*"', '"unit":"UNIT"'),
