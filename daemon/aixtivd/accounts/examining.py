@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.replies import Finding
 from aixtivd.accounts.book import Book, Entry
 from aixtivd.accounts.serving import Serving
+from aixtivd.accounts.states import Freshness
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, Locked, WaitedTooLong
 from aixtivd.oauth.client import TENANT, Client
@@ -22,6 +24,7 @@ from aixtivd.vault.vault import Vault
 KEY_SOURCE: Final = 1.0  # seconds in which it should answer: at every start somebody waits for it
 _ISSUER: Final = 10.0  # seconds
 TOKEN: Final = 15.0  # seconds for a refresh, where one is due
+_MOST: Final = 200  # findings told one by one
 SKEW: Final = 60.0  # seconds that two clocks may differ, as the check of an ID token has it
 
 
@@ -74,7 +77,7 @@ class Examining:
         entries = [self._book.named(account, "verify")] if account else list(self._book)
         for found in await self._each(entries):
             findings += found
-        return replies.Examined(findings=tuple(findings))
+        return replies.Examined(findings=tuple(_told(findings)))
 
     async def _each(self, entries: list[Entry]) -> list[list[Finding]]:
         """Of all accounts at once, in the order of their names; an issuer that several share is asked once."""
@@ -92,7 +95,11 @@ class Examining:
             for endpoint, client in clients.items():
                 tasks.start_soon(ask, endpoint, client)
             for entry in entries:
-                tasks.start_soon(look, entry)
+                if entry.freshness(self._clock, 0) is Freshness.WAIT:
+                    tasks.start_soon(look, entry)
+                else:
+                    await look(entry)  # there is nothing to wait for, and there may be thousands
+                    await anyio.lowlevel.checkpoint()
         for endpoint, client in clients.items():
             results[f"/{endpoint}"] = [issuers[endpoint], *self._clock_of(client)]  # no account's name begins so
         return [results[name] for name in sorted(results)]
@@ -158,3 +165,17 @@ class Examining:
             why = entry.over(self._clock)
             return Finding(name="token", ok=False, account=name, sentence=f"{until}, but {why.sentence}", hint=why.hint)
         return Finding(name="token", ok=True, account=name, sentence=until)
+
+
+def _told(findings: list[Finding]) -> list[Finding]:
+    """As many as one answer can carry: what is wrong first, and the number of the others."""
+    if len(findings) <= _MOST:
+        return findings
+    told = sorted(findings, key=lambda finding: finding.ok)[:_MOST]  # stable: what is alike stays in its order
+    good = sum(finding.ok for finding in findings) - sum(finding.ok for finding in told)
+    bad = len(findings) - len(told) - good
+    if bad:
+        told.append(Finding(name="token", ok=False, sentence=f"{bad} more are not in order", hint="aixtiv accounts"))
+    if good:
+        told.append(Finding(name="token", ok=True, sentence=f"{good} more are in order"))
+    return told

@@ -3,13 +3,16 @@
 import itertools
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aixtiv_protocol import requests
-from aixtivd.accounts.book import Book, Entry, listed
+from aixtiv_protocol.replies import Finding
+from aixtivd.accounts import examining
+from aixtivd.accounts.book import Book, Entry, Problem, listed
 from aixtivd.accounts.grant import Grant
 from aixtivd.accounts.states import JITTER, SPREAD_MOST
-from aixtivd.errors import NoAccount
+from aixtivd.errors import NoAccount, Unreachable
 from peers.clock import FakeClock
 from peers.house import Held, House, Opener, granted
 
@@ -131,3 +134,25 @@ async def test_callers_see_only_the_accounts_that_are_visible_to_them(house: Ope
         await many(h)
         shown = h.accounts.accounts("team/010", lambda name: name.endswith("5"))
         assert [account.name for account in shown.accounts] == [f"team/{number:03}" for number in range(15, MANY, 10)]
+
+
+async def test_the_doctor_is_told_what_is_wrong_first_and_how_many_others_there_are(
+    house: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house() as h:
+        monkeypatch.setattr(examining, "_MOST", 10)
+        monkeypatch.setattr(examining.Examining, "_issuer", _nobody_asked)
+        await many(h)
+        for name in ("team/050", "team/070"):
+            entry = h.accounts._book.named(name)
+            entry.problem = Problem(Unreachable, "the provider cannot be reached")
+        found = (await h.accounts.examine(requests.Examine())).findings
+        assert [finding.account for finding in found[:2]] == ["team/050", "team/070"]
+        assert len(found) == 11
+        assert found[-1].sentence == f"{MANY + 2 - 10} more are in order"
+        assert all(finding.ok for finding in found[2:])
+
+
+async def _nobody_asked(*_: object) -> Finding:
+    await anyio.lowlevel.checkpoint()
+    return Finding(name="issuer", ok=True, sentence="it was not asked")
