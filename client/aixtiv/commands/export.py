@@ -31,7 +31,7 @@ def export(file: Path, as_json: bool, no_start: bool) -> None:
     with options.Asking(no_start=no_start) as client:
         daemon = client.status()
         if daemon.locked:
-            raise Locked
+            raise Locked(hint="aixtiv unlock")
         own = options.secret("the vault's passphrase") if daemon.key_source == "passphrase" else None
         new = options.secret("a passphrase for the backup", again="the same again")
         try:

@@ -26,7 +26,7 @@ def restore(file: Path, replace: bool, as_json: bool, no_start: bool) -> None:
     sealed = backup.read(file)
     with options.Asking(no_start=no_start) as client:
         if client.status().locked:
-            raise Locked
+            raise Locked(hint="aixtiv unlock")
         passphrase = options.secret("the backup's passphrase")
         try:
             done = client.restore(sealed, passphrase, replace=replace)
