@@ -10,6 +10,7 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from aixtiv_protocol.requests import ClientSettings
+from aixtiv_protocol.secret import Secret
 from aixtivd.access import chain
 from aixtivd.accounts.grant import from_row
 from aixtivd.config import Network, load
@@ -19,6 +20,8 @@ from aixtivd.oauth.clients import client_for
 from aixtivd.oauth.keys import fitting
 from aixtivd.oauth.web import Web
 from aixtivd.vault import backup, keys, manifest, notes
+from aixtivd.vault.keys.occasion import Occasion
+from aixtivd.vault.keys.passphrase import Cost, Passphrase
 from aixtivd.vault.ledger import Ledger
 from aixtivd.vault.rows import Row
 from aixtivd.vault.sealing import BrokenSeal, DataKey, Sealer, read
@@ -131,6 +134,13 @@ def test_a_key_source_that_no_file_can_be_is_a_sentence() -> None:
     for text in ('{"source":"file","path":"/\\u0000"}', '{"source":"file","path":' + "[" * 100_000):
         with pytest.raises(KeyFailed):
             keys.from_record(text)
+
+
+def test_a_passphrase_with_parameters_that_nothing_has_is_a_sentence() -> None:
+    """The store says them in the clear: whoever can write it can say any."""
+    for cost in (Cost(1, 8, -1), Cost(-1, 8, 1), Cost(1, -(2**63), 1), Cost(1, 8, 0), Cost(2**63, 8, 1)):
+        with pytest.raises(KeyFailed):
+            Passphrase(bytes(16), cost).load(Occasion(Path(), bytes(16), Secret("x")))
 
 
 def test_a_data_key_made_when_the_clock_said_1970_is_read_as_it_was_written() -> None:

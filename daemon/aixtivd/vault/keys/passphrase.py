@@ -75,5 +75,5 @@ class Passphrase(Struct, frozen=True, tag="passphrase", tag_field="source"):
             return argon2.derive(text)
         except UnsupportedAlgorithm:
             raise KeyFailed("this Python's cryptography has no Argon2id", hint="pip install -U cryptography") from None
-        except (ValueError, MemoryError):
+        except (ValueError, OverflowError, MemoryError):
             raise KeyFailed("the passphrase cannot be stretched with the store's parameters") from None
