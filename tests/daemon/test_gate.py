@@ -13,7 +13,7 @@ from aixtiv_protocol import replies, requests
 from aixtiv_protocol.requests import Request, Right
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.caller import Caller, described
-from aixtivd.access.rules import RIGHTS, Rules
+from aixtivd.access.rules import HIDDEN, RIGHTS, Rules
 from aixtivd.access.ticket import Held
 from aixtivd.access.tickets import Tickets
 from aixtivd.config import AccessConfig, Config, Rule, Who
@@ -243,7 +243,7 @@ async def test_events_and_records_of_hidden_accounts_do_not_pass_and_the_others_
     async with gate(folder, Rule(accounts=("github",), allow=("list",))) as at:
         passed = await items(at.gate.passing(told(), me()))
         assert [(event.event, event.detail) for event in passed] == [
-            ("failing", "the identity of another account: it is gone"),
+            ("failing", f"the identity of {HIDDEN}: it is gone"),
             ("locked", ""),
         ]
         at.rules.reconfigure(Config())
@@ -252,17 +252,24 @@ async def test_events_and_records_of_hidden_accounts_do_not_pass_and_the_others_
 
 async def test_no_sentence_and_no_hint_names_an_account_that_may_not_be_told_of(folder: Path) -> None:
     async with gate(folder, Rule(accounts=("mine",), allow=("list", "token")), default=("token",)) as at:
-        with pytest.raises(NoAccount) as refused:
-            await at.house.accounts.token(requests.Token(account="githab"))
-        assert "github" in refused.value.sentence + refused.value.hint, "else this test shows nothing"
-        failure = at.gate.quiet(refused.value.failure(), me(), "githab")
-        assert (failure.message, failure.hint) == ("there is no account githab; there is another account", "")
         account = replies.Account(name="mine", provider="x", kind="oauth", state="failing", problem="see github")
         verified = at.gate.quiet(replies.Verified(account=account, note="github said so"), me(), "mine")
-        assert (verified.account.problem, verified.note) == ("see another account", "another account said so")
-        everything = replace(me(), unit="")
+        assert (verified.account.problem, verified.note) == (f"see {HIDDEN}", f"{HIDDEN} said so")
+
+
+async def test_it_does_not_show_whether_there_is_an_account_of_nearly_that_name(folder: Path) -> None:
+    async with gate(folder, Rule(accounts=("mine",), allow=("list", "token")), default=("token",)) as at:
+        failures = []
+        for typed in ("githab", "zzzzzzzz"):
+            with pytest.raises(NoAccount) as refused:
+                await at.house.accounts.token(requests.Token(account=typed))
+            failures.append(refused.value.failure())
+        assert "github" in failures[0].message + failures[0].hint, "else this test shows nothing"
+        for typed, failure in zip(("githab", "zzzzzzzz"), failures, strict=True):
+            told = at.gate.failed(requests.Token(account=typed), me(), failure)
+            assert (told.message, told.hint) == (f"there is no account {typed}", "")
         at.rules.reconfigure(Config())
-        assert at.gate.quiet(refused.value.failure(), everything, "githab") == refused.value.failure()
+        assert at.gate.failed(requests.Token(account="githab"), me(), failures[0]) == failures[0]
 
 
 async def test_a_token_that_was_waited_for_is_asked_about_again(folder: Path) -> None:
@@ -292,7 +299,7 @@ async def test_a_pasted_answer_finishes_only_a_sign_in_that_its_caller_may_manag
         await anext(at.house.accounts.login(requests.Login(account="mine", settings=settings)))
         assert at.gate.admit(lone, me()).account == "mine"
         told = at.gate.quiet(replies.Failure(code="refused", message="taken by the sign-in to theirs"), me())
-        assert told.message == "taken by the sign-in to another account", "nobody has signed in to it yet"
+        assert told.message == f"taken by the sign-in to {HIDDEN}", "nobody has signed in to it yet"
 
 
 async def test_explain_tells_what_decides_and_leaves_out_what_may_not_be_listed(folder: Path) -> None:

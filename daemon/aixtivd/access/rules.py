@@ -13,6 +13,9 @@ from aixtivd.access.caller import Caller
 from aixtivd.config import AccessConfig, Config, Rule, Who
 from aixtivd.errors import NotAllowed
 
+HIDDEN: Final = "an account that you are not told of"
+"""Stands in sentences in the place of a name."""
+
 RIGHTS: Final[tuple[Right, ...]] = ("list", "token", "relay", "manage")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+/-]*")
@@ -104,9 +107,14 @@ class Rules:
             while name[-1] in "./-" and not known(name):
                 name, rest = name[:-1], name[-1] + rest
             hidden = name != about and known(name) and not self.lists(caller, name)
-            return f"another account{rest}" if hidden else found[0]
+            return f"{HIDDEN}{rest}" if hidden else found[0]
 
         return _NAME.sub(shown, text)
+
+    def without_names_in_hint(self, hint: str, caller: Caller, about: str, known: Callable[[str], bool]) -> str:
+        """Half a command is none; that one can be asked without a name."""
+        explaining = NotAllowed.hint if hint.startswith(NotAllowed.hint) else ""
+        return hint if self.without_names(hint, caller, about, known) == hint else explaining
 
     def _deciding(self, caller: Caller, account: str) -> tuple[int, Rule | None, bool]:
         """The first rule that fits and its number, and whether who the caller is was looked at on the way.

@@ -154,7 +154,7 @@ class Dispatch:
     def _refused(self, request: Request, caller: Caller, error: AixtivError, *, begun: bool = False) -> Failure:
         failure = error.failure()
         self._record.refused(request, caller, failure, begun=begun, by_rule=isinstance(error, NotAllowed))
-        return self._gate.quiet(failure, caller, getattr(request, "account", "")) if self._rules.any else failure
+        return self._gate.failed(request, caller, failure) if self._rules.any else failure
 
     def close(self) -> None:
         """Nobody is left: what of their denials was held back is told."""

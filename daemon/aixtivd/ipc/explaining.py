@@ -46,7 +46,9 @@ class Explaining:
         if path and "relay" in rights and not all(below(reading, verdict.paths) for reading in readings(path)):
             rights = tuple(right for right in rights if right != "relay")
             why += f", and lets only {' and '.join(verdict.paths)} be called"
-        return replies.Decision(account=account, rights=rights, rule=verdict.rule, why=why, paths=verdict.paths if "relay" in rights else ())
+        return replies.Decision(
+            account=account, rights=rights, rule=verdict.rule, why=why, paths=verdict.paths if "relay" in rights else ()
+        )
 
 
 def _process(pid: int) -> Caller:

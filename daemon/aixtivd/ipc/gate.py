@@ -177,15 +177,23 @@ class Gate:
                 elif not (account := getattr(item, "account", "")) or self._rules.lists(caller, account):
                     yield self.quiet(item, caller)
 
+    def failed(self, asked: Request, caller: Caller, failure: replies.Failure) -> replies.Failure:
+        """What was near to a name that is none is told only to who may be told of all: else it would show by what is
+        left out that there is something near.
+        """
+        if failure.code == "no_account" and not all(self._rules.lists(caller, name) for name in self._accounts.names()):
+            failure = replace(failure, message=failure.message.partition(";")[0], hint="")
+        return self.quiet(failure, caller, getattr(asked, "account", ""))
+
     def quiet(self, answer: T, caller: Caller, about: str = "") -> T:
         """The same without the names of accounts that the caller may not be told of, in sentences and hints."""
         changed: dict[str, Any] = {}
         for field in answer.__struct_fields__:
             value = getattr(answer, field)
             if isinstance(value, str) and value and field in _WORDS:
-                text = self._rules.without_names(value, caller, about, self._is_name)
-                if text != value:
-                    changed[field] = "" if field == "hint" else text
+                shown = self._rules.without_names_in_hint if field == "hint" else self._rules.without_names
+                if (text := shown(value, caller, about, self._is_name)) != value:
+                    changed[field] = text
             elif isinstance(value, Struct):
                 changed[field] = self.quiet(value, caller, about)
             elif isinstance(value, tuple) and value and isinstance(value[0], Struct):

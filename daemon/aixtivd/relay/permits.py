@@ -29,18 +29,20 @@ class Permits:
 
     def quiet(self, passage: Passage, error: AixtivError) -> AixtivError:
         """The failure, which is this call's alone, without the accounts that the caller may not be told of."""
-        error.sentence = self._without_names(passage, error.sentence)
-        if self._without_names(passage, error.hint) != error.hint:
-            error.hint = ""  # half a command is none
+        if self._rules.any:
+            told = passage.call.caller, self._named(passage), self._accounts.known
+            error.sentence = self._rules.without_names(error.sentence, *told)
+            error.hint = self._rules.without_names_in_hint(error.hint, *told)
         return error
 
     def quieted(self, passage: Passage, credential: Credential) -> Credential:
         """It itself where there is nothing to be left out of its note."""
-        note = self._without_names(passage, credential.note)
+        if not (credential.note and self._rules.any):
+            return credential
+        told = passage.call.caller, self._named(passage), self._accounts.known
+        note = self._rules.without_names(credential.note, *told)
         return credential if note == credential.note else replace(credential, note=note)
 
-    def _without_names(self, passage: Passage, text: str) -> str:
-        if not (text and self._rules.any):
-            return text
-        call = passage.call
-        return self._rules.without_names(text, call.caller, call.account or passage.account, self._accounts.known)
+    def _named(self, passage: Passage) -> str:
+        """The account that the caller knows of: by itself, or since calls with it are allowed."""
+        return passage.call.account or ("" if passage.denied else passage.account)

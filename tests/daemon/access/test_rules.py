@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from aixtivd.access.caller import DAEMON, Caller, described
-from aixtivd.access.rules import RIGHTS, Rules, below, fits
+from aixtivd.access.rules import HIDDEN, RIGHTS, Rules, below, fits
 from aixtivd.access.ticket import Held
 from aixtivd.config import AccessConfig, Config, Rule, Who
 from aixtivd.errors import NotAllowed
@@ -203,11 +203,11 @@ def test_accounts_that_may_not_be_told_of_are_named_in_no_sentence() -> None:
     def told(text: str) -> str:
         return those.without_names(text, me(), "named", names.__contains__)
 
-    assert told("there is no account named; there is hidden.") == "there is no account named; there is another account."
-    assert told("odd. is odd, and odd.. too") == "another account is odd, and another account. too"
-    assert told("hidden/work, hidden and mine") == "another account, another account and mine"
+    assert told("there is no account named; there is hidden.") == f"there is no account named; there is {HIDDEN}."
+    assert told("odd. is odd, and odd.. too") == f"{HIDDEN} is odd, and {HIDDEN}. too"
+    assert told("hidden/work, hidden and mine") == f"{HIDDEN}, {HIDDEN} and mine"
     assert told("api.hidden.com is no name, and unhidden not") == "api.hidden.com is no name, and unhidden not"
-    assert told("the identity of identity.google.com: x") == "the identity of another account: x"
+    assert told("the identity of identity.google.com: x") == f"the identity of {HIDDEN}: x"
 
 
 def test_the_daemon_itself_is_not_asked_by_name() -> None:

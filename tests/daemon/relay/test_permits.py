@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from aixtivd.access.caller import described
-from aixtivd.access.rules import Rules
+from aixtivd.access.rules import HIDDEN, Rules
 from aixtivd.access.ticket import Held
 from aixtivd.accounts.service import Accounts
 from aixtivd.config import AccessConfig, Config, Rule, Who
@@ -59,7 +59,7 @@ async def test_what_the_rule_allows_goes_on(path: str) -> None:
 
 
 async def test_a_denial_is_audited_as_one_with_its_sentence_and_its_account() -> None:
-    refused, at = await failure(call=called("GET", "/v1/models?secret=hunter2", caller=ME))
+    refused, at = await failure(call=called("GET", "/v1/models?secret=hunter2", caller=ME, account="anthropic"))
     sentence = "rule 1 lets /usr/bin/tool in tool.service call /v1/messages alone"
     assert (refused.sentence, refused.hint) == (sentence, f"aixtiv access explain --pid {os.getpid()} anthropic")
     (record,) = at.ledger.records
@@ -69,6 +69,12 @@ async def test_a_denial_is_audited_as_one_with_its_sentence_and_its_account() ->
         "anthropic",
         sentence,
     )
+
+
+async def test_who_named_none_and_is_denied_is_not_told_which_one_it_would_have_been() -> None:
+    refused, _ = await failure(call=hello(caller=replace(ME, unit="x.service")))
+    sentence = "no rule is about it, and the default does not let /usr/bin/tool in x.service make calls with"
+    assert (refused.sentence, refused.hint) == (f"{sentence} {HIDDEN}", "aixtiv access explain")
 
 
 async def test_what_was_typed_in_an_accounts_place_is_not_in_the_audit() -> None:
@@ -105,7 +111,7 @@ async def test_a_failure_and_a_note_name_no_account_that_the_caller_may_not_be_t
     refused, _ = await failure(about_another, call=hello(caller=ME))
     assert (type(refused), refused.sentence, refused.hint) == (
         SignInNeeded,
-        "the identity of another account: it is over",
+        f"the identity of {HIDDEN}: it is over",
         "",
     )
     told = replace(TOOL, accounts=("*",), allow=("relay", "list"))
@@ -124,7 +130,7 @@ async def test_a_note_that_goes_with_an_answer_names_none_either() -> None:
         passage.account = "anthropic"
         pays = key(note="an API key pays for anthropic: the identity of google: it is over")
         quieted = permits.quieted(passage, pays)
-        assert quieted.note == "an API key pays for anthropic: the identity of another account: it is over"
+        assert quieted.note == f"an API key pays for anthropic: the identity of {HIDDEN}: it is over"
         assert permits.quieted(passage, quieted) is quieted, "the relay compares credentials by what they are"
 
 
