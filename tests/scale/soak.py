@@ -96,20 +96,21 @@ class Soak:
             f"memory        {memory:+.1f} KiB a minute ({counted[0].memory:.1f} to {counted[-1].memory:.1f} MiB)\n"
             f"descriptors   {files:+.2f} a minute ({min(held)} to {max(held)})"
         )
-        broken = list(self._broken(memory, held, asked, server))
-        print("\n".join(f"NOT HELD: {why}" for why in broken) or "flat, and nothing was lost", flush=True)
-        return 1 if broken else 0
+        why = list(broken(memory, held, asked, server))
+        print("\n".join(f"NOT HELD: {each}" for each in why) or "flat, and nothing was lost", flush=True)
+        return 1 if why else 0
 
-    @staticmethod
-    def _broken(memory: float, held: list[int], asked: dict[str, object], server: dict[str, int]) -> Iterator[str]:
-        if memory > SLOPE:
-            yield "memory grows"
-        if max(held) - min(held) > SPREAD:
-            yield "descriptors are not flat"
-        if asked["failures"] or asked["expired"] or not asked["asked"]:
-            yield "not every caller got a good token"
-        if server["reused"]:
-            yield "a refresh token was spent twice"
+
+def broken(memory: float, held: list[int], asked: dict[str, object], server: dict[str, int]) -> Iterator[str]:
+    """`memory`: KiB a minute. `held`: descriptors, look by look."""
+    if memory > SLOPE:
+        yield "memory grows"
+    if max(held) - min(held) > SPREAD:
+        yield "descriptors are not flat"
+    if asked["failures"] or asked["expired"] or not asked["asked"]:
+        yield "not every caller got a good token"
+    if server["reused"]:
+        yield "a refresh token was spent twice"
 
 
 def slope(points: list[tuple[float, float]]) -> float:

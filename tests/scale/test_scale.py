@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from scale.run import Bounds, Plan, Run, Seen
-from scale.soak import slope
+from scale.soak import broken, slope
 
 # With so many scopes, three hundred accounts are more than one answer can carry.
 PLAN = Plan(accounts=300, scopes=12, callers=32, window=3.0, lifetime=12.0, idle=1.0, coming=1.0, slack=4.0)
@@ -64,3 +64,24 @@ def test_the_slope_is_that_of_the_line_through_the_points() -> None:
     assert slope([(0, 10.0), (1, 12.5), (2, 15.0)]) == pytest.approx(2.5)
     assert slope([(0, 10.0), (1, 9.0), (2, 10.0)]) == pytest.approx(0.0)
     assert slope([(0, 10.0)]) == 0.0
+
+
+def test_a_soak_that_is_flat_breaks_nothing() -> None:
+    assert list(broken(-3.0, [50, 53, 51], FAST, GOOD.server)) == []
+
+
+@pytest.mark.parametrize(
+    ("memory", "held", "asked", "server", "said"),
+    [
+        (61.0, [50], FAST, GOOD.server, "memory grows"),
+        (0.0, [50, 63], FAST, GOOD.server, "descriptors are not flat"),
+        (0.0, [50], FAST | {"failures": {"locked": 1}}, GOOD.server, "not every caller got a good token"),
+        (0.0, [50], FAST | {"expired": 1}, GOOD.server, "not every caller got a good token"),
+        (0.0, [50], FAST | {"asked": 0}, GOOD.server, "not every caller got a good token"),
+        (0.0, [50], FAST, GOOD.server | {"reused": 1}, "a refresh token was spent twice"),
+    ],
+)
+def test_each_bound_of_the_soak_can_be_broken(
+    memory: float, held: list[int], asked: dict[str, object], server: dict[str, int], said: str
+) -> None:
+    assert list(broken(memory, held, asked, server)) == [said]
