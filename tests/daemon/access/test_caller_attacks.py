@@ -310,6 +310,31 @@ def test_what_a_service_manager_starts_or_adopts_is_nobodys(door: Door, folder: 
             assert (caller.parent, caller.executable, caller.script) == (0, "", "")
 
 
+ADOPTED = """
+import os, socket, subprocess, sys
+from aixtivd.access.caller import caller_of
+from aixtivd.access.identity import image_of
+from aixtivd.access.peer import peer_of
+
+door = socket.socket(socket.AF_UNIX)
+door.bind(sys.argv[1])
+door.listen()
+subprocess.run([sys.executable, *sys.argv[3:]])  # and it ends, and leaves the command behind
+connection, _ = door.accept()
+caller = caller_of(peer_of(connection), connection)
+image = image_of(caller.pid)
+print(os.getpid(), image.parent, image.session == os.getsid(0), caller.parent, repr(caller.executable))
+"""
+
+
+def test_what_the_first_process_of_all_adopts_is_nobodys(folder: Path, command: Path) -> None:
+    """Also where it was left behind in the same session, and whatever the first process is called."""
+    evil, path = folder / "evil.py", str(folder / "s.sock")
+    evil.write_text(DOUBLE)
+    code = f"import sys; sys.argv[1:] = [{path!r}, '-', {str(evil)!r}, {str(command)!r}, {path!r}]\n{ADOPTED}"
+    assert ran_apart(code, unshare=("--pid", "--fork", "--mount-proc")) == "1 1 True 0 ''\n"
+
+
 def parent_of(pid: int) -> int:
     image = identity.image_of(pid)
     return image.parent if image else 0
