@@ -15,6 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from fuzz import memory
 from fuzz.table import NAMES, target
 
 CASES: Final = Path(__file__).parent / "cases"
@@ -38,11 +39,13 @@ class Tried(Struct, frozen=True):
 def main() -> int:
     asked = _asked()
     tried = []
-    for name in asked.only or NAMES:
-        tried.append(_tried(name, asked.runs, asked.seed))
-        print(_row(tried[-1], asked.runs), flush=True)
-        if not tried[-1].well:
-            print(tried[-1].words, file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="aix-fuzz-", dir=memory.folder()) as folder:
+        os.environ[memory.MEMORY] = folder
+        for name in asked.only or NAMES:
+            tried.append(_tried(name, asked.runs, asked.seed))
+            print(_row(tried[-1], asked.runs), flush=True)
+            if not tried[-1].well:
+                print(tried[-1].words, file=sys.stderr)
     failed = [one.name for one in tried if not one.well]
     print(f"{len(tried)} targets, {asked.runs} inputs each; failed: {', '.join(failed) or 'none'}")
     return 1 if failed else 0
@@ -58,7 +61,7 @@ def _asked() -> argparse.Namespace:
 
 def _tried(name: str, runs: int, seed: int) -> Tried:
     seed = seed or int.from_bytes(os.urandom(3), "big") + 1
-    with tempfile.TemporaryDirectory(prefix="aix-fuzz-") as folder:
+    with tempfile.TemporaryDirectory(prefix="aix-fuzz-", dir=memory.folder()) as folder:
         corpus, found = Path(folder, "corpus"), Path(folder, "found")
         corpus.mkdir()
         found.mkdir()

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Final, cast
@@ -17,7 +16,7 @@ from aixtivd.access.logbook import Logbook
 from aixtivd.access.logfile import LogFile
 from aixtivd.errors import Locked
 from aixtivd.vault.vault import Vault
-from fuzz.memory import folder
+from fuzz.memory import place
 from fuzz.target import Target
 from peers.clock import FakeClock
 
@@ -39,7 +38,7 @@ def log(data: bytes) -> None:
 
 def file(data: bytes) -> None:
     """Read from either end, whatever it holds."""
-    log = LogFile(_folder() / "audit.log")
+    log = LogFile(place() / "audit.log")
     log.path.write_bytes(data)
     log.cut_torn()
     size = log.size()
@@ -52,10 +51,10 @@ def file(data: bytes) -> None:
 
 def start(data: bytes) -> None:
     """A daemon begins with such a file, locked or not, and goes on writing behind it; what it wrote is there."""
-    shutil.rmtree(place := _folder() / "start", ignore_errors=True)
-    place.mkdir(0o700)
-    (place / "audit.log").write_bytes(data[1:])
-    asyncio.run(_begin(place / "audit.log", (data[0] if data else 0) % 4))
+    shutil.rmtree(home := place() / "start", ignore_errors=True)
+    home.mkdir(0o700)
+    (home / "audit.log").write_bytes(data[1:])
+    asyncio.run(_begin(home / "audit.log", (data[0] if data else 0) % 4))
 
 
 async def _begin(path: Path, how: int) -> None:
@@ -89,11 +88,6 @@ class _Vault:
 
     async def write(self, _: str, payload: bytes) -> None:
         self._head = payload
-
-
-@cache
-def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="aix-fuzz-", dir=folder()))
 
 
 @cache

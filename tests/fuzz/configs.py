@@ -1,13 +1,12 @@
 """The config file, whatever a person or an editor made of it."""
 
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from aixtivd.config import load
 from aixtivd.errors import BadConfig
-from fuzz.memory import folder
+from fuzz.memory import place
 from fuzz.target import Target
 
 _WHOLE: Final = b"""
@@ -70,7 +69,7 @@ def config(data: bytes) -> None:
 
 @cache
 def _file() -> Path:
-    path = Path(tempfile.mkdtemp(prefix="aix-fuzz-", dir=folder())) / "config"
+    path = place() / "config"
     path.touch(0o600)
     return path
 

@@ -1,10 +1,8 @@
 """What stands under seals or beside them, as a newer aixtiv, or a vandal with the key, might have left it there."""
 
 import asyncio
-import tempfile
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
@@ -28,7 +26,7 @@ from aixtivd.vault.keys.passphrase import CHEAP, Cost, Passphrase
 from aixtivd.vault.rows import Row
 from aixtivd.vault.sealing import BrokenSeal, DataKey
 from aixtivd.vault.vault import Vault
-from fuzz.memory import folder
+from fuzz.memory import place
 from fuzz.target import Target
 from peers.clock import FakeClock
 
@@ -86,7 +84,7 @@ def key_source(data: bytes) -> None:
         source = keys.from_record(data.decode(errors="replace"))
         cheap = not isinstance(source, Passphrase) or (source.cost.memory < 65 and source.cost.iterations < 3)
         if cheap and not isinstance(source, KeyStore):  # which asks the desktop
-            source.load(Occasion(_folder(), bytes(16), _PASSPHRASE))
+            source.load(Occasion(place(), bytes(16), _PASSPHRASE))
 
 
 def backups(data: bytes) -> None:
@@ -101,11 +99,6 @@ def backup_content(data: bytes) -> None:
     with suppress(BadRequest):
         for record in backup.decoded(data).records:
             grant(record)
-
-
-@cache
-def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="aix-fuzz-", dir=folder()))
 
 
 def _grants() -> list[bytes]:

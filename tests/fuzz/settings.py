@@ -77,7 +77,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 def _seeds() -> list[bytes]:
     url = "https://i.example"
     metadata = {"issuer": url, "authorization_endpoint": f"{url}/a", "token_endpoint": f"{url}/t"}
-    given = ClientSettings(issuer=url, client_id="me", client_secret=Secret("s"), redirect_uri="http://127.0.0.1:0/cb")
+    given = ClientSettings(issuer=url, client_id="me", client_secret=Secret("s"), redirect_uri="http://127.0.0.1/cb")
     known = ClientSettings(
         client_id="me", authorization_endpoint=f"{url}/a", token_endpoint=f"{url}/t", client_auth="post"
     )

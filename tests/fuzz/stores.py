@@ -1,7 +1,6 @@
 """The store's rows, altered by somebody who can write the file; and what a seal holds, as if it held anything."""
 
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from functools import cache
@@ -18,7 +17,7 @@ from aixtivd.vault.rows import Row
 from aixtivd.vault.sealing import BrokenSeal, Sealer
 from aixtivd.vault.spill import SIZE, Slot
 from aixtivd.vault.store import MIGRATIONS, Meta, migrate
-from fuzz.memory import folder
+from fuzz.memory import place
 from fuzz.target import Target
 from peers.clock import FakeClock
 
@@ -133,7 +132,7 @@ def _image(*, sealed: bool) -> bytes:
 
 @cache
 def _slot() -> Path:
-    return Path(tempfile.mkdtemp(prefix="aix-fuzz-", dir=folder())) / "spill"
+    return place() / "spill"
 
 
 def slot(data: bytes) -> None:

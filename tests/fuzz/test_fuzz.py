@@ -1,6 +1,7 @@
 """Each parser that strangers' bytes reach, fuzzed for a moment; `make fuzz` does it a million times (tests/fuzz)."""
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from fuzz.__main__ import CASES, cases
 from fuzz.edits import edited
+from fuzz.memory import place
 from fuzz.table import MODULES, NAMES, target
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -25,6 +27,12 @@ def _silent() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _tidy() -> Iterator[None]:
+    yield
+    shutil.rmtree(place(), ignore_errors=True)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_right_inputs_made_wrong_and_any_bytes_are_taken_or_refused(name: str) -> None:
     tried = target(name)
@@ -33,12 +41,12 @@ def test_right_inputs_made_wrong_and_any_bytes_are_taken_or_refused(name: str) -
         tried.run(seed)
 
     @given(st.sampled_from(seeds), st.randoms(use_true_random=False))
-    @settings(max_examples=150, database=None)
+    @settings(max_examples=100, database=None)
     def made_wrong(seed: bytes, random: Random) -> None:
         tried.run(edited(seed, tried, random))
 
     @given(st.binary(max_size=200))
-    @settings(max_examples=60, database=None)
+    @settings(max_examples=40, database=None)
     def any_bytes(data: bytes) -> None:
         tried.run(data)
 
@@ -47,7 +55,7 @@ def test_right_inputs_made_wrong_and_any_bytes_are_taken_or_refused(name: str) -
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(path, id=f"{path.parent.name}-{path.name}") for path in CASES.glob("*/*")]
+    "case", [pytest.param(path, id=f"{path.parent.name}-{path.name}") for path in sorted(CASES.glob("*/*"))]
 )
 def test_what_was_found_once_is_not_found_again(case: Path) -> None:
     target(case.parent.name).run(case.read_bytes())
