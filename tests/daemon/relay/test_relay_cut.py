@@ -1,0 +1,124 @@
+"""Calls that are cut off from within: the vault is locked, and nothing of their credentials may stay."""
+
+import asyncio
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from aixtivd.errors import AixtivError, Locked
+from aixtivd.relay import relay
+from aixtivd.relay.call import Answer
+from peers.claude import Claude, Weather
+from peers.relaying import STREAM, VERSION, Around, Pieces, called, hello, relaying
+
+WHY = "the vault was locked meanwhile"
+
+
+async def cut(around: Around) -> None:
+    await around.relay.cut(Locked(WHY))
+
+
+async def heard(around: Around, failures: list[AixtivError], **changed: object) -> None:
+    try:
+        await around.get(hello(**changed))
+    except AixtivError as failure:
+        failures.append(failure)
+
+
+@pytest.mark.parametrize(("weather", "status"), [(Weather(hang=True), 0), (Weather(silence=3), 200)])
+async def test_a_call_that_waits_is_ended_with_the_sentence_and_hangs_up_upstream(
+    weather: Weather, status: int
+) -> None:
+    failures: list[AixtivError] = []
+    async with Claude() as claude, relaying(claude.url) as around:
+        claude.set_weather(weather)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: heard(around, failures, body=STREAM))
+            await claude.until(silent=1)
+            (passage,) = around.relay._under_way
+            while status and passage.sent is None:  # its head is on its way
+                await anyio.lowlevel.checkpoint()
+            await cut(around)
+            assert not around.relay.busy, "it is over when `cut` returns"
+        await claude.until(gone=1)
+        assert [(type(failure), failure.sentence) for failure in failures] == [(Locked, WHY)]
+        assert {name: around.ledger.last[name] for name in ("ok", "status", "kind", "account")} == {
+            "ok": False,
+            "status": status,
+            "kind": "oauth",
+            "account": "anthropic",
+        }
+
+
+async def test_a_call_that_still_sends_is_ended_with_the_sentence() -> None:
+    failures: list[AixtivError] = []
+    async with Claude() as claude, relaying(claude.url) as around:
+        body = Pieces(b"x" * 100_000, asyncio.Event(), length=None)
+
+        async def send() -> None:
+            try:
+                await around.get(called("POST", "/v1/files", VERSION, body=body))
+            except AixtivError as failure:
+                failures.append(failure)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send)
+            while not body.taken:  # noqa: ASYNC110  # the body sets no event
+                await anyio.sleep(0.005)
+            await anyio.wait_all_tasks_blocked()
+            await cut(around)
+        assert [failure.sentence for failure in failures] == [WHY]
+
+
+async def read(answer: Answer) -> None:
+    async for _ in answer.pieces:
+        pytest.fail("it reads on")
+
+
+async def test_a_call_cut_off_leaves_no_credential_though_its_caller_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay, "_GONE", 0.05)
+
+    async def stuck(around: Around, claude: Claude) -> None:
+        async with around.relay.call(hello(body=STREAM)) as answer:
+            await claude.until(silent=1)
+            (passage,) = around.relay._under_way
+            sent = passage.sent
+            assert sent is not None
+            assert passage.credential is not None
+            await cut(around)
+            left = [passage.credential, sent._response, around.relay._upstream._line, *sent._attempt._headers]
+            assert left == [None, None, None]
+            await read(answer)
+
+    async with Claude() as claude, relaying(claude.url) as around:
+        claude.set_weather(Weather(silence=3))
+        with pytest.raises(Locked, match=WHY):
+            await stuck(around, claude)
+        assert around.ledger.last["kind"] == "oauth"
+
+
+async def test_an_answer_that_had_come_whole_is_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "_GONE", 0.05)
+
+    async def late(around: Around, claude: Claude) -> None:
+        async with around.relay.call(hello()) as answer:
+            await claude.until(over=1)
+            await anyio.wait_all_tasks_blocked()
+            await cut(around)
+            await read(answer)
+
+    async with Claude() as claude, relaying(claude.url) as around:
+        with pytest.raises(Locked, match=WHY):
+            await late(around, claude)
+
+
+async def test_the_next_call_goes_another_way() -> None:
+    async with Claude() as claude, relaying(claude.url) as around:
+        assert (await around.get(hello())).status == 200
+        await cut(around)
+        assert (await around.get(hello())).status == 200
+        assert not around.relay.busy
+        assert around.relay.begun == 2
