@@ -8,7 +8,7 @@ from typing import Final
 from aixtiv_protocol import requests
 from aixtiv_protocol.secret import Secret
 from faults.attack.attack import Attack
-from faults.attack.scene import NAMES, Scene, Setting, heard
+from faults.attack.scene import NAMES, Scene, Setting
 from peers.person import visit
 from peers.waiting import until
 
@@ -54,7 +54,7 @@ def lock(scene: Scene) -> None:
             scene.server.release()
             if scene.chance.random() < 0.2:
                 scene.kill()
-            heard(locking)
+            scene.heard(locking)
 
 
 def logout(scene: Scene) -> None:
@@ -63,7 +63,7 @@ def logout(scene: Scene) -> None:
     with scene.streams(), scene.answers_kept_back(*NAMES), scene.asked(requests.Logout(account=name)) as leaving:
         scene.moment(MOMENT)
         scene.server.release()
-        heard(leaving)
+        scene.heard(leaving)
     scene.gone.add(name)
 
 
@@ -84,9 +84,9 @@ def api_key(scene: Scene) -> None:
     with scene.answers_kept_back(*names), scene.asked(*keys) as talks:
         scene.moment(MOMENT)
         scene.server.release()
-        heard(talks)
+        scene.heard(talks)
     with scene.refreshing(*names), scene.asked(*(requests.ApiKey(account=name) for name in names)) as talks:
-        heard(talks)
+        scene.heard(talks)
 
 
 def two_daemons(scene: Scene) -> None:

@@ -4,6 +4,7 @@ import mmap
 import shutil
 import struct
 import subprocess
+import sys
 import time
 from enum import IntFlag
 from pathlib import Path
@@ -35,6 +36,7 @@ _SPARED: Final = _FOLDER + 256
 _JOURNAL: Final = 4096
 _ENTRY: Final = struct.Struct("=35s5xq16x")
 
+COMPILERS: Final = ("cc", "gcc", "clang")
 DIE: Final = -1
 ALWAYS: Final = -1
 
@@ -57,7 +59,7 @@ EVERY: Final = Op(127)
 def built(folder: Path) -> Path:
     """The library, compiled into `folder`. Ends the test where there is no C compiler."""
     library = folder / "hostile.so"
-    compiler = command("cc", "gcc", "clang", package="gcc libc6-dev")
+    compiler = command(*COMPILERS, package="gcc libc6-dev")
     subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", library, _SOURCE, "-ldl"], check=True)
     return library
 
@@ -143,7 +145,10 @@ class Hostile:
 
 def here() -> str:
     """Why this machine cannot be made hostile; empty where it can."""
-    return "" if shutil.which("cc") or shutil.which("gcc") else "there is no C compiler (Debian: apt install gcc)"
+    if sys.platform != "linux":
+        return "it takes Linux to make a machine hostile to one process"
+    compiler = any(shutil.which(name) for name in COMPILERS)
+    return "" if compiler else "there is no C compiler (Debian: apt install gcc libc6-dev)"
 
 
 def now() -> float:

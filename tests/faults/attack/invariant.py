@@ -97,9 +97,10 @@ def _judged(scene: Scene, name: str, lineage: Lineage, account: replies.Account 
     if reached is not None:
         death = next((death for death in scene.deaths if death.at >= reached), NEVER)
         held, on_disk = death.at - reached, lineage.live in death.kept
-        if held <= IN_HAND and not on_disk:
+        told = reached <= scene.told.get(name, 0.0) <= death.at
+        if held <= IN_HAND and not on_disk and not told:
             return _told(Found(name, "died with it in hand", account.problem, held), account)
-        had = f"it had the answer for {held:.3f} s before it died, on disk: {on_disk}"
+        had = f"it had the answer for {held:.3f} s before it died, on disk: {on_disk}, told: {told}"
         return Found(name, "lost by us", f"{account.problem or account.state}; {had}")
     return _told(Found(name, "lost by the server", account.problem), account)
 

@@ -9,9 +9,10 @@ from aixtivd.host.faults import VARIABLE
 from faults.attack.attack import Attack
 from faults.attack.commands import MOMENT, STREAMING
 from faults.attack.hostile import DIE, EVERY, Op
-from faults.attack.scene import NAMES, PASSPHRASE, Scene, Setting, heard
+from faults.attack.scene import NAMES, PASSPHRASE, Scene, Setting
 
 CALLS: Final = 80  # that change a file: those of a rotation, and some
+LOOK: Final = 40.0  # seconds: a little more than between two of its looks
 LONGEST: Final = 0.15  # seconds of a rotation
 STEPS: Final = ("rotate-prepared", "rotate-begun", "rotate-row", "rotate-sealed", "rotate-committed", "rotate-folded")
 
@@ -28,7 +29,7 @@ def rotate(scene: Scene) -> None:
     with scene.streams(), scene.answers_kept_back(), scene.asked(_rotation(scene)) as talks:
         scene.moment(MOMENT)
         scene.server.release()
-        heard(talks)
+        scene.heard(talks)
     scene.refreshed()
 
 
@@ -45,7 +46,7 @@ def rotate_killed(scene: Scene) -> None:
             after, torn = scene.chance.randrange(CALLS), scene.chance.random() < 0.5
             scene.hostile.disk(scene.state, EVERY, DIE, after=after, torn=torn)
     with scene.refreshing(), scene.asked(rotation) as talks:
-        heard(talks)
+        scene.heard(talks)
     scene.kill()
 
 
@@ -57,7 +58,7 @@ def rotate_on_a_bad_disk(scene: Scene) -> None:
     rotation, after = _rotation(scene), scene.chance.randrange(CALLS)
     scene.hostile.disk(scene.state, ops, error, after=after, times=scene.chance.choice((1, 5, -1)), spare=scene.slot)
     with scene.refreshing(), scene.asked(rotation) as talks:
-        heard(talks)
+        scene.heard(talks)
     if scene.chance.random() < 0.5:
         scene.kill()
 
@@ -77,7 +78,7 @@ def move(scene: Scene) -> None:
         case _:
             pass
     with scene.refreshing(), scene.asked(asked) as talks:
-        heard(talks)
+        scene.heard(talks)
     if scene.chance.random() < 0.7:
         scene.kill()
 
@@ -95,8 +96,9 @@ def lock_by_itself(scene: Scene) -> None:
     """After a minute in which nobody wanted anything, while refreshes are under way."""
     with scene.answers_kept_back():
         pass  # they hang up, and the refreshes go on
-    scene.hostile.jump(wall=70, steady=70, awake=70)
-    scene.status()  # wakes it, and is no use of the vault
+    for _ in range(4):  # it looks now and then, and counts from the look that found nothing new
+        scene.hostile.jump(wall=LOOK, steady=LOOK, awake=LOOK)
+        scene.status()  # wakes it, and is no use of the vault
     scene.moment(MOMENT)
     scene.server.release()
     if scene.chance.random() < 0.2:

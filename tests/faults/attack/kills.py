@@ -8,7 +8,7 @@ from aixtiv_protocol import requests
 from aixtivd.host.faults import VARIABLE
 from faults.attack.attack import Attack
 from faults.attack.hostile import DIE, EVERY
-from faults.attack.scene import NAMES, Scene, Setting, heard
+from faults.attack.scene import NAMES, Scene, Setting
 from peers.authority.weather import hanging
 from peers.person import visit
 
@@ -39,7 +39,7 @@ def at_a_step(scene: Scene) -> None:
     """At a named place, on the way of the first refresh, or of the third."""
     scene.restart(**{VARIABLE: f"{scene.chance.choice(STEPS)}:{scene.chance.randint(1, 3)}"})
     with scene.refreshing(*NAMES) as talks:
-        heard(talks)
+        scene.heard(talks)
     scene.kill()
 
 
@@ -47,7 +47,7 @@ def at_a_call(scene: Scene) -> None:
     """At the n-th call that opens, writes, syncs, cuts or removes a file of the store: before it, or half-way."""
     scene.hostile.disk(scene.state, EVERY, DIE, after=scene.chance.randrange(CALLS), torn=scene.chance.random() < 0.5)
     with scene.refreshing(*NAMES) as talks:
-        heard(talks)
+        scene.heard(talks)
     scene.kill()
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from aixtiv_protocol import requests
 from faults.attack.attack import Attack
-from faults.attack.scene import NAMES, Scene, Setting, heard
+from faults.attack.scene import NAMES, Scene, Setting
 
 MOMENT: Final = 0.3
 NAMED: Final = Setting(config="[refresh]\ntimeout = 1\n", named=True)
@@ -17,7 +17,7 @@ def unreachable(scene: Scene) -> None:
     with scene.refreshing() as talks:
         scene.moment(0.03)
         scene.hostile.put("unreachable", scene.chance.choice((errno.ENETUNREACH, errno.ECONNREFUSED, errno.ETIMEDOUT)))
-        heard(talks)
+        scene.heard(talks)
     scene.refreshed()
     if scene.chance.random() < 0.5:
         scene.kill()
@@ -34,7 +34,7 @@ def names_hang(scene: Scene) -> None:
         if scene.chance.random() < 0.3:
             scene.kill()
         scene.hostile.put("lookup", 0)
-        heard(talks)
+        scene.heard(talks)
 
 
 def no_descriptors(scene: Scene) -> None:

@@ -107,6 +107,7 @@ class Runner:
         began = time.monotonic()
         at.gone.clear()
         at.leaving.clear()
+        at.told.clear()
         try:
             block.attack.act(at)
             at.mend()

@@ -81,6 +81,7 @@ class Scene:
         self.claude = ""  # the API's address
         self.deaths: Final[list[Death]] = []  # of this machine's daemons, one after the other
         self._dead: subprocess.Popen[bytes] | None = None  # the last of them
+        self.told: dict[str, float] = {}  # account -> when its refresh was last answered with success; hostile.now()
         self.gone: set[str] = set()  # accounts that were signed out in this round
         self.leaving: set[str] = set()  # accounts whose logout began in this round, and may have been cut
         self._noting = threading.Lock()
@@ -152,7 +153,7 @@ class Scene:
     def reload(self) -> None:
         """It reads its config again, if it lets us ask."""
         with self.asked(requests.Reload()) as talks:
-            heard(talks)
+            self.heard(talks)
 
     def wait_for_log(self, event: str, times: int) -> None:
         until(lambda: len(self.machine.logged(event)) >= times, f"the log says {event} {times} times")
@@ -237,10 +238,18 @@ class Scene:
             self.server.until(hanging=len(names))
             yield
 
+    def heard(self, talks: list[Conversation]) -> None:
+        """The next reply on each, if somebody is left to say it. An account is told when its tokens are in safety."""
+        for talk in talks:
+            with suppress(OSError, EOFError):
+                reply = talk.hear()
+                if isinstance(reply, replies.Account):
+                    self.told[reply.name] = now()
+
     def refreshed(self, *names: str) -> None:
         """Asks for new tokens and waits until each has come, or failed, or the daemon is no more."""
         with self.refreshing(*names) as talks:
-            heard(talks)
+            self.heard(talks)
 
     def weather(self, *skies: Weather) -> None:
         """For the next refreshes, one each."""
@@ -255,7 +264,7 @@ class Scene:
             if self.claude
         ]
         with self.asked(*calls) as talks:
-            heard(talks)  # each has its head
+            self.heard(talks)  # each has its head
             yield
 
     def settle(self) -> None:
@@ -271,15 +280,6 @@ class Scene:
         timer = threading.Timer(self.chance.random() * longest, act)
         self._timers.append(timer)
         timer.start()
-
-
-def heard(talks: list[Conversation]) -> list[object]:
-    """The next reply on each; what is said by nobody any more is left out."""
-    replies_: list[object] = []
-    for talk in talks:
-        with suppress(OSError, EOFError):
-            replies_.append(talk.hear())
-    return replies_
 
 
 @contextmanager

@@ -1,0 +1,124 @@
+"""A shorter part of `make attack`, and the judge himself: a verdict against us can come out."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from msgspec.structs import replace
+
+from aixtiv_protocol import replies
+from faults.attack import invariant
+from faults.attack.arsenal import ATTACKS
+from faults.attack.attack import Attack
+from faults.attack.hostile import here
+from faults.attack.invariant import Found, Verdict
+from faults.attack.runner import Runner
+from faults.attack.scene import Death, Kind, Scene
+from faults.attack.table import Score, table
+from peers.authority.process import Lineage
+from peers.presence import absent
+
+SHORT = ("kill", "kill-call", "full-call", "cut", "stop-cont", "rotate-kill", "upgrade")
+SEED = 20261123
+
+
+@pytest.fixture(autouse=True)
+def compiler() -> None:
+    if why := here():
+        absent(why)
+
+
+def attacked(*attacks: Attack, workers: int) -> None:
+    said: list[str] = []
+    runner = Runner(attacks, SEED, time.monotonic() + 600, said.append)
+    runner.run(sum(attack.rounds for attack in attacks), 0, workers)
+    assert runner.held, "\n".join([*said, table(attacks, runner.scores)])
+    assert {name: score.rounds for name, score in runner.scores.items()} == {one.name: one.rounds for one in attacks}
+
+
+def test_two_rounds_of_some_attacks_lose_and_erase_nothing() -> None:
+    attacked(*(replace(attack, rounds=2) for attack in ATTACKS if attack.name in SHORT), workers=2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("attack", ATTACKS, ids=[attack.name for attack in ATTACKS])
+def test_no_attack_makes_it_lose_or_erase_anything(attack: Attack) -> None:
+    attacked(attack, workers=1)
+
+
+LIVE, OLD = "rt-live", "rt-old"
+LOST = replies.Account(name="ada", provider="p", kind="oauth", state="quarantined", problem="p", hint="aixtiv login")
+
+
+def found(
+    *,
+    works: bool = False,
+    kind: Kind = "punishes reuse",
+    reached: Mapping[str, float] = MappingProxyType({OLD: 1.0}),
+    told: float = 0.0,
+    deaths: tuple[Death, ...] = (),
+    account: replies.Account | None = LOST,
+) -> Found:
+    scene: Any = SimpleNamespace(kind=kind, hostile=SimpleNamespace(reached=reached), deaths=deaths, told={"ada": told})
+    lineage = Lineage("ada", OLD, LIVE, ended=True)
+    return invariant._judged(cast("Scene", scene), "ada", lineage, account, works=works)
+
+
+def died(at: float, *kept: str) -> tuple[Death, ...]:
+    return (Death(0.5, frozenset()), Death(at, frozenset(kept)))
+
+
+@pytest.mark.parametrize(
+    ("what", "verdict"),
+    [
+        ({"works": True}, "survived"),
+        ({"account": None}, "erased"),
+        ({}, "lost by the server"),
+        ({"kind": "does not rotate"}, "lost by us"),
+        ({"kind": "allows a grace time"}, "lost by us"),
+        ({"reached": {LIVE: 2.0}}, "lost by us"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.1)}, "died with it in hand"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.1, OLD)}, "died with it in hand"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.1, LIVE)}, "lost by us"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(9.0)}, "lost by us"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.1), "told": 1.9}, "died with it in hand"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.1), "told": 2.05}, "lost by us"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.1), "told": 2.2}, "died with it in hand"),
+        ({"account": replace(LOST, state="failing")}, "lost by us"),
+        ({"account": replace(LOST, problem="")}, "lost by us"),
+        ({"account": replace(LOST, hint="")}, "lost by us"),
+    ],
+)
+def test_what_is_lost_is_laid_at_the_right_door(what: dict[str, Any], verdict: Verdict) -> None:
+    assert found(**what).verdict == verdict
+
+
+@pytest.mark.parametrize("verdict", ["lost by us", "erased"])
+def test_one_grant_lost_by_us_or_erased_is_enough_to_fail(verdict: Verdict) -> None:
+    runner = Runner(ATTACKS, SEED, 0.0, print)
+    runner.scores["kill"].add([Found("ada", "survived"), Found("bob", "lost by the server")], 1.0)
+    assert runner.held
+    runner.scores["kill"].add([Found("ada", verdict)], 1.0)
+    assert not runner.held
+
+
+def test_the_table_has_a_line_for_each_attack_and_one_for_all() -> None:
+    scores = {attack.name: Score() for attack in ATTACKS}
+    scores["eio"].add([Found("ada", "survived"), Found("bob", "erased")], 2.0)
+    lines = table(ATTACKS, scores).splitlines()
+    assert [line.split()[0] for line in lines if "---" not in line] == [
+        "attack",
+        *(attack.name for attack in ATTACKS),
+        "all",
+    ]
+    assert lines[-1].split() == ["all", "1", "2", "1", "0", "0", "0", "1", "0"]
+
+
+def test_every_attack_says_what_it_does_and_the_document_has_it() -> None:
+    document = (Path(__file__).parents[2] / "docs/attack.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:3] for line in document.splitlines() if line.startswith("| `")]
+    assert [(name.strip(" `"), says.strip()) for name, says in rows] == [(one.name, one.says) for one in ATTACKS]
