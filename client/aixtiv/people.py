@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from aixtiv import show
+from aixtiv.failures import AixtivError
 from aixtiv.words import clean, moment, span, until
 from aixtiv_protocol.replies import Account, DaemonStatus, Event, Verified
 
@@ -83,9 +84,13 @@ def table(accounts: tuple[Account, ...]) -> None:
     show.draw(grid)
 
 
-def status(daemon: DaemonStatus) -> None:
+def status(daemon: DaemonStatus, refused: AixtivError | None = None) -> None:
+    """`refused`: why accounts are not told of."""
     show.pairs(_daemon_rows(daemon))
-    if not daemon.locked and not daemon.accounts:
+    if refused is not None:
+        show.result(f"\nno account is shown: {refused.sentence}")
+        show.result(f"hint: {refused.hint}")
+    elif not daemon.locked and not daemon.accounts:
         show.result("\nno account yet")
         show.result("hint: aixtiv login NAME")
     if daemon.accounts:

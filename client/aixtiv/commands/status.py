@@ -3,7 +3,9 @@
 import click
 
 from aixtiv import people, show
+from aixtiv.client import Client
 from aixtiv.commands import options
+from aixtiv.failures import Denied
 
 
 @click.command("status")
@@ -16,7 +18,17 @@ def status(as_json: bool, no_start: bool) -> None:
     """
     with options.Asking(no_start=no_start) as client:
         found = client.status()
+        refused = None if found.accounts or found.locked else _refused(client)
     if as_json:
         show.as_json(show.shape(found))
     else:
-        people.status(found)
+        people.status(found, refused)
+
+
+def _refused(client: Client) -> Denied | None:
+    """Why no account is told of, where it is a rule that forbids it: status itself is answered to everybody."""
+    try:
+        client.accounts()
+    except Denied as failure:
+        return failure
+    return None
