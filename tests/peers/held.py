@@ -187,6 +187,7 @@ class Side:
     """The daemon's side of the socket, as a test sees it."""
 
     listener: Listener
+    dispatch: Dispatch
 
     def __init__(self, path: Path, accounts: Held, controls: Controls) -> None:
         self.path = path
@@ -232,7 +233,7 @@ async def serving(folder: Path, limits: Limits | None = None) -> AsyncIterator[S
             dispatch = Dispatch(**parts, control=controls, clock=SystemClock())
             listener = Listener(listening, dispatch, tasks, limits or Limits())
             tasks.start_soon(listener.run)
-            side.listener = listener
+            side.listener, side.dispatch = listener, dispatch
             yield side
             listener.close()
             accounts.let_go()

@@ -7,6 +7,7 @@ import pytest
 
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
+from aixtivd.access.denials import AT_ONCE
 from peers.held import Caller, serving
 from peers.relayed import GOOD
 
@@ -69,6 +70,17 @@ async def test_a_ticket_opens_its_own_account_and_nothing_else(
         assert (side.upstream.calls, side.accounts.asked) == ([], [])
         ((what, ok, account, detail),) = side.notes.said()
         assert (what, ok, account, sentence in detail) == ("denied", False, asked.account, True)
+
+
+async def test_a_loop_of_denied_requests_fills_no_log_and_how_many_they_were_is_told(folder: Path) -> None:
+    async with serving(folder) as side, await side.caller() as caller:
+        for _ in range(AT_ONCE + 30):
+            assert (await answer(caller, requests.Token(account="claude", ticket=BAD))).code == "denied"
+        assert AT_ONCE <= len(side.notes.notes) <= AT_ONCE + 5  # one in six seconds more, on a busy machine
+        side.dispatch.close()
+        what, ok, account, detail = side.notes.said()[-1]
+        assert (what, ok, account) == ("denied", False, "claude")
+        assert detail.endswith(" more before it were not recorded")
 
 
 async def test_a_relay_with_a_ticket_goes_to_its_account_and_brings_no_key(folder: Path) -> None:
