@@ -25,6 +25,9 @@ def main() -> int:
     runner = Runner(chosen, seed, began + said.minutes * 60, _say)
     runner.run(said.rounds or UNLIMITED, said.block, said.workers)
     print(f"\n{table(chosen, runner.scores)}\n")
+    held = max((score.held for score in runner.scores.values()), default=0.0)
+    if held:
+        print(f"who died with an answer in hand had had it for {held * 1000:.0f} ms at most")
     print(f"{time.monotonic() - began:.0f} s, seed {seed}: {'nothing was lost' if runner.held else 'NOT HELD'}")
     return 0 if runner.held else 1
 
