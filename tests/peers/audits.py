@@ -14,7 +14,9 @@ from aixtivd.vault.vault import Vault
 from peers.clock import FakeClock
 from peers.vaults import opened
 
-CALLER = Caller(uid=1000, pid=4711, program="/usr/bin/claude", unit="claude.service", agent="agent-7", ticket="ab12cd34")
+CALLER = Caller(
+    uid=1000, pid=4711, program="/usr/bin/claude", unit="claude.service", agent="agent-7", ticket="ab12cd34"
+)
 
 SMALL: Final = 600  # bytes of a file of the log: three records fill it
 
