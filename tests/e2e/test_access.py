@@ -54,7 +54,7 @@ os.read(reading, 1)  # returns when the parent, which connected, has ended
 def ready(machine: Machine) -> Machine:
     """With two accounts."""
     for name, key in KEYS.items():
-        assert machine.run("api-key", "set", name, stdin=f"{key}\n").code == 0
+        assert isinstance(machine.ask(requests.ApiKey(account=name, key=Secret(key))), replies.Account)
     return machine
 
 
