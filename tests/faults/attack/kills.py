@@ -16,6 +16,7 @@ LONGEST: Final = 0.06  # seconds from asking to dying: a refresh takes some twen
 START: Final = 0.7  # seconds: a daemon starts, and finishes what was interrupted
 CALLS: Final = 60  # that change a file: those of three refreshes, and some
 STEPS: Final = ("before-intent", "after-intent", "after-post", "before-commit", "after-commit")
+LOG_STEPS: Final = ("audit-written", "audit-half-written", "audit-sealed")
 
 
 def at_random(scene: Scene) -> None:
@@ -36,8 +37,12 @@ def again_and_again(scene: Scene) -> None:
 
 
 def at_a_step(scene: Scene) -> None:
-    """At a named place, on the way of the first refresh, or of the third."""
-    scene.restart(**{VARIABLE: f"{scene.chance.choice(STEPS)}:{scene.chance.randint(1, 3)}"})
+    """At a named place, on the way of the first refresh, or of the third; now and then one of the audit log's."""
+    step = scene.chance.choice((*STEPS, *STEPS, *LOG_STEPS))
+    scene.machine.stop()
+    scene.hostile.forget()
+    scene.machine.spawn(**{VARIABLE: f"{step}:{scene.chance.randint(1, 3)}"})
+    scene.answering_or_dead()
     with scene.refreshing(*NAMES) as talks:
         scene.heard(talks)
     scene.kill()

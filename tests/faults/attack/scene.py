@@ -145,10 +145,11 @@ class Scene:
         """Waits for a daemon that dies, by itself or at `when`."""
         with self._noting:
             if self.machine.daemon is not self._dead:
-                self.machine.ended()
+                code = self.machine.ended()
                 self._dead = self.machine.daemon
-                kept = stores.readable(self.state, self.folder, PASSPHRASE)
-                self.deaths.append(Death(self.hostile.death() or when or now(), kept))
+                at = self.hostile.death() or when or now()
+                if code == -SIGKILL:  # whoever ended in order has no excuse
+                    self.deaths.append(Death(at, stores.readable(self.state, self.folder, PASSPHRASE)))
 
     def reload(self) -> None:
         """It reads its config again, if it lets us ask."""
