@@ -1,6 +1,7 @@
 """What fuzzing found, each as a sentence; the very bytes stand in tests/fuzz/cases."""
 
 import base64
+import math
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from joserfc.jwk import RSAKey
 from aixtiv_protocol.requests import ClientSettings
 from aixtiv_protocol.secret import Secret
 from aixtivd.access import chain
+from aixtivd.access.ticket import Held, Stored
 from aixtivd.accounts.grant import from_row
 from aixtivd.config import Network, load
 from aixtivd.errors import BadConfig, BadRequest, KeyFailed, Misconfigured, NoProvider
@@ -27,6 +29,7 @@ from aixtivd.vault.rows import Row
 from aixtivd.vault.sealing import BrokenSeal, DataKey, Sealer, read
 from aixtivd.vault.spill import Slot
 from aixtivd.vault.store import MIGRATIONS, migrate
+from fuzz import sealed
 from fuzz.stores import SeeThrough
 from peers.clock import FakeClock
 from peers.porch import porch
@@ -116,6 +119,12 @@ def test_under_a_good_seal_what_this_aixtiv_cannot_read_is_as_good_as_a_broken_o
         from_row(Row(bytes(16), 1, payload))
     with pytest.raises(BadRequest):
         backup.decoded(payload)
+
+
+def test_a_ticket_of_no_time_is_none() -> None:
+    for made_at, expires_at in ((math.nan, 0.0), (math.inf, 0.0), (0.0, math.inf), (0.0, math.nan)):
+        held = Held(id="1", account="a", verbs=("relay",), made_at=made_at, expires_at=expires_at)
+        sealed.tickets(msgspec.msgpack.encode([Stored(bytes(32), held)]))
 
 
 @pytest.mark.parametrize("root", [b"\x90", b"\x91\x01", msgspec.msgpack.encode([0] * 255), b"\xa1x", DEEP])

@@ -105,7 +105,7 @@ class Tickets:
             held = stored.held
             # Where the wall clock was set back meanwhile, a ticket does not live longer than it was made for.
             left = min(held.expires_at - wall, held.expires_at - held.made_at) if held.expires_at else math.inf
-            if left > 0:
+            if left > 0 and math.isfinite(held.made_at + held.expires_at):
                 self._tickets.setdefault(stored.digest, Ticket(stored.digest, held, steady + left))
         self._loaded = True
         self._changed.set()
