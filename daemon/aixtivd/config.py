@@ -32,6 +32,7 @@ _RESERVED: Final = frozenset(
 )
 
 
+_LONGEST_LEFT: Final = 10_080  # minutes: a week
 _FRAMING: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade"})
 
 
@@ -268,6 +269,8 @@ def _check(config: Config, path: Path) -> None:
 
 
 def _check_numbers(config: Config, path: Path) -> None:
+    if not 0 <= config.vault.lock_after <= _LONGEST_LEFT:
+        raise BadConfig(f"{path}: vault.lock-after: expected 0 to {_LONGEST_LEFT} minutes")
     if not 1 <= config.refresh.at_once <= 64:
         raise BadConfig(f"{path}: refresh.at-once: expected 1 to 64")
     if not 1 <= config.refresh.timeout <= 300:

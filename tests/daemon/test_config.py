@@ -158,6 +158,8 @@ def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
             'vault.key: expected one of "auto", "systemd", "keyring", "file", "passphrase"',
         ),
         ('[refresh]\nat-once = "8"', "refresh.at-once: expected a whole number, got a string"),
+        ("[vault]\nlock-after = -1", "vault.lock-after: expected 0 to 10080 minutes"),
+        ("[vault]\nlock-after = 10081", "vault.lock-after: expected 0 to 10080 minutes"),
         ("[refresh]\nat-once = 0", "refresh.at-once: expected 1 to 64"),
         ("[refresh]\nat-once = 65", "refresh.at-once: expected 1 to 64"),
         ("[refresh]\ntimeout = true", "refresh.timeout: expected a number, got true or false"),

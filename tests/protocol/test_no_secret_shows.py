@@ -58,7 +58,7 @@ PUBLIC = {
     "Entry.intent",
     "Occasion.store",
     "Passphrase.salt",
-    "_Sealed.spending",
+    "Begun.spending",
     "Stored.digest",  # of a ticket: a hash of 256 random bits
 }
 HEADERS = (("authorization", TEXT),)  # strings that may be secret wherever they are

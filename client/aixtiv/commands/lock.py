@@ -11,7 +11,8 @@ from aixtiv.commands import options
 def lock(as_json: bool, no_start: bool) -> None:
     """Forget every key and token held in memory.
 
-    Refreshes that are under way are finished first. `aixtiv unlock` opens the vault again.
+    Refreshes that are under way are finished first, calls are ended. Until `aixtiv unlock` nothing is answered but
+    `status`.
     """
     with options.Asking(no_start=no_start) as client:
         done = client.lock()
