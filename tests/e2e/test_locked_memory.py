@@ -16,7 +16,7 @@ from aixtivd.vault.keys.occasion import Occasion
 from peers.authority.process import authorization_server
 from peers.claude_api.process import claude_process
 from peers.claude_api.weather import Weather
-from peers.desk import ACCOUNT, KEY, Desk
+from peers.desk import ACCOUNT, KEY, Desk, desk
 from peers.inspected import InspectedMachine, Reached
 from peers.leaks import leaks
 
@@ -56,13 +56,24 @@ def data_key(at: Desk) -> bytes:
     return sealing.unwrap(key, meta.wrapped, meta.store, meta.source)
 
 
+def curling(at: Desk) -> list[str]:
+    words = ["curl", "-sS", "-N", "--unix-socket", at.gateway, "http://localhost/v1/messages"]
+    return [
+        *words,
+        "-H",
+        "anthropic-version: 2023-06-01",
+        "-H",
+        "content-type: application/json",
+        "-d",
+        STREAM.decode(),
+    ]
+
+
 @contextmanager
 def calls_under_way(at: Desk) -> Iterator[list[str]]:
     """One on the socket and one at the gateway, each in the middle of a stream; how the latter ended."""
     at.claude.set_weather(*[Weather(deltas=30, silence=5)] * 2)
-    words = ["curl", "-sS", "-N", "--unix-socket", at.gateway, "http://localhost/v1/messages"]
-    words += ["-H", "anthropic-version: 2023-06-01", "-H", "content-type: application/json", "-d", STREAM.decode()]
-    curl = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    curl = subprocess.Popen(curling(at), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     ended: list[str] = []
 
     def relay() -> None:
@@ -118,3 +129,15 @@ def test_after_a_lock_no_key_and_no_token_is_in_any_object_whatever_was_under_wa
 
     at.machine.ask(requests.Unlock(passphrase=Secret(PASSPHRASE)))
     assert at.machine.token(ACCOUNT).access_token.reveal() == at.server.newest
+
+
+def test_a_call_over_http_whose_answer_has_not_begun_is_ended_with_the_sentence(folder: Path) -> None:
+    with desk(folder) as at:
+        at.sign_in()
+        at.claude.set_weather(Weather(hang=True))
+        curl = subprocess.Popen([*curling(at), "-w", " %{http_code}"], stdout=subprocess.PIPE, text=True)
+        at.claude.until(silent=1)
+        assert at.machine.ask(requests.Lock()) == replies.Done(note="locked")
+        said = curl.communicate()[0]
+        assert "the vault was locked meanwhile; run: aixtiv unlock" in said
+        assert said.endswith(" 403")

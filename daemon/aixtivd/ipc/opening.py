@@ -74,17 +74,23 @@ class Opening:
         return min(LOOK, max(0.5, self._after - self.idleness.seconds()))
 
     async def lock_by_itself(self, why: str) -> None:
-        """Where nobody waits for the outcome: it is told to log and audit. Raises nothing of ours."""
+        """Where nobody waits for the outcome: it is told to log and audit. Raises nothing."""
         locked = self._accounts.locked
         try:
             await self.lock(f"{why}, so it was locked")
         except AixtivError as failure:
-            log.error("not-locked", reason=failure.sentence)
-            self._audit.note("lock", DAEMON, ok=False, detail=failure.sentence)
-            self.idleness.restart()
+            self._not_locked(failure.sentence)
+        except Exception as error:  # noqa: BLE001  # a defect here must not end the daemon
+            log.error("defect", exception=type(error).__name__, where=log.places(error))
+            self._not_locked("a defect in aixtiv; the daemon's log says where")
         else:
             if not locked:
                 self._audit.note("lock", DAEMON, detail=why)
+
+    def _not_locked(self, sentence: str) -> None:
+        log.error("not-locked", reason=sentence)
+        self._audit.note("lock", DAEMON, ok=False, detail=sentence)
+        self.idleness.restart()
 
     async def unlock(self, asked: requests.Unlock) -> None:
         """Goes on if the caller hangs up, and then to its end: an open vault without its tickets would be half open."""

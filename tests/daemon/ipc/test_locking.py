@@ -215,6 +215,17 @@ async def test_a_reload_with_another_time_counts_from_then() -> None:
         assert await one.pass_by(2, LOOK)
 
 
+async def test_a_defect_in_a_lock_by_itself_ends_nothing_and_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with alone(minutes=1) as one:
+        monkeypatch.setattr(one.accounts, "lock", None)
+        await one.pass_by(30, 31)
+        assert one.notes.said() == [("lock", False, "", "a defect in aixtiv; the daemon's log says where")]
+        monkeypatch.undo()
+        assert await one.pass_by(40, 30, LOOK)
+
+
 async def test_where_locking_would_lose_something_it_says_so_and_tries_again_after_the_time() -> None:
     async with alone(minutes=1) as one:
         one.accounts.refuse_to_lock = 1
