@@ -1,6 +1,7 @@
 """`make attack`: the real daemon between a hostile server and a hostile machine, for as many rounds as fit."""
 
 import argparse
+import logging
 import os
 import random
 import sys
@@ -17,6 +18,7 @@ UNLIMITED = 10**9  # rounds: the time is the limit
 
 
 def main() -> int:
+    logging.getLogger().addHandler(logging.NullHandler())  # a torn slot in a dead daemon's files is no news
     said = _arguments()
     chosen = _chosen(said.only)
     seed = said.seed if said.seed is not None else random.SystemRandom().randrange(10**6)

@@ -34,6 +34,7 @@ struct control {
   _Atomic int64_t lookup;               /* 1: names hang while it is; 2: names do not resolve */
   _Atomic int64_t seen, hit, looking;   /* calls that fitted, calls that failed, lookups that hang */
   _Atomic int64_t tokens;               /* entries of the journal */
+  _Atomic int64_t lookups;              /* of the name in the server's address, so far */
   _Atomic int64_t died;                 /* when it ended itself by SIGKILL, CLOCK_MONOTONIC in nanoseconds */
   char folder[PATHS], spared[PATHS];
 };
@@ -214,6 +215,7 @@ int connect(int fd, const struct sockaddr *peer, socklen_t length) {
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found) {
   REAL(int, "getaddrinfo", const char *, const char *, const struct addrinfo *, struct addrinfo **);
   if (at && node && strcmp(node, "localhost") == 0) { /* the name that stands in the server's address */
+    at->lookups++;
     at->looking++;
     while (at->lookup == 1) usleep(2000);
     at->looking--;

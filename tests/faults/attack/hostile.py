@@ -29,6 +29,7 @@ _FIELDS: Final = (
     "hit",
     "looking",
     "tokens",
+    "lookups",
     "died",
 )
 _FOLDER: Final = 8 * len(_FIELDS)

@@ -7,8 +7,10 @@ from typing import Final
 from aixtiv_protocol import requests
 from faults.attack.attack import Attack
 from faults.attack.scene import NAMES, Scene, Setting
+from peers.waiting import until
 
 MOMENT: Final = 0.3
+CACHED: Final = 15.0  # seconds: a little longer than aiohttp remembers a name
 NAMED: Final = Setting(config="[refresh]\ntimeout = 1\n", named=True)
 
 
@@ -28,8 +30,11 @@ def unreachable(scene: Scene) -> None:
 
 def names_hang(scene: Scene) -> None:
     """DNS takes longer than anybody waits; or says for a while that there is no such name."""
+    before = scene.hostile.get("lookups")
+    scene.hostile.jump(wall=CACHED, steady=CACHED, awake=CACHED)
     scene.hostile.put("lookup", scene.chance.choice((1, 1, 2)))
     with scene.refreshing(*NAMES) as talks:
+        until(lambda: scene.hostile.get("lookups") > before, "a name is looked up")
         scene.moment(1.5)
         if scene.chance.random() < 0.3:
             scene.kill()

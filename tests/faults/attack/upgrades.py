@@ -28,7 +28,7 @@ def upgrade(scene: Scene) -> None:
     scene.machine.spawn()
     scene.answering_or_dead()
     scene.refreshed(*NAMES)
-    if scene.chance.random() < 0.5:
+    if error in {0, DIE} and scene.chance.random() < 0.5:  # what no disk took is in memory, and dies with it
         scene.kill()
 
 
