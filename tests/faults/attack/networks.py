@@ -44,12 +44,16 @@ def names_hang(scene: Scene) -> None:
 
 def no_descriptors(scene: Scene) -> None:
     """None left for the connection to the server, for a file, or for a caller; then some again."""
-    scene.files(scene.chance.randint(10, 40))
     waiting = [requests.Token(account=name, wait=0.1) for name in NAMES] * scene.chance.randint(0, 5)
-    with suppress(TimeoutError), scene.asked(*waiting, timeout=1.0), scene.refreshing(*NAMES):
-        scene.moment(MOMENT)
-        if scene.chance.random() < 0.3:
-            scene.kill()
+    with scene.asked(*(requests.Hello() for _ in NAMES)) as talks:
+        scene.heard(talks)  # they are connected
+        scene.files(scene.chance.randint(10, 50))
+        with suppress(TimeoutError), scene.asked(*waiting, timeout=1.0):
+            for talk, name in zip(talks, NAMES, strict=True):
+                talk.say(requests.Refresh(account=name))
+            scene.moment(MOMENT)
+            if scene.chance.random() < 0.3:
+                scene.kill()
 
 
 ATTACKS: Final = (
