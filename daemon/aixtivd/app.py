@@ -44,6 +44,7 @@ from aixtivd.relay.relay import Relay
 from aixtivd.vault.vault import Vault
 
 LAUNCHD_LABEL: Final = "io.github.aixtiv.aixtivd"
+LAST_LOOK: Final = 0.1  # seconds, for whoever does not want to wait
 LONGEST_STOP: Final = 40.0  # seconds; the units wait a little longer before they kill
 
 
@@ -149,6 +150,7 @@ class App:
             await listener.empty()
         if self._patience.cancelled_caught:
             log.warning("stopped-early")
+            await anyio.sleep(LAST_LOOK)  # an answer that is here already is read; once read, it is sealed
         if self._dispatch is not None:
             self._dispatch.close()
         await self._relay.aclose()

@@ -2,7 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from signal import SIGTERM
+from signal import SIGCONT, SIGSTOP, SIGTERM
 
 import pytest
 
@@ -74,6 +74,21 @@ def test_a_second_sigterm_does_not_wait_and_loses_nothing(hanging: Machine, serv
     refreshed(hanging)
     check_it_works(hanging, server)
     assert server.reuses == 0
+
+
+def test_an_answer_that_is_there_when_sigterm_comes_a_second_time_is_kept(hanging: Machine, server: Running) -> None:
+    """At a server that punishes reuse: it would be the only good one."""
+    spent = server.families("ada")[-1].live
+    hanging.signal(SIGTERM)
+    until(lambda: hanging.logged("stopping"), "the daemon heeds the signal")
+    hanging.signal(SIGSTOP)
+    server.release()
+    until(lambda: server.families("ada")[-1].live != spent, "the server has answered")
+    hanging.signal(SIGTERM)
+    hanging.signal(SIGCONT)
+    assert hanging.ended() == 0
+    hanging.start()
+    check_the_answer_was_kept(hanging, server)
 
 
 def test_sigterm_lets_a_sign_in_arrive_and_the_person_sees_so(machine: Machine, server: Running) -> None:

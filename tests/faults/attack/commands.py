@@ -28,7 +28,8 @@ def stop(scene: Scene) -> None:
                     scene.machine.signal(SIGTERM)
                     scene.moment(MOMENT)
         scene.server.release()
-        scene.machine.ended()
+        scene.moment(MOMENT)
+    scene.machine.ended()  # not for as long as a stream may say nothing: its caller has gone
 
 
 def reload(scene: Scene) -> None:

@@ -29,8 +29,14 @@ from peers.waiting import until
 NAMES: Final = ("ada", "bob", "cyd")  # accounts, and the subjects they are of
 PASSPHRASE: Final = Secret("correct horse battery staple")
 _MOST_FILES: Final = 1024
-_HEADERS: Final = (("anthropic-version", "2023-06-01"), ("content-type", "application/json"))
-_ASKED: Final = b'{"model": "m", "max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "count"}]}'
+_HEADERS: Final = (
+    ("anthropic-version", "2023-06-01"),
+    ("anthropic-beta", "oauth-2025-04-20"),
+    ("content-type", "application/json"),
+)
+_ASKED: Final = (
+    b'{"model": "fail-silence", "max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "count"}]}'
+)
 
 Kind = Literal["punishes reuse", "is known to punish reuse", "refuses reuse", "allows a grace time", "does not rotate"]
 KINDS: Final[dict[Kind, dict[str, float | bool]]] = {
@@ -120,10 +126,9 @@ class Scene:
         self.unlock()
 
     def unlock(self) -> None:
-        if self.status().locked:
-            reply = self.machine.ask(requests.Unlock(passphrase=self.passphrase))
-            if not isinstance(reply, replies.Done):
-                raise Violation(f"the vault does not open: {reply}")
+        reply = self.machine.ask(requests.Unlock(passphrase=self.passphrase))  # also behind one that is under way
+        if not isinstance(reply, replies.Done):
+            raise Violation(f"the vault does not open: {reply}")
 
     def status(self) -> replies.DaemonStatus:
         found = self.machine.ask(requests.Status())
@@ -265,7 +270,10 @@ class Scene:
             if self.claude
         ]
         with self.asked(*calls) as talks:
-            self.heard(talks)  # each has its head
+            for talk in talks:
+                head = talk.hear()
+                assert isinstance(head, replies.Head), head
+                assert head.status == 200, head
             yield
 
     def settle(self) -> None:
