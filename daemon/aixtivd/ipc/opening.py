@@ -1,6 +1,8 @@
 """The vault opened and locked, and whatever has to follow that: the one place where it does."""
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import anyio
@@ -41,7 +43,7 @@ class Opening:
         self._leases = leases
         self._clock = clock
         self._after = 0.0  # seconds without a request until it locks by itself; 0: never
-        self._locking = False
+        self._turns = 0  # locks that were asked for, and unlocks under way
         self._changed = anyio.Event()
         self._turning = anyio.Lock()  # what follows an unlock must not run behind the next lock
 
@@ -50,10 +52,23 @@ class Opening:
         self.idleness.restart()
         self._changed.set()
 
+    @property
+    def locking(self) -> bool:
+        """From when a lock is asked for until it succeeded or failed; in an unlock, until requests are served again."""
+        return self._turns > 0
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        self._turns += 1
+        try:
+            yield
+        finally:
+            self._turns -= 1
+
     def check(self, asked: Request) -> None:
         """Raises Locked for what has to wait until somebody unlocks the vault."""
         if type(asked) not in ALWAYS:
-            if self._locking or self._accounts.locked:
+            if self.locking or self._accounts.locked:
                 raise Locked
             self.idleness.requests += 1
 
@@ -96,9 +111,11 @@ class Opening:
         """Goes on if the caller hangs up, and then to its end: an open vault without its tickets would be half open."""
         with anyio.CancelScope(shield=True):
             async with self._turning:
-                await self._accounts.unlock(asked)
-                await self._tickets.start()
-                await self._audit.unlocked()
+                if self._accounts.locked:
+                    with self._turn():
+                        await self._accounts.unlock(asked)
+                        await self._tickets.start()
+                        await self._audit.unlocked()
         self.idleness.restart()
         self._changed.set()
 
@@ -108,14 +125,10 @@ class Opening:
         Tickets stay: their hashes are no secrets, and what they open is locked itself. Raises StoreFailed where
         something would be lost: then nothing has ended.
         """
-        with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True), self._turn():
             async with self._turning:
-                self._locking = True
-                try:
-                    await self._audit.flush(locking=True)  # while there is a key to seal it with
-                    await self._accounts.lock(why)
-                finally:
-                    self._locking = False
+                await self._audit.flush(locking=True)  # while there is a key to seal it with
+                await self._accounts.lock(why)
                 meanwhile = Locked("the vault was locked meanwhile")
                 await self._relay.cut(meanwhile)
                 await self._leases.end_all(meanwhile)
