@@ -129,10 +129,11 @@ def follow(
 ) -> Found:
     """Along the lines behind `tip`, to the end or the first that is wrong.
 
-    `plain_from`: the place before which every line has to be under the key. `most`: how many there may
-    be; 0: any. `head`: a tip that has to lie on the way.
+    `plain_from`: the place before which lines without the key have to begin as those of a daemon that starts locked.
+    `most`: how many there may be; 0: any. `head`: a tip that has to lie on the way.
     """
     sealed = plain = 0
+    locked = False  # whether the line before is of a daemon that started locked
     for one in lines:
         try:
             ahead = _next(one, tip, key)
@@ -140,13 +141,20 @@ def follow(
             return Found(tip, sealed, plain, str(broken))
         if head is not None and ahead.number == head.number and ahead != head:
             return Found(tip, sealed, plain, f"record {head.number} is not the one that was sealed")
-        if tip.size < plain_from and not is_sealed(one):
+        locked = not is_sealed(one) and (locked or _starts(one))
+        if tip.size < plain_from and not is_sealed(one) and not locked:
             return Found(tip, sealed, plain, f"record {ahead.number} is not under the key, and nothing was locked")
         if most and sealed + plain >= most:
             return Found(tip, sealed, plain, f"more than {most} records stand behind the sealed end of the log")
         tip = ahead
         sealed, plain = (sealed + 1, plain) if is_sealed(one) else (sealed, plain + 1)
     return Found(tip, sealed, plain)
+
+
+def _starts(line: bytes) -> bool:
+    """Whether a daemon could have begun with that: with its start, or with a torn line that it had to cut."""
+    known = record(line)
+    return known is not None and known.what in {"start", "audit"}
 
 
 def _next(line: bytes, tip: Tip, key: bytes) -> Tip:

@@ -271,6 +271,29 @@ async def test_a_forged_end_from_a_locked_daemon_cannot_be_told_but_is_marked(fo
         )
 
 
+async def test_a_start_does_not_excuse_what_was_forged_before_it(folder: Path) -> None:
+    await written(folder)
+    forge_an_end(folder)
+    known = lines(folder)
+    start = [AuditRecord(number=0, at=1.0, what="start")]
+    data, _ = chain.lines(start, Tip(9, shown(known[-1])["sum"]), None)
+    rewrite(folder, [*known, data])
+    async with desk(folder) as here:
+        assert not (await here.verify()).intact
+
+
+@pytest.mark.parametrize("what", ["the last record altered", "the last record cut off", "its end anew, without a key"])
+async def test_a_locked_start_hides_nothing_that_was_done_to_what_is_proven(folder: Path, what: str) -> None:
+    await written(folder)
+    ATTACKS[what][0](folder)
+    last = chain.last(lines(folder)[-1])
+    assert last
+    data, _ = chain.lines([AuditRecord(number=0, at=1.0, what="start")], Tip(*last), None)
+    rewrite(folder, [*lines(folder), data])
+    async with desk(folder) as here:
+        assert not (await here.verify()).intact
+
+
 async def test_more_unsealed_records_than_a_daemon_leaves_are_not_taken_in(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
