@@ -13,7 +13,7 @@ import pytest
 from aixtiv.commands import COMMANDS, OLD, aixtiv
 from aixtiv_protocol import VERSION, replies, requests
 from aixtiv_protocol.secret import Secret
-from peers.commanded import ACCOUNT, AIXTIV, run, saying
+from peers.commanded import ACCOUNT, AIXTIV, run, saying, telling
 from peers.scripted import Said, ScriptedDaemon
 
 
@@ -292,7 +292,7 @@ def test_a_locale_that_lacks_the_letters_is_no_traceback(folder: Path) -> None:
 def test_a_clock_that_is_off_is_shown_and_one_that_is_nearly_right_is_not(folder: Path) -> None:
     skews = {"id.example.org": -75.0, "good.example.org": 1.2}
     status = replies.DaemonStatus(version=VERSION, pid=1, started_at=1, locked=False, skews=skews, damaged=2, spilled=1)
-    with ScriptedDaemon(folder, saying(status)):
+    with ScriptedDaemon(folder, telling(status)):
         shown = run(folder, "status").stdout
     assert "clock    id.example.org is 75 seconds behind this machine" in shown
     assert "good.example.org" not in shown
@@ -302,7 +302,7 @@ def test_a_clock_that_is_off_is_shown_and_one_that_is_nearly_right_is_not(folder
 
 def test_a_config_that_is_not_there_is_no_mystery(folder: Path) -> None:
     status = replies.DaemonStatus(version=VERSION, pid=1, started_at=1, locked=False, config=f"{folder}/config.toml")
-    with ScriptedDaemon(folder, saying(status)):
+    with ScriptedDaemon(folder, telling(status)):
         assert "config  ~/config.toml (not there; optional)\n" in run(folder, "status").stdout
         (folder / "config.toml").touch()
         assert "config  ~/config.toml\n" in run(folder, "status").stdout

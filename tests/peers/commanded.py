@@ -38,3 +38,8 @@ def keeping(account: replies.Account, *before: replies.Account) -> Script:
     return lambda request: (
         (replies.AccountList(accounts=before),) if isinstance(request, requests.Accounts) else (account,)
     )
+
+
+def telling(status: replies.DaemonStatus) -> Script:
+    """A daemon without accounts that is so."""
+    return lambda request: (replies.AccountList(accounts=()) if isinstance(request, requests.Accounts) else status,)
