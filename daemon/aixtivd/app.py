@@ -197,6 +197,8 @@ class App:
             await self.reload()
         except AixtivError as error:
             log.error("config-refused", reason=error.sentence)
+        except Exception as error:  # noqa: BLE001  # a defect here must not end the daemon
+            defect(error)
 
     # What can be asked about the daemon itself (ipc.dispatch.Control)
 
@@ -266,8 +268,14 @@ def patience(config: Config) -> float:
 
 def read_config(where: Paths, options: Options) -> Config:
     """Blocking. A file that was named has to be there. Raises BadConfig."""
-    if options.config is not None and not options.config.exists():
-        raise BadConfig(f"there is no config file {options.config}", hint=f"ls -l {options.config.parent}")
+    named = options.config
+    try:
+        there = named is None or named.exists()
+    except OSError as error:  # below a folder that may not be entered, or a name that is too long
+        reason = os.strerror(error.errno) if error.errno else "it has no path"
+        raise BadConfig(f"{named} cannot be read: {reason}") from None
+    if named is not None and not there:
+        raise BadConfig(f"there is no config file {named}", hint=f"ls -l {named.parent}")
     return load(where.config)
 
 

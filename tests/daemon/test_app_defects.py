@@ -1,13 +1,21 @@
 """A defect in a part that runs in the background ends the daemon in order, and shows no text."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
-from aixtivd import app
+from aixtivd import app, log
 from aixtivd.accounts.service import Accounts
+from aixtivd.app import App
+from aixtivd.clock import SystemClock
+from aixtivd.config import Config
+from aixtivd.errors import BadConfig
+from aixtivd.paths import paths
 from aixtivd.vault.vault import Vault
 from peers.machine import Machine
 
@@ -45,3 +53,43 @@ def test_a_part_that_fails_ends_the_daemon_with_the_vault_closed(
     (defect,) = [line for line in map(json.loads, lines[:-1]) if line["event"] == "defect"]
     assert defect["exception"] == "TypeError"
     assert "test_app_defects.py:" in defect["where"]
+
+
+def test_a_config_that_may_not_be_looked_at_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below a folder that nobody may enter; a name beyond all bounds needs no folder (and no user who is not root)."""
+    named = Path("/tmp") / ("x" * 300)
+    where = paths()
+    with pytest.raises(BadConfig, match=r"cannot be read: File name too long"):
+        app.read_config(where, app.Options(config=named))
+
+    def forbidden(_: Path) -> bool:
+        raise PermissionError(13, "a text that quotes hunter2")
+
+    monkeypatch.setattr(Path, "exists", forbidden)
+    with pytest.raises(BadConfig, match=r"/secret/config.toml cannot be read: Permission denied"):
+        app.read_config(where, app.Options(config=Path("/secret/config.toml")))
+
+
+@pytest.mark.parametrize("fails", [PermissionError(13, "hunter2"), TypeError("hunter2")])
+async def test_a_reload_that_fails_in_an_unknown_way_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, fails: Exception
+) -> None:
+    for name, value in Machine(folder).environ.items():
+        monkeypatch.setenv(name, value)
+
+    async def fail(_: App) -> str:
+        raise fails
+
+    monkeypatch.setattr(App, "reload", fail)
+    log.to_stderr("info")
+    app_ = App(paths(), app.Options(), Config(), SystemClock())
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(app_._heed_signals, tasks)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await anyio.wait_all_tasks_blocked()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await app_._stopping.wait()
+        tasks.cancel_scope.cancel()
+    said = capsys.readouterr().err
+    assert "hunter2" not in said
+    assert [json.loads(line)["event"] for line in said.splitlines()] == ["defect"]

@@ -185,6 +185,16 @@ def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
             '[provider.x]\ntoken-endpoint = "http://login.example/token"',
             "provider.x.token-endpoint: expected an https:// URL",
         ),
+        *(
+            (f'[provider.x]\n{key} = "{url}"', f"provider.x.{key}: expected an https:// URL")
+            for key, url in (
+                ("token-endpoint", "http://127.0.0.1.evil.example/"),
+                ("token-endpoint", "http://localhost.evil.example/token"),
+                ("issuer", "http://localhost@evil.example"),
+                ("issuer", "http://[::1].evil.example"),
+                ("revocation-endpoint", "https:///revoke"),
+            )
+        ),
         ('[provider.x]\nclient-secret-file = "/no/such"', "provider.x.client-secret-file: no such file /no/such"),
     ],
 )

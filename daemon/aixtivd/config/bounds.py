@@ -13,6 +13,7 @@ _PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._@+/*-]*")
 _RESERVED: Final = frozenset(
     {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method"}
 )
+_LOCAL: Final = re.compile(r"http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::\d+)?(?=[/?#]|\Z)", re.ASCII)
 _LONGEST_LEFT: Final = 10_080  # minutes: a week
 _FRAMING: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade"})
 
@@ -126,8 +127,7 @@ def _check_provider(where: str, provider: ProviderConfig) -> None:
         raise BadConfig(f"{where}.redirect-uri: expected a URL")
     for field in ("issuer", *(name for name in provider.__struct_fields__ if name.endswith("_endpoint"))):
         url: str = getattr(provider, field)
-        known = url.startswith(("https://", "http://127.0.0.1", "http://[::1]", "http://localhost")) and _is_url(url)
-        if url and not known:
+        if url and not _is_safe(url):
             raise BadConfig(f"{where}.{field.replace('_', '-')}: expected an https:// URL")
 
 
@@ -152,15 +152,16 @@ def _is_url(text: str) -> bool:
         return False
 
 
+def _is_safe(text: str) -> bool:
+    """A URL by which what is sent cannot be read on the way: TLS, or this machine itself and no name that begins so."""
+    if text.startswith("https://"):
+        return _is_url(text) and bool(urlsplit(text).hostname)
+    return bool(_LOCAL.match(text)) and _is_url(text)
+
+
 def _is_origin(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        known = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"})
     plain = re.fullmatch(r"https?://[\w.:\[\]-]+(?:/[\w.~-]+)*/?", text, re.ASCII)
-    return bool(known and safe and plain and parts.hostname)
+    return bool(plain and _is_safe(text) and urlsplit(text).port != 0)
 
 
 def _secret_files(config: Config) -> list[tuple[str, str]]:
