@@ -34,7 +34,7 @@ slow: $(READY) peer
 	@$(BIN)/python -m pytest -n auto -m slow $(ARGS)
 
 attack: $(READY)
-	@PYTHONPATH=tests $(BIN)/python -m faults.attack --minutes $(or $(MINUTES),20) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	@PYTHONPATH=tests $(BIN)/python -m faults.attack $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(BLOCK),--block $(BLOCK)) $(if $(ONLY),--only $(ONLY))
 
 fuzz: $(VENV)/fuzz/.ready

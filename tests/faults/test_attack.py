@@ -1,5 +1,6 @@
 """A shorter part of `make attack`, and the judge himself: a verdict against us can come out."""
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from aixtiv_protocol import replies
-from faults.attack import invariant
+from faults.attack import __main__, invariant
 from faults.attack.arsenal import ATTACKS
 from faults.attack.attack import Attack
 from faults.attack.hostile import here
@@ -81,13 +82,13 @@ def died(at: float, *kept: str) -> tuple[Death, ...]:
         ({"kind": "does not rotate"}, "lost by us"),
         ({"kind": "allows a grace time"}, "lost by us"),
         ({"reached": {LIVE: 2.0}}, "lost by us"),
-        ({"reached": {LIVE: 2.0}, "deaths": died(2.1)}, "died with it in hand"),
-        ({"reached": {LIVE: 2.0}, "deaths": died(2.1, OLD)}, "died with it in hand"),
-        ({"reached": {LIVE: 2.0}, "deaths": died(2.1, LIVE)}, "lost by us"),
-        ({"reached": {LIVE: 2.0}, "deaths": died(9.0)}, "lost by us"),
-        ({"reached": {LIVE: 2.0}, "deaths": died(2.1), "told": 1.9}, "died with it in hand"),
-        ({"reached": {LIVE: 2.0}, "deaths": died(2.1), "told": 2.05}, "lost by us"),
-        ({"reached": {LIVE: 2.0}, "deaths": died(2.1), "told": 2.2}, "died with it in hand"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.05)}, "died with it in hand"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.05, OLD)}, "died with it in hand"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.05, LIVE)}, "lost by us"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.15)}, "lost by us"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.05), "told": 1.9}, "died with it in hand"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.05), "told": 2.03}, "lost by us"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(2.05), "told": 2.2}, "died with it in hand"),
         ({"account": replace(LOST, state="failing")}, "lost by us"),
         ({"account": replace(LOST, problem="")}, "lost by us"),
         ({"account": replace(LOST, hint="")}, "lost by us"),
@@ -99,11 +100,71 @@ def test_what_is_lost_is_laid_at_the_right_door(what: dict[str, Any], verdict: V
 
 @pytest.mark.parametrize("verdict", ["lost by us", "erased"])
 def test_one_grant_lost_by_us_or_erased_is_enough_to_fail(verdict: Verdict) -> None:
-    runner = Runner(ATTACKS, SEED, 0.0, print)
+    runner = Runner(one("kill"), SEED, 0.0, print)
     runner.scores["kill"].add([Found("ada", "survived"), Found("bob", "lost by the server")], 1.0)
     assert runner.held
     runner.scores["kill"].add([Found("ada", verdict)], 1.0)
     assert not runner.held
+
+
+def one(name: str) -> tuple[Attack, ...]:
+    return tuple(attack for attack in ATTACKS if attack.name == name)
+
+
+def test_a_worker_that_ends_by_an_error_is_told_and_has_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise pytest.skip.Exception("no port is free")  # not even an Exception
+
+    monkeypatch.setattr("faults.attack.runner.authorization_server", fail)
+    said: list[str] = []
+    runner = Runner(one("kill"), SEED, time.monotonic() + 600, said.append)
+    runner.scores["kill"].add([Found("ada", "survived")], 1.0)
+    assert runner.held
+    runner.run(1, 0, 2)
+    assert (runner.held, sorted(runner.untried)) == (False, ["worker 0 ended early", "worker 1 ended early"])
+    assert "no port is free" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("until", "asked", "why"),
+    [
+        (0.0, 0, ["no round of kill, cut"]),
+        (0.0, 4, ["no round of kill, cut", "0 rounds of 4 that were asked for"]),
+    ],
+)
+def test_what_was_not_tried_has_not_held(until: float, asked: int, why: list[str]) -> None:
+    runner = Runner(one("kill") + one("cut"), SEED, until, print)
+    runner.run(asked, 0, 1)
+    assert (runner.held, runner.untried) == (False, why)
+
+
+def test_fewer_rounds_than_were_asked_for_have_not_held() -> None:
+    runner = Runner(one("kill"), SEED, 0.0, print)
+    runner.run(2, 0, 1)
+    for enough in (False, True):
+        runner.scores["kill"].add([Found("ada", "survived")], 1.0)
+        assert runner.held is enough
+
+
+@pytest.mark.parametrize(
+    ("words", "until", "rounds"),
+    [("", 1200.0, 0), ("--rounds 9", math.inf, 9), ("--rounds 9 --minutes 2", 120.0, 9), ("--minutes 2", 120.0, 0)],
+)
+def test_the_time_is_a_limit_where_it_was_said_or_nothing_was(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, until: float, rounds: int
+) -> None:
+    heard: list[float] = []
+
+    class Idle(Runner):
+        def run(self, rounds: int, first: int, workers: int) -> None:  # as the real one has it
+            heard.extend((self._until, rounds))
+
+    monkeypatch.setattr(__main__, "Runner", Idle)
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
+    monkeypatch.setattr("sys.argv", ["attack", "--only", "kill", *words.split()])
+    assert __main__.main() == 1
+    assert heard == [until, rounds]
+    assert "not everything was tried: no round of kill\n" in capsys.readouterr().out
 
 
 def test_the_table_has_a_line_for_each_attack_and_one_for_all() -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 import random
 import sys
@@ -14,7 +15,7 @@ from faults.attack.runner import Runner
 from faults.attack.table import table
 
 WORKERS = 2
-UNLIMITED = 10**9  # rounds: the time is the limit
+MINUTES = 20.0  # where nobody says how long, nor how many rounds
 
 
 def main() -> int:
@@ -22,14 +23,17 @@ def main() -> int:
     said = _arguments()
     chosen = _chosen(said.only)
     seed = said.seed if said.seed is not None else random.SystemRandom().randrange(10**6)
-    print(f"seed {seed}; {len(chosen)} attacks, {said.minutes:g} minutes at most", flush=True)
+    minutes = said.minutes or (math.inf if said.rounds else MINUTES)
+    print(f"seed {seed}; {len(chosen)} attacks, {_limits(said.rounds, minutes)}", flush=True)
     began = time.monotonic()
-    runner = Runner(chosen, seed, began + said.minutes * 60, _say)
-    runner.run(said.rounds or UNLIMITED, said.block, said.workers)
+    runner = Runner(chosen, seed, began + minutes * 60, _say)
+    runner.run(said.rounds, said.block, said.workers)
     print(f"\n{table(chosen, runner.scores)}\n")
     held = max((score.held for score in runner.scores.values()), default=0.0)
     if held:
         print(f"who died with an answer in hand had had it for {held * 1000:.0f} ms at most")
+    for why in runner.untried:
+        print(f"not everything was tried: {why}")
     print(f"{time.monotonic() - began:.0f} s, seed {seed}: {'nothing was lost' if runner.held else 'NOT HELD'}")
     return 0 if runner.held else 1
 
@@ -46,6 +50,11 @@ def _chosen(names: list[str]) -> tuple[Attack, ...]:
     return tuple(attack for attack in chosen if not attack.root or os.geteuid() == 0)
 
 
+def _limits(rounds: int, minutes: float) -> str:
+    limits = [f"{rounds} rounds"] * bool(rounds) + [f"{minutes:g} minutes at most"] * math.isfinite(minutes)
+    return ", ".join(limits)
+
+
 def _say(words: str) -> None:
     print(words, flush=True)
 
@@ -53,7 +62,7 @@ def _say(words: str) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make attack", description=__doc__)
     parser.add_argument("--rounds", type=int, default=0, help="in all; without it the time decides")
-    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--minutes", type=float, default=0.0, help="without it 20, or as long as ROUNDS take")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--block", type=int, default=0, help="the first block's number")

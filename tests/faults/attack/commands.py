@@ -1,6 +1,7 @@
 """What a person does in the middle of a refresh and of a stream."""
 
 import os
+import time
 from contextlib import suppress
 from signal import SIGHUP, SIGTERM
 from typing import Final
@@ -13,6 +14,7 @@ from peers.person import visit
 from peers.waiting import until
 
 MOMENT: Final = 0.05
+SLOWLY: Final = 1.2  # seconds
 STREAMING: Final = Setting(claude=True)
 
 
@@ -56,6 +58,18 @@ def lock(scene: Scene) -> None:
             if scene.chance.random() < 0.2:
                 scene.kill()
             scene.heard(locking)
+
+
+def lock_slowly(scene: Scene) -> None:
+    """It waits for a refresh for longer than it takes to write the audit log; then another daemon reads that."""
+    with scene.answers_kept_back(), scene.asked(requests.Lock()) as locking:
+        scene.moment(MOMENT)
+        time.sleep(SLOWLY)
+        scene.server.release()
+        scene.heard(locking)
+    if scene.chance.random() < 0.3:
+        scene.unlock()
+    scene.restart()
 
 
 def logout(scene: Scene) -> None:
@@ -127,6 +141,7 @@ ATTACKS: Final = (
         setting=Setting(claude=True, key="passphrase"),
         rounds=4,
     ),
+    Attack(name="lock-slow", says="a lock that waits for a refresh; stop, start", act=lock_slowly, rounds=4),
     Attack(name="logout", says="logout amid a refresh and a stream", act=logout, setting=STREAMING),
     Attack(name="sign-in", says="another sign-in amid a refresh", act=sign_in_again),
     Attack(name="api-key", says="an API key comes and goes amid a refresh", act=api_key),

@@ -33,6 +33,16 @@ def rotate(scene: Scene) -> None:
     scene.refreshed()
 
 
+def rotate_and_hang_up(scene: Scene) -> None:
+    """The command goes while its rotation waits for a refresh: what waits for the rotation goes on."""
+    with scene.answers_kept_back():
+        with scene.asked(_rotation(scene)):
+            scene.moment(MOMENT)
+        scene.moment(MOMENT)
+        scene.server.release()
+    scene.refreshed(*NAMES)
+
+
 def rotate_killed(scene: Scene) -> None:
     """And killed: at a random instant, at a named step, at the n-th call that changes a file."""
     rotation = _rotation(scene)
@@ -129,6 +139,7 @@ def _rotation(scene: Scene) -> requests.KeyRotate:
 ATTACKS: Final = (
     Attack(name="rotate", says="key rotate amid a refresh and a stream", act=rotate, setting=STREAMING),
     Attack(name="rotate-kill", says="key rotate, and SIGKILL at any place of it", act=rotate_killed, rounds=10),
+    Attack(name="rotate-left", says="key rotate, whose caller hangs up while a refresh hangs", act=rotate_and_hang_up),
     Attack(name="rotate-disk", says="key rotate on a disk that is full or fails", act=rotate_on_a_bad_disk, rounds=10),
     Attack(name="key-move", says="key move, SIGKILL and EIO at any place of it", act=move, setting=Setting(key="auto")),
     Attack(name="lock-signal", says="SIGUSR1 amid a refresh and a stream", act=lock_by_signal, setting=STREAMING),
