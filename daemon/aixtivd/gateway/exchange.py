@@ -122,16 +122,17 @@ class Exchanges:
 
 
 def _account(place: Place, head: Head, held: Held | None) -> str:
-    """On the Unix socket a caller may name any; on a port it is the ticket's. Empty: as the config says.
+    """Without a ticket, on the Unix socket, a caller may name any (empty: as the config says); a ticket has its own.
 
     Raises Denied for a good ticket where it is good for nothing.
     """
-    if held is not None and place.ticket not in {"", held.id}:
+    if held is None:
+        if place.port:
+            raise TicketNeeded
+        return head.one(incoming.ACCOUNT)
+    if place.ticket not in {"", held.id}:
         raise TicketNeeded("this port is another ticket's")
-    named = head.one(incoming.ACCOUNT)
-    if not place.port:
-        return named or (held.account if held else "")
-    if held is None or named not in {"", held.account}:
+    if head.one(incoming.ACCOUNT) not in {"", held.account}:
         raise Denied("this ticket is for another account")
     return held.account
 

@@ -222,7 +222,7 @@ async def test_while_the_vault_is_locked_a_ticket_is_not_wrong(folder: Path) -> 
         (["x-aixtiv-account: github"], "github", ""),
         ([bearer()], "anthropic/work", "t1"),
         ([f"x-api-key: {GOOD}"], "anthropic/work", "t1"),
-        ([bearer(), "X-Aixtiv-Account: github"], "github", "t1"),
+        ([bearer(), "X-Aixtiv-Account: anthropic/work"], "anthropic/work", "t1"),
         (["Authorization: Bearer sk-ant-oat01-x", "x-api-key: sk-ant-api03-y"], "", ""),
         (["Authorization: Basic abc"], "", ""),
     ],
@@ -237,6 +237,14 @@ async def test_the_unix_socket_needs_no_ticket_and_takes_one(
         assert (call.account, call.caller.ticket, call.caller.agent) == (account, ticket, "a")
         assert (call.caller.pid, call.caller.uid) == (os.getpid(), os.geteuid())
         assert {name.lower() for name, _ in call.headers} == {"host", "x-agent-id"}
+
+
+async def test_on_the_unix_socket_too_a_ticket_opens_no_other_account(folder: Path) -> None:
+    async with porch(folder, QUICK) as side:
+        heard = await side.ask(get("/v1/models", bearer(), "X-Aixtiv-Account: github"))
+        assert (heard.status, heard.error) == (403, ("permission_error", "this ticket is for another account"))
+        assert side.desk.calls == []
+        assert refused(side) == "this ticket is for another account"
 
 
 async def test_a_wrong_ticket_is_wrong_on_the_unix_socket_too(folder: Path) -> None:
