@@ -38,14 +38,7 @@ from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
 from aixtivd.config import Config
-from aixtivd.errors import (
-    AixtivError,
-    Locked,
-    Misconfigured,
-    NoAccount,
-    Refused,
-    StoreFailed,
-)
+from aixtivd.errors import AixtivError, Locked, Misconfigured, NoAccount, Refused, StoreFailed
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.response import parse_pasted
@@ -296,8 +289,8 @@ class Accounts:
         async with self._turning:
             if self._book.closed:
                 raise Locked
-            await self._refresher.rest()
             try:
+                await self._refresher.rest()
                 await self._settling.save_the_unsaved()
                 return await job()
             finally:
@@ -305,40 +298,54 @@ class Accounts:
 
     async def drain(self) -> None:
         """Before `stop`: no new refresh begins, open ones finish and are sealed."""
-        await self._rest("the daemon is stopping", for_good=True)
+        self._sign_ins.abandon("the daemon is stopping")
+        await self._refresher.rest(for_good=True)
+        await self._work.idle()
+        await self._settling.save_the_unsaved()
         for name in self._settling.only_in_memory:
             log.error("lost", account=name, detail="neither store nor spill slot took its newest tokens")
 
-    async def _rest(self, why: str, *, for_good: bool = False) -> None:
-        """Nothing new begins; what a provider was asked, and what a person has begun, is finished and sealed."""
-        self._sign_ins.abandon(why)
-        await self._refresher.rest(for_good=for_good)
+    async def _lock(self, why: str) -> None:
+        """What a provider was asked, and what a person has begun, is finished and sealed first."""
+        async with self._turning:
+            if self._book.closed and self._vault.locked:
+                return
+            try:
+                await self._refresher.rest()
+                await self._seal_all()
+                self._sign_ins.abandon("the vault has been locked")  # not before: it may be refused
+                await self._seal_all()  # of those whose person came just now
+            except BaseException:
+                self._refresher.resume()
+                raise
+            await self._shut(why)
+            self._events.tell("locked")
+
+    async def _seal_all(self) -> None:
         await self._work.idle()
         await self._settling.save_the_unsaved()
+        if names := self._settling.only_in_memory:
+            raise StoreFailed(
+                f"the newest tokens of {listed(names)} are only in memory: locking the vault would lose them",
+                hint=f"df -h {self._vault.path.parent}",
+            )
 
-    async def _lock(self, why: str) -> None:
-        async with self._turning:
-            if self._book.closed:
-                return
-            await self._rest("the vault has been locked")
-            if names := self._settling.only_in_memory:
-                self._refresher.resume()
-                raise StoreFailed(
-                    f"the newest tokens of {listed(names)} are only in memory: locking the vault would lose them",
-                    hint=f"df -h {self._vault.path.parent}",
-                )
-            self._book.close()
-            self._refresher.forget()
-            gc.unfreeze()  # who collects afterwards finds all of it
-            await self._vault.lock(why)
-            self._events.tell("locked")
+    async def _shut(self, why: str) -> None:
+        self._book.close()
+        self._refresher.forget()
+        gc.unfreeze()  # who collects afterwards finds all of it
+        await self._vault.lock(why)
 
     async def _unlock(self, asked: requests.Unlock) -> None:
         async with self._turning:
             if not self._book.closed:
                 return
             await self._vault.unlock(asked.passphrase)
-            await self.start()
+            try:
+                await self.start()
+            except BaseException:
+                await self._shut("unlocking it failed half-way")
+                raise
             self._events.tell("unlocked")
 
     def _name_for(self, name: str) -> str:

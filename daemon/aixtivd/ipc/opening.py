@@ -128,8 +128,14 @@ class Opening:
         with anyio.CancelScope(shield=True), self._turn():
             async with self._turning:
                 await self._audit.flush(locking=True)  # while there is a key to seal it with
-                await self._accounts.lock(why)
-                meanwhile = Locked("the vault was locked meanwhile")
-                await self._relay.cut(meanwhile)
-                await self._leases.end_all(meanwhile)
-                gc.collect()  # what was dropped and refers to itself in circles
+                try:
+                    await self._accounts.lock(why)
+                finally:
+                    if self._accounts.locked:  # also where the store could not be closed in order
+                        await self._end_all()
+
+    async def _end_all(self) -> None:
+        meanwhile = Locked("the vault was locked meanwhile")
+        await self._relay.cut(meanwhile)
+        await self._leases.end_all(meanwhile)
+        gc.collect()  # what was dropped and refers to itself in circles

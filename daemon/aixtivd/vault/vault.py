@@ -273,35 +273,39 @@ class Vault:
 
     async def move(self, to: Name, passphrase: Secret | None = None, new_passphrase: Secret | None = None) -> Moved:
         """As `rotate`, and the key around the data key comes from another source, or is another one of the same."""
-        present = self._meta
-        seals = await self._renew(lambda meta, lasting: self._moved(meta, lasting, to, passphrase, new_passphrase))
+        present, asked = self._meta, self._config.key
+        seals = await self._renew(lambda meta, lasting: self._moved(meta, lasting, to, passphrase, new_passphrase), to)
         assert present is not None
-        asked, left = (
-            self._config.key,
-            keys.place(keys.from_record(present.source), self._occasion(present.store, None)),
-        )
-        if asked not in ("auto", to):  # until it is read again: whoever exchanges the files has not moved the key
-            self._config = replace(self._config, key=to)
+        left = keys.place(keys.from_record(present.source), self._occasion(present.store, None))
         return Moved(seals, left, misnamed="" if asked in ("auto", to) else asked)
 
-    async def _renew(self, prepare: Callable[[store.Meta, bytes], Rotation]) -> Seals:
+    async def _renew(self, prepare: Callable[[store.Meta, bytes], Rotation], to: Name | None = None) -> Seals:
         async with self._turn:
             opened = self._open_parts()
             assert self._meta is not None
             new = await anyio.to_thread.run_sync(prepare, self._meta, opened.ledger.lasting)
             point("rotate-prepared")
-            await self._put(opened, lambda db: opened.ledger.rotate(db, new.sealer, new.meta), new.meta, new.made_at)
+            await self._put(
+                opened, lambda db: opened.ledger.rotate(db, new.sealer, new.meta), new.meta, new.made_at, to
+            )
             log.info("key-rotated", source=self.key_source)
             return await opened.store.transact(opened.ledger.seals)
 
     async def _put(
-        self, opened: Opened, put: Callable[[sqlite3.Connection], None], meta: store.Meta, made_at: int
+        self,
+        opened: Opened,
+        put: Callable[[sqlite3.Connection], None],
+        meta: store.Meta,
+        made_at: int,
+        to: Name | None = None,
     ) -> None:
         """What is on disk and what is known of it change together, on the store's thread, whoever hangs up."""
 
         def work(db: sqlite3.Connection) -> None:
             put(db)
             self._meta, self._made_at = meta, made_at
+            if to and self._config.key != "auto":  # until it is read again: whoever exchanges the files moved no key
+                self._config = replace(self._config, key=to)
 
         with anyio.CancelScope(shield=True):
             await opened.store.transact(work)

@@ -86,6 +86,22 @@ async def test_after_a_job_that_comes_to_nothing_refreshes_go_on(house: Opener, 
         assert await h.token("github") == "access-1"
 
 
+async def test_who_hangs_up_while_a_refresh_is_waited_for_leaves_nothing_at_rest(house: Opener) -> None:
+    async with house(FakeClock()) as h:
+        answer = await h.in_a_refresh()
+        task = asyncio.create_task(h.accounts.at_rest(Job()))
+        await settle()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        answer.release.set()
+        await h.settle()
+        h.script.answers = [granted(2)]
+        h.clock.advance(3000)
+        await h.settle()
+        assert await h.token("github") == "access-2"
+
+
 async def test_a_stop_during_a_job_begins_no_refresh_behind_it(house: Opener) -> None:
     """One that began then would be cut before its answer came."""
     async with house(FakeClock()) as h:

@@ -1,14 +1,22 @@
 """A lock finishes what a provider was asked, and then forgets: in the accounts themselves."""
 
+from pathlib import Path
+
 import anyio
 import anyio.lowlevel
 import pytest
 
 from aixtiv_protocol import requests
+from aixtiv_protocol.secret import Secret
 from aixtivd.accounts.service import Accounts
-from aixtivd.errors import Locked, SignInFailed
+from aixtivd.accounts.settling import Settling
+from aixtivd.config import Config, VaultConfig
+from aixtivd.errors import KeyFailed, Locked, SignInFailed, StoreFailed
+from aixtivd.vault.keys.passphrase import CHEAP
+from aixtivd.vault.rows import Row
 from peers.authorization import Weather
-from peers.house import Opener, granted
+from peers.clock import FakeClock
+from peers.house import House, Opener, granted
 from peers.logins import ask, at_a_provider, finished, login, started, visit
 
 
@@ -48,6 +56,21 @@ async def test_a_sign_in_that_waits_for_its_person_is_ended_with_a_sentence(hous
         await h.accounts.lock()
         with pytest.raises(SignInFailed, match="the vault has been locked"):
             await anext(stream)
+
+
+async def test_a_lock_that_is_refused_ends_no_sign_in_and_refreshes_go_on(
+    house: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at_a_provider(house) as (h, server), login(h, ask(server)) as stream:
+        first = await started(stream)
+        with monkeypatch.context() as patch:
+            patch.setattr(Settling, "only_in_memory", property(lambda _: ["github"]))
+            with pytest.raises(StoreFailed, match="only in memory"):
+                await h.accounts.lock()
+        assert not h.accounts.locked
+        assert not h.accounts._refresher._resting
+        await visit(first.url)
+        assert (await finished(stream)).subject == "ada"
 
 
 async def test_who_waits_for_a_token_is_told_that_it_is_locked(house: Opener) -> None:
@@ -107,3 +130,35 @@ async def test_a_hang_up_does_not_cut_a_lock(house: Opener) -> None:
                 scope.cancel()
         assert h.accounts.locked
         assert h.vault.locked
+
+
+async def test_an_unlock_that_fails_half_way_leaves_the_vault_locked_and_no_other_passphrase_opens_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    h = House(folder, FakeClock(), Config(vault=VaultConfig(key="passphrase")), real=False)
+    monkeypatch.setattr(h.vault, "_cost", CHEAP)
+    right, wrong = (requests.Unlock(passphrase=Secret(word)) for word in ("right", "wrong"))
+
+    async def broken() -> list[Row]:
+        raise StoreFailed
+
+    await h.vault.open()
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(h.accounts.run)
+        await h.accounts.unlock(right)
+        await h.adopt("github")
+        await h.accounts.lock()
+        with monkeypatch.context() as patch:
+            patch.setattr(h.vault, "rows", broken)
+            with pytest.raises(StoreFailed):
+                await h.accounts.unlock(right)
+        assert h.accounts.locked
+        assert h.vault.locked
+        with pytest.raises(KeyFailed):
+            await h.accounts.unlock(wrong)
+        with pytest.raises(Locked):
+            await h.token("github")
+        await h.accounts.unlock(right)
+        assert await h.token("github") == "access-0"
+        tasks.cancel_scope.cancel()
+    await h.vault.aclose()

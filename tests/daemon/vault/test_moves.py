@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 import pytest
 
@@ -244,3 +245,18 @@ def test_every_source_says_where_its_key_lies(folder: Path) -> None:
         f"the entry {(b's' * 16).hex()} of the desktop key store",
     }
     assert keys.place(Passphrase.new(CHEAP), occasion) == "the passphrase of before"
+
+
+async def test_who_hangs_up_behind_the_commit_finds_it_opened_by_the_new_passphrase(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is known of the key changes with the store, and not when its caller hears of it."""
+    async with opened(home, config("file")) as vault:
+        await furnished(vault)
+        with anyio.CancelScope() as scope:
+            monkeypatch.setattr("aixtivd.vault.vault.log.info", lambda *_, **__: scope.cancel())  # right behind it
+            await vault.move("passphrase", None, NEW)
+        assert scope.cancelled_caught
+        await vault.lock()
+        await vault.unlock(NEW)
+        assert not vault.locked
