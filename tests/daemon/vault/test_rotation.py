@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import re
-import sqlite3
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from aixtiv_protocol.secret import Secret
 from aixtivd.config import VaultConfig
 from aixtivd.errors import KeyFailed, Locked, StoreFailed
-from aixtivd.vault import ledger, sealing, store
+from aixtivd.vault import sealing, store
 from aixtivd.vault.intents import DOUBT
 from aixtivd.vault.rows import Row
 from aixtivd.vault.sealing import BrokenSeal, DataKey, Sealer
@@ -282,76 +281,6 @@ async def test_a_pair_that_spills_after_a_rotation_is_there_at_the_next_start(fo
             assert (await vault.rows(), vault.spilled) == ([row(1, 2)], 1)
 
 
-@pytest.mark.parametrize("table", [*SEALED, "manifest", "meta"])
-async def test_a_rotation_that_sqlite_passes_over_in_part_is_undone(folder: Path, table: str) -> None:
-    async with opened(folder) as vault:
-        before = await furnished(vault)
-        event = "INSERT" if table in {"manifest", "meta"} else "UPDATE"
-        trigger = f"CREATE TRIGGER a BEFORE {event} ON {table} BEGIN SELECT RAISE(IGNORE); END"
-        opened_ = vault._opened
-        assert opened_
-        await opened_.store.transact(lambda db: db.execute(trigger))
-        with pytest.raises(StoreFailed, match="took a change and did not make it"):
-            await vault.rotate()
-        await opened_.store.transact(lambda db: db.execute("DROP TRIGGER a"))
-        assert await whole(vault) == before
-        copy = crashed(folder)
-    async with opened(copy) as vault:
-        assert await whole(vault) == before
-
-
-async def test_what_does_not_come_out_again_is_not_sealed_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A defect of ours, or of the machine's memory, loses nothing."""
-    async with opened(folder) as vault:
-        before = await furnished(vault)
-        real = Sealer.seal
-
-        def wrong(self: Sealer, table: str, id_: bytes, generation: int, payload: bytes) -> bytes:
-            return real(self, table, id_, generation + (table == "kept"), payload)
-
-        monkeypatch.setattr(Sealer, "seal", wrong)
-        with pytest.raises(StoreFailed, match="took a change and did not make it"):
-            await vault.rotate()
-        monkeypatch.undo()
-        assert await whole(vault) == before
-        await vault.rotate()
-        assert await whole(vault) == before
-
-
-async def test_a_commit_that_failed_and_took_place_is_taken_for_what_it_is(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with opened(folder) as vault:
-        before = await furnished(vault)
-        real = store.transaction
-
-        def failing(db: sqlite3.Connection) -> object:
-            return _Failing(real(db))
-
-        monkeypatch.setattr(ledger, "transaction", failing)
-        await vault.rotate()
-        monkeypatch.undo()
-        assert await whole(vault) == before
-        await vault.journal.commit(row(7), None)
-    async with opened(folder) as vault:
-        assert row(7) in await vault.rows()
-
-
-class _Failing:
-    """A transaction whose COMMIT is done, and reported as failed."""
-
-    def __init__(self, real: object) -> None:
-        self._real = real
-
-    def __enter__(self) -> None:
-        self._real.__enter__()  # type: ignore[attr-defined]  # a context manager
-
-    def __exit__(self, *error: object) -> None:
-        self._real.__exit__(*error)  # type: ignore[attr-defined]  # as above
-        if error == (None, None, None):
-            raise sqlite3.OperationalError("disk I/O error")
-
-
 @pytest.mark.parametrize("number", [1, 2])
 async def test_a_store_of_an_older_format_is_rotated_and_its_derived_keys_stay(folder: Path, number: int) -> None:
     dump = (STORES / f"format-{number}.sql").read_text()
@@ -371,48 +300,6 @@ async def test_a_store_of_an_older_format_is_rotated_and_its_derived_keys_stay(f
             await vault.rotate()
     async with opened(folder) as vault:
         assert (await vault.journal.begin(row(1).id, 2, TOKEN)).attempts == 2
-
-
-async def test_a_check_counts_every_seal_and_says_when_the_key_was_made(folder: Path) -> None:
-    async with opened(folder) as vault:
-        await furnished(vault, rows=5)
-        found = await vault.check_key()
-        assert vault._opened
-        (parts,) = await vault._opened.store.transact(
-            lambda db: db.execute("SELECT count(*) FROM manifest WHERE part < 256").fetchone()
-        )
-        assert (found.seals.held, found.seals.broken) == (5 + 5 + 1 + 2 + parts, 0)
-        assert (found.made_at, found.cost) == (0, "")
-        await vault.rotate()
-        assert (await vault.check_key()).made_at == 1_800_000_000
-
-
-async def test_a_check_asks_for_the_key_and_reads_the_store_as_it_lies_on_disk(folder: Path) -> None:
-    """So that it tells today what the next start will find."""
-    async with opened(folder) as vault:
-        await vault.journal.commit(row(1), None)
-        good = (folder / "key").read_bytes()
-        (folder / "key").write_bytes(b"0" * 64)
-        with pytest.raises(KeyFailed, match="does not open this store"):
-            await vault.check_key()
-        (folder / "key").write_bytes(good)
-        await vault._opened.store.transact(  # type: ignore[union-attr]  # it is open
-            lambda db: db.execute("UPDATE meta SET wrapped = zeroblob(60)")
-        )
-        with pytest.raises(KeyFailed, match="does not open this store"):
-            await vault.check_key()
-
-
-async def test_a_check_tries_a_passphrase_that_is_given_and_no_other(folder: Path) -> None:
-    async with opened(folder, VaultConfig(key="passphrase")) as vault:
-        await vault.unlock(Secret("correct horse"))
-        assert (await vault.check_key()).cost == "Argon2id, 8 KiB, iterations: 1, lanes: 1"
-        await vault.check_key(Secret("correct horse"))
-        with pytest.raises(KeyFailed, match="not the one"):
-            await vault.check_key(Secret("battery staple"))
-    async with opened(folder / "other") as vault:
-        with pytest.raises(KeyFailed, match="not from a passphrase"):
-            await vault.check_key(Secret("correct horse"))
 
 
 def test_a_wrapped_key_is_written_and_read_back_or_refused() -> None:
