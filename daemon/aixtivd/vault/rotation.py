@@ -49,6 +49,15 @@ def rewrapped(meta: store.Meta, chosen: keys.Chosen, data_key: DataKey) -> store
     return store.Meta(meta.store, source, chosen.reason or meta.reason, wrapped)
 
 
+def opens(meta: store.Meta, present: keys.KeySource, material: bytes) -> bool:
+    """Whether this is what the key source gives already, wherever it was found now."""
+    try:
+        sealing.unwrap(sealing.derive(material, meta.store, present.name), meta.wrapped, meta.store, meta.source)
+    except sealing.BrokenSeal:
+        return False
+    return True
+
+
 def cost(meta: store.Meta) -> str:
     source = keys.from_record(meta.source)
     return str(source.cost) if isinstance(source, Passphrase) else ""

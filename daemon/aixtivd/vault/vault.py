@@ -327,6 +327,11 @@ class Vault:
             self._unwrapped(meta, passphrase)
         occasion = self._occasion(meta.store, new_passphrase)
         chosen = keys.another(to, present, self._config, occasion, self._cost)
+        if rotation.opens(meta, present, chosen.material):
+            raise KeyFailed(
+                f"{keys.place(chosen.source, occasion)} holds the key of now: nothing was moved",
+                hint="aixtiv key rotate",
+            )
         chosen = replace(chosen, reason=f"it was moved here from the {present.name} source")
         return rotation.begun(meta, chosen, lasting, self._clock.wall())
 

@@ -1,6 +1,7 @@
 """The key moved from any source to any other: nothing is overwritten, and the store is one source's or the other's."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -260,3 +261,47 @@ async def test_who_hangs_up_behind_the_commit_finds_it_opened_by_the_new_passphr
         await vault.lock()
         await vault.unlock(NEW)
         assert not vault.locked
+
+
+def _by_a_link(home: Path) -> Path:
+    (home.parent / "linked").symlink_to(home)
+    return home.parent / "linked" / "key"
+
+
+def _by_the_folder_above(home: Path) -> Path:
+    return home / ".." / home.name / "key"
+
+
+def _a_second_name(home: Path) -> Path:
+    (home / "second").hardlink_to(home / "key")
+    return home / "second"
+
+
+def _a_copy(home: Path) -> Path:
+    shutil.copy2(home / "key", home / "copy")
+    return home / "copy"
+
+
+@pytest.mark.parametrize("spelled", [_by_a_link, _by_the_folder_above, _a_second_name, _a_copy])
+async def test_the_present_key_is_no_other_one_by_whatever_path_it_is_named(
+    home: Path, spelled: Callable[[Path], Path]
+) -> None:
+    """Else the answer would tell of an old key file to discard that is the only one."""
+    async with opened(home, config("file")) as vault:
+        await vault.journal.commit(row(1), None)
+    async with opened(home, config("auto", key_file=str(spelled(home)))) as vault:
+        with pytest.raises(KeyFailed, match=r"already|the key of now"):
+            await vault.move("file")
+        assert await vault.rows() == [row(1)]
+    async with opened(home, config("auto")) as vault:
+        assert await vault.rows() == [row(1)]
+
+
+async def test_a_path_to_the_present_key_that_is_gone_makes_no_new_one_there(home: Path) -> None:
+    """Under either spelling it is one place: a new key there would be told to be the old one."""
+    async with opened(home, config("file")) as vault:
+        (home / "key").unlink()
+        vault._config = config("auto", key_file=str(_by_the_folder_above(home)))
+        with pytest.raises(KeyFailed, match="already"):
+            await vault.move("file")
+        assert not (home / "key").exists()

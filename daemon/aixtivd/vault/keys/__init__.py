@@ -1,5 +1,6 @@
 """Where the key that seals the store comes from: a union of sources, and how one of them is chosen, once."""
 
+import os
 from pathlib import Path
 from typing import assert_never
 
@@ -95,7 +96,10 @@ def _another(name: Name, config: VaultConfig, occasion: Occasion, cost: Cost) ->
 
 
 def _same(source: KeySource, present: KeySource, occasion: Occasion) -> bool:
-    return source.name == present.name and place(source, occasion) == place(present, occasion)
+    """Also where it is one file under two spellings of its path: a link to its folder, `..`."""
+    if isinstance(source, KeyFile) and isinstance(present, KeyFile):
+        return os.path.realpath(source.place(occasion)) == os.path.realpath(present.place(occasion))
+    return source.name == present.name
 
 
 def place(source: KeySource, occasion: Occasion) -> str:
