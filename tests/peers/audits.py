@@ -40,8 +40,9 @@ class Desk(Audit):
 
     async def lock(self) -> None:
         """As `ipc.opening` does it."""
-        await self.flush(locking=True)
-        await self.vault.lock()
+        with self.locking():
+            await self.flush()
+            await self.vault.lock()
 
     async def all(self, **asked: Any) -> list[AuditRecord]:
         return [record async for record in self.records(requests.Audit(**{"limit": 0} | asked))]

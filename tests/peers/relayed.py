@@ -1,7 +1,7 @@
 """What stands behind the socket beside the accounts: a relay, tickets and an audit log that a test holds, and reads."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -132,7 +132,11 @@ class Notes:
     def said(self) -> list[tuple[str, bool, str, str]]:
         return [(note["what"], note["ok"], note["account"], note["detail"]) for note in self.notes]
 
-    async def flush(self, *, locking: bool = False) -> None:
+    @contextmanager
+    def locking(self) -> Iterator[None]:
+        yield
+
+    async def flush(self) -> None:
         await anyio.lowlevel.checkpoint()
         self.calls.append("audit.flush")
 

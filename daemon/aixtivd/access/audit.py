@@ -13,7 +13,8 @@ out meanwhile (`admit`). What was handed out before that was noticed is recorded
 
 import shlex
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -133,17 +134,23 @@ class Audit:
         elif len(notes) == _BATCH:
             self._hurry.set()
 
-    async def flush(self, *, locking: bool = False) -> None:
-        """Until all that was noted is on the disk and sealed, as far as that can be done now. Raises nothing.
+    @contextmanager
+    def locking(self) -> Iterator[None]:
+        """Around what may lock the vault: what is written behind anything that is sealed in it may have no key."""
+        self._book.locking = True
+        try:
+            yield
+        finally:
+            self._book.locking = False
 
-        `locking`: the vault is about to be locked, so that what is written next has no key.
-        """
+    async def flush(self) -> None:
+        """Until all that was noted is on the disk and sealed, as far as that can be done now. Raises nothing."""
         with anyio.CancelScope(shield=True):
             async with self._writing:
                 try:
                     await self._book.look()
                     await self._write_all()
-                    await self._book.seal(locking=locking)
+                    await self._book.seal()
                 except OSError as error:
                     self._fail(f"the audit log {self._book.shelf.path} cannot be written: {folders.reason(error)}")
                 except StoreFailed as failure:

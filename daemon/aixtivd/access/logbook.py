@@ -48,6 +48,7 @@ class Logbook:
         self.shelf = Shelf(path)
         self.problem = ""  # why the next file could not begin, a sentence
         self.era = 0  # how often another log was begun
+        self.locking = False  # whether lines without the key may follow what is sealed now
         self.configure(AuditConfig())
         self._vault = vault
         self._clock = clock
@@ -221,16 +222,14 @@ class Logbook:
             number=0, at=self._clock.wall(), what="audit", ok=False, detail=f"{lost} records could not be written"
         )
 
-    async def seal(self, *, locking: bool = False) -> None:
-        """Does nothing while the vault is locked. Raises StoreFailed.
-
-        `locking`: lines without the key may follow. A vault that wants a passphrase begins every start locked.
-        """
+    async def seal(self) -> None:
+        """Does nothing while the vault is locked. Raises StoreFailed."""
         if self._head is not None and self._sealed is not None:
-            await self._seal(self._head, locking=locking)
+            await self._seal(self._head)
 
-    async def _seal(self, head: Head, *, locking: bool = False) -> None:
-        head = msgspec.structs.replace(head, open=locking or self._vault.key_source == "passphrase")
+    async def _seal(self, head: Head) -> None:
+        """A vault that wants a passphrase begins every start locked."""
+        head = msgspec.structs.replace(head, open=self.locking or self._vault.key_source == "passphrase")
         if head == self._sealed:
             return
         try:

@@ -1,7 +1,7 @@
 """The vault opened and locked, and whatever has to follow that: the one place where it does."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -36,6 +36,7 @@ class Opening:
         self, accounts: Accounts, relay: Relay, tickets: Tickets, audit: Audit, leases: Leases, clock: Clock
     ) -> None:
         self.idleness = Idleness(leases, relay, clock)
+        self.locked: list[Callable[[], None]] = []  # called when the vault has been, and what was under way has ended
         self._accounts = accounts
         self._relay = relay
         self._tickets = tickets
@@ -113,7 +114,8 @@ class Opening:
             async with self._turning:
                 if self._accounts.locked:
                     with self._turn():
-                        await self._accounts.unlock(asked)
+                        with self._audit.locking():  # where it fails half-way
+                            await self._accounts.unlock(asked)
                         await self._tickets.start()
                         await self._audit.unlocked()
         self.idleness.restart()
@@ -127,9 +129,10 @@ class Opening:
         """
         with anyio.CancelScope(shield=True), self._turn():
             async with self._turning:
-                await self._audit.flush(locking=True)  # while there is a key to seal it with
                 try:
-                    await self._accounts.lock(why)
+                    with self._audit.locking():
+                        await self._audit.flush()  # while there is a key to seal it with
+                        await self._accounts.lock(why)
                 finally:
                     if self._accounts.locked:  # also where the store could not be closed in order
                         await self._end_all()
@@ -138,4 +141,6 @@ class Opening:
         meanwhile = Locked("the vault was locked meanwhile")
         await self._relay.cut(meanwhile)
         await self._leases.end_all(meanwhile)
+        for forget in self.locked:
+            forget()
         gc.collect()  # what was dropped and refers to itself in circles

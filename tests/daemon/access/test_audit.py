@@ -188,6 +188,32 @@ async def test_while_locked_the_log_goes_on_and_is_sealed_in_at_the_unlock(folde
         assert await here.verify() == replies.AuditVerdict(intact=True, records=4, plain=2)
 
 
+async def test_what_is_sealed_while_a_lock_waits_for_a_refresh_is_no_alarm_later(folder: Path) -> None:
+    async with desk(folder) as here:
+        with here.locking():
+            await here.flush()
+            await here.happened("one")  # the writer's own turn
+            await here.vault.lock()
+        await here.happened("two")
+    async with desk(folder) as here:
+        await here.unlocked()
+        verdict = await here.verify()
+        assert (verdict.intact, verdict.records, verdict.plain) == (True, 3, 1)
+
+
+async def test_a_lock_that_failed_leaves_the_end_closed_to_lines_without_the_key(folder: Path) -> None:
+    async with desk(folder) as here:
+        await here.happened("one")
+        with here.locking():
+            await here.flush()
+        await here.happened("two")
+        await here.vault.lock()
+        await here.happened("three")
+    async with desk(folder) as here:
+        await here.unlocked()
+        assert not (await here.verify()).intact
+
+
 async def test_what_a_locked_daemon_wrote_is_sealed_in_by_a_later_one(folder: Path) -> None:
     async with desk(folder) as here:
         await here.happened("one")
