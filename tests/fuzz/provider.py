@@ -13,7 +13,7 @@ from aixtivd.clock import SystemClock
 from aixtivd.errors import AixtivError, SignInFailed, Unreachable
 from aixtivd.oauth import answers, discovery
 from aixtivd.oauth.client import Client, Quirks
-from aixtivd.oauth.document import as_object
+from aixtivd.oauth.document import as_object, beginning
 from aixtivd.oauth.federation import as_assertion, good_for
 from aixtivd.oauth.identity import ask_userinfo, check_sign_in, check_signature
 from aixtivd.oauth.outcomes import Granted, NeedsSignIn, Outcome, Rotated
@@ -45,7 +45,14 @@ def token_answer(data: bytes) -> None:
         for refreshes in (True, False):
             found = answers.sort(answer, quirks, 1e9, host="i.example", secrets=(Secret(_SPENT),), refreshes=refreshes)
             _check_outcome(found, status, answer.body)
-    answers.sort_failure(WebFailure("cut", maybe_sent=True, status=status, headers=headers), 1e9)
+    for known in (status, 0):
+        cut = WebFailure("cut", maybe_sent=True, status=known, headers=headers, body=answer.body)
+        _check_rest(answers.sort_failure(cut, 1e9).refresh_token)
+
+
+def _check_rest(token: Secret | None) -> None:
+    """What was read out of an answer that is not whole goes to the provider again, and into the store."""
+    assert token is None or (token.reveal() and token.reveal().isprintable()), token
 
 
 def _check_outcome(found: Outcome, status: int, body: bytes) -> None:
@@ -112,6 +119,15 @@ def documents(data: bytes) -> None:
         assert known is None or isinstance(known, dict)
 
 
+def beginnings(data: bytes) -> None:
+    """An object whose end is missing: each member is one that the whole has, too, if it is one."""
+    members = beginning(data)
+    whole = as_object(data)
+    for name, value in members.items():
+        msgspec.json.encode((name, value))  # no half of a surrogate pair
+    assert whole is None or not members.keys() - whole.keys()
+
+
 def _answers() -> list[bytes]:
     granted = {
         "access_token": "at",
@@ -147,6 +163,13 @@ def _sign_ins() -> list[bytes]:
     found.append(jwt.encode({"alg": "HS256"}, claims, shared, algorithms=["HS256"]).encode() + b"\n{}")
     none = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=")
     return [*found, none + b".e30.\n{}"]
+
+
+def _beginnings() -> list[bytes]:
+    whole = (
+        b'{"token_type":"Bearer", "expires_in": 3600, "a":{"b":["c", null]}, "refresh_token":"rt\\u00e5", "scope":"a"}'
+    )
+    return [whole, whole + b" " * 9 + b"x", *(whole[:end] for end in range(10, len(whole), 20))]
 
 
 def _documents() -> list[bytes]:
@@ -188,6 +211,7 @@ TARGETS: Final = (
         _answers,
         words=(*_JSON, *_OAUTH, b"200 application/json\n", b"401 \n", b"503 x 9e9\n"),
     ),
+    Target("beginning", beginnings, _beginnings, words=(*_JSON, *_OAUTH, b'{"', b'":', b",", b"}", b"\\ud83d\\ude00")),
     Target("sign-in", sign_in, _sign_ins, longest=4096, words=(*_JSON, *_KEYS)),
     Target(
         "documents",
