@@ -41,8 +41,7 @@ class Ledger:
         self._ready_slot(self._manifest.draft(db).entries())
         try:
             self.slot.open()
-            if self.slot.rows:
-                self.absorb(db)
+            self.absorb(db)
         except OSError as error:
             log.error("spill-slot-unusable", slot=str(self.slot.path), error=folder.reason(error))
         except sqlite3.Error as error:
@@ -70,7 +69,8 @@ class Ledger:
             draft.save()
         self._manifest.adopt(draft)
         self.slot.number = self._manifest.number + 1
-        self._settle()
+        if not self.slot.awaits(lambda id_: draft.entry(id_).generation):
+            self._settle()
 
     def rows(self, db: sqlite3.Connection) -> list[Row]:
         """Every row that can be trusted, with the slot's newer ones in place of the store's."""
@@ -248,6 +248,7 @@ class Ledger:
         if self.slot.path.exists():
             self._slot_ready()
         self.absorb(db)
+        self._settle()
         if self.slot.used:
             raise StoreFailed(f"the spill slot {self.slot.path} cannot be emptied", hint="dmesg | tail")
 

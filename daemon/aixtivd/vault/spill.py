@@ -39,14 +39,21 @@ class Slot:
         self._sealer = sealer
         self._held: int | None = None
         self._end = 0  # bytes in use
+        self._reach = 0  # bytes in which something may stand: also what was torn, or written and never surely there
+        self._unsure: dict[bytes, int] = {}  # generations that were written and not forced to the disk
 
     @property
     def used(self) -> bool:
-        return self._end > 0
+        """Whether there is anything in it, of use or not."""
+        return self._reach > 0
 
     def open(self) -> None:
-        """Opens or reserves the file and reads what it holds. Does nothing if it is open. Raises OSError."""
-        if self._held is not None:
+        """Opens or reserves the file and reads what it holds. Does nothing if it is open. Raises OSError.
+
+        Where another file stands in its place now, or none, what it held goes into that one: what is written into a
+        file without a name is lost with the process.
+        """
+        if self._held is not None and self._is_named(self._held):
             return
         if not self.path.exists():
             reserve(self.path)
@@ -54,11 +61,34 @@ class Slot:
         try:
             if (size := os.fstat(held).st_size) < SIZE:
                 _fill(held, size)
-            self._read(os.pread(held, SIZE, 0))
+            area = os.pread(held, SIZE, 0)
         except OSError:
             os.close(held)
             raise
-        self._held = held
+        before, self._held, self._reach = self._held, held, len(area.rstrip(b"\0"))
+        if before is None:
+            self._read(area)
+        else:
+            self._take_over(before, held)
+
+    def _is_named(self, held: int) -> bool:
+        try:
+            there = self.path.lstat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(os.fstat(held), there) and there.st_size >= SIZE
+
+    def _take_over(self, before: int, held: int) -> None:
+        """What is in memory is what counts: whatever somebody put there is written over."""
+        log.error("spill-slot-replaced", path=str(self.path), rows=len(self.rows))
+        self._end, self._unsure = 0, {}
+        try:
+            for row in list(self.rows.values()):
+                self._append(row)
+            if not os.path.samestat(os.fstat(before), os.fstat(held)):
+                _write_all(before, bytes(SIZE), 0)
+        finally:
+            os.close(before)
 
     def _read(self, area: bytes) -> None:
         at = 0
@@ -66,10 +96,13 @@ class Slot:
             entry = area[at + _LENGTH : at + _LENGTH + length]
             at += _LENGTH + length
             if len(entry) < length:
+                self.damaged += 1
                 break
             if found := self._unsealed(entry):
                 self._end = at  # the next entry goes behind the last good one
                 self._admit(*found)
+        if self._reach > at:  # entries behind a length that was lost
+            self.damaged += 1
         if self.damaged:
             log.error("spill-slot-damaged", path=str(self.path), entries=self.damaged)
 
@@ -97,6 +130,9 @@ class Slot:
     def write(self, row: Row) -> None:
         """Seals `row` and forces it to the disk. Raises OSError: it is not there."""
         self.open()
+        self._append(row)
+
+    def _append(self, row: Row) -> None:
         assert self._held is not None
         body = row.id + row.generation.to_bytes(8, "big", signed=True)
         plain = self.number.to_bytes(_NUMBER, "big") + row.payload
@@ -104,18 +140,30 @@ class Slot:
         entry = len(body).to_bytes(_LENGTH, "big") + body
         if self._end + len(entry) > SIZE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-        _write_all(self._held, entry, self._end)
+        left = max(0, self._reach - self._end - len(entry))  # of an entry that was begun here before
+        self._unsure[row.id] = row.generation
+        self._reach = max(self._reach, self._end + len(entry))
+        _write_all(self._held, entry + bytes(left), self._end)
         folder.sync(self._held)
         self._end += len(entry)
+        self._unsure.pop(row.id, None)
         self._note(row)
 
+    def awaits(self, stored: Callable[[bytes], int]) -> bool:
+        """Whether it may hold a row that it did not surely take, and that is nowhere else yet.
+
+        `stored`: the generation of a record in the store.
+        """
+        return any(stored(id_) < generation for id_, generation in self._unsure.items())
+
     def clear(self) -> None:
-        """Empties the slot, whose rows are in the store. Raises OSError: it may still hold them."""
+        """Empties the slot, whose rows are in the store, to its last byte. Raises OSError: it may still hold them."""
+        self.open()
         assert self._held is not None
-        _write_all(self._held, bytes(self._end), 0)
+        _write_all(self._held, bytes(SIZE), 0)
         folder.sync(self._held)
-        self._end = 0
-        self.rows = {}
+        self._end = self._reach = 0
+        self.rows, self._unsure = {}, {}
 
     def follow(self, sealer: Sealer, number: int) -> None:
         """Another key from now on. The slot must be empty."""
@@ -123,7 +171,7 @@ class Slot:
         self._sealer, self.number = sealer, number
 
     def close(self) -> None:
-        self.rows = {}
+        self.rows, self._unsure = {}, {}
         if self._held is not None:
             os.close(self._held)
             self._held = None
