@@ -1,11 +1,13 @@
 """A new data key, or another key around it: made and proved before the store is touched."""
 
 import os
+from pathlib import Path
 
 from msgspec import Struct
 
 from aixtivd.errors import KeyFailed
 from aixtivd.vault import keys, sealing, store
+from aixtivd.vault.keys.occasion import Occasion
 from aixtivd.vault.keys.passphrase import Passphrase
 from aixtivd.vault.resealing import Seals
 from aixtivd.vault.sealing import DataKey, Sealer
@@ -22,6 +24,7 @@ class Rotation(Struct, frozen=True):
 class Moved(Struct, frozen=True):
     seals: Seals
     left: str  # where the key was before
+    place: str  # and where it is now
     misnamed: str  # the source that the config asks for, where it is another one
 
 
@@ -61,3 +64,9 @@ def opens(meta: store.Meta, present: keys.KeySource, material: bytes) -> bool:
 def cost(meta: store.Meta) -> str:
     source = keys.from_record(meta.source)
     return str(source.cost) if isinstance(source, Passphrase) else ""
+
+
+def place(meta: store.Meta | None, folder: Path) -> str:
+    """Where the key lies, for a sentence. Only of a store that is there."""
+    assert meta is not None
+    return keys.place(keys.from_record(meta.source), Occasion(folder, meta.store))

@@ -88,7 +88,7 @@ class Vault:
 
     @property
     def key_reason(self) -> str:
-        return self._meta.reason if self._meta else ""
+        return keys.told(self._meta.reason, self._meta.source, self._folder) if self._meta else ""
 
     @property
     def damaged(self) -> int:
@@ -145,7 +145,7 @@ class Vault:
             raise KeyFailed(
                 f'the config says vault.key = "{self._config.key}", but the key of this store comes from the {source}'
                 f' source; if it is yours, set vault.key to "{source}" or "auto"',
-                hint="aixtiv config check",
+                hint="aixtiv stop",  # the next command starts one
             )
 
     async def unlock(self, passphrase: Secret | None = None) -> None:
@@ -250,7 +250,8 @@ class Vault:
         """Asks the key source for the key once more; a passphrase is tried if it is given. Raises KeyFailed."""
         meta = self._meta
         if meta is not None and (passphrase is not None or self.key_source != "passphrase"):
-            await anyio.to_thread.run_sync(self._unwrapped, meta, passphrase, abandon_on_cancel=True)
+            # A passphrase is not left behind in a thread; what asks another program may never come back.
+            await anyio.to_thread.run_sync(self._unwrapped, meta, passphrase, abandon_on_cancel=passphrase is None)
 
     async def check_key(self, passphrase: Secret | None = None) -> Checked:
         """Whether the key opens the store as it lies on disk, and every seal in it. Raises KeyFailed, Locked.
@@ -275,9 +276,8 @@ class Vault:
         """As `rotate`, and the key around the data key comes from another source, or is another one of the same."""
         present, asked = self._meta, self._config.key
         seals = await self._renew(lambda meta, lasting: self._moved(meta, lasting, to, passphrase, new_passphrase), to)
-        assert present is not None
-        left = keys.place(keys.from_record(present.source), self._occasion(present.store, None))
-        return Moved(seals, left, misnamed="" if asked in ("auto", to) else asked)
+        left, now = (rotation.place(meta, self._folder) for meta in (present, self._meta))
+        return Moved(seals, left, now, misnamed="" if asked in ("auto", to) else asked)
 
     async def _renew(self, prepare: Callable[[store.Meta, bytes], Rotation], to: Name | None = None) -> Seals:
         async with self._turn:
@@ -332,7 +332,7 @@ class Vault:
                 f"{keys.place(chosen.source, occasion)} holds the key of now: nothing was moved",
                 hint="aixtiv key rotate",
             )
-        chosen = replace(chosen, reason=f"it was moved here from the {present.name} source")
+        chosen = replace(chosen, reason=f"{keys.MOVED} from the {present.name} source")
         return rotation.begun(meta, chosen, lasting, self._clock.wall())
 
     def _expect_no_passphrase(self, passphrase: Secret | None) -> None:

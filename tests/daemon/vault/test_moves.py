@@ -18,6 +18,7 @@ from aixtivd.vault.keys.keyfile import KeyFile
 from aixtivd.vault.keys.keystore import KeyStore
 from aixtivd.vault.keys.occasion import Occasion
 from aixtivd.vault.keys.passphrase import CHEAP, Passphrase
+from aixtivd.vault.rotation import Moved
 from aixtivd.vault.vault import Vault
 from peers.keystores import Willing
 from peers.rotated import PHRASE, data_key, furnished, meta_of, whole
@@ -42,6 +43,11 @@ async def opened_by_its_source(vault: Vault, phrase: Secret) -> None:
     await vault.unlock(phrase if vault.locked else None)
 
 
+def lies(moved: Moved, to: KeySource) -> str:
+    """Of a key file the answer and the reason say where it is."""
+    return f"; it is {moved.place}" if to == "file" else ""
+
+
 @pytest.fixture
 def home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """On a machine where every source can be had."""
@@ -62,7 +68,10 @@ async def test_from_any_source_to_any_other(home: Path, present: KeySource, to: 
             return
         moved = await vault.move(to, old, NEW if to == "passphrase" else None)
         assert moved.misnamed == ("" if present == to else present)
-        assert (vault.key_source, vault.key_reason) == (to, f"it was moved here from the {present} source")
+        assert (vault.key_source, vault.key_reason) == (
+            to,
+            f"it was moved here from the {present} source{lies(moved, to)}",
+        )
         assert await whole(vault) == before
         await vault.lock()
         await vault.unlock(NEW if to == "passphrase" else None)  # whatever the config said at the start
@@ -107,6 +116,9 @@ async def test_a_config_that_names_the_old_source_keeps_the_vault_locked_at_the_
     async with opened(home, config("file")) as vault:
         assert vault.locked
         assert 'set vault.key to "keyring" or "auto"' in vault.lock_reason
+        with pytest.raises(KeyFailed) as refused:
+            await vault.unlock()
+        assert refused.value.hint == "aixtiv stop", "a reload would not do, and a check of the config finds nothing"
     async with opened(home, config("keyring")) as vault:
         assert await vault.rows() == [row(1)]
 
@@ -117,6 +129,8 @@ async def test_a_key_file_is_never_overwritten_and_has_a_name_that_was_free(home
             seen = key_files(home)
             moved = await vault.move("file")
             assert moved.left.startswith(f"the key file {home}/key")
+            assert moved.place == f"the key file {home}/key-{number}"
+            assert vault.key_reason.endswith(f"; it is {moved.place}")
             assert (home / f"key-{number}").stat().st_mode & 0o777 == 0o600
             assert {name: key_files(home)[name] for name in seen} == seen
     assert len(set(key_files(home).values())) == 3

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,9 @@ from aixtivd.vault.keys.keyfile import KeyFile
 from aixtivd.vault.keys.keystore import KeyStore
 from aixtivd.vault.keys.occasion import Occasion
 from aixtivd.vault.keys.passphrase import Cost, Passphrase
+
+MOVED: Final = "it was moved here"
+"""With this begins the reason of a source that the key was moved to."""
 
 KeySource = KeyFile | Credential | KeyStore | Passphrase
 """The table: a new source is a file beside this one, its name here, and a case in `_configured`.
@@ -50,6 +53,17 @@ def from_record(text: str) -> KeySource:
     if isinstance(source, KeyFile) and "\0" in source.path:
         raise KeyFailed("the store names a key file that cannot be one: it was altered")
     return source
+
+
+def told(reason: str, record: str, folder: Path) -> str:
+    """Why it is that source, and of a key file that is not simply `key` beside the store, where it lies."""
+    try:
+        source = from_record(record)
+    except KeyFailed:
+        return reason
+    if not isinstance(source, KeyFile) or not (source.path or reason.startswith(MOVED)):
+        return reason
+    return f"{reason}; it is {place(source, Occasion(folder, b''))}"
 
 
 def choose(config: VaultConfig, occasion: Occasion, cost: Cost) -> Chosen:
