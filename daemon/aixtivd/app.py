@@ -61,6 +61,7 @@ class App:
         self._where = where
         self._options = options
         self._config = config
+        self._began = config.vault
         self._clock = clock
         self._started_at = clock.wall()
         self._vault = Vault(where.state, config.vault, clock)
@@ -253,9 +254,12 @@ class App:
         log.to_stderr(self._options.level or config.log)
         log.info("reloaded")
         source = self._vault.key_source
+        later = "; vault.key-file counts at the next start" if config.vault.key_file != self._began.key_file else ""
         if config.vault.key in {"auto", source} or self._vault.new:
-            return "reloaded"
-        return f"reloaded; but this vault was made with key = {source!r}, and stays locked at the next start"
+            return f"reloaded{later}"
+        return (
+            f"reloaded; but this vault's key comes from the {source} source: it stays locked at the next start{later}"
+        )
 
     def stop(self) -> None:
         self._stopping.set()

@@ -345,5 +345,7 @@ def test_a_reload_says_that_the_key_source_was_chosen_for_good(machine: Machine)
     machine.configure('[vault]\nkey = "passphrase"')
     assert (
         machine.run("reload").out
-        == "reloaded; but this vault was made with key = 'file', and stays locked at the next start\n"
+        == "reloaded; but this vault's key comes from the file source: it stays locked at the next start\n"
     )
+    machine.configure('[vault]\nkey-file = "/tmp/elsewhere"')
+    assert machine.run("reload").out == "reloaded; vault.key-file counts at the next start\n"
