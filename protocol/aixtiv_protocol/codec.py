@@ -59,6 +59,12 @@ class Inbox:
     def feed(self, data: bytes) -> None:
         self._buffer += data
 
+    def forget(self) -> bool:
+        """Whether anything was here that is now gone. Then whatever comes may begin in the middle of it."""
+        held, self._buffer = bool(self._buffer), bytearray()
+        self._searched = 0
+        return held
+
     def bodies(self) -> Iterator[bytes]:
         """Every whole message body now in the buffer. Raises ProtocolError, always fatal."""
         while (body := self._next()) is not None:

@@ -1,6 +1,6 @@
 """Backups as they are asked for on the socket: every account, sealed to a passphrase, and back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import anyio
@@ -14,6 +14,7 @@ from aixtivd.config import Config
 from aixtivd.errors import BadRequest, KeyFailed, Refused
 from aixtivd.relay.call import Body
 from aixtivd.vault import backup
+from aixtivd.vault.backup import Content
 from aixtivd.vault.keys.passphrase import SENSIBLE, Cost
 from aixtivd.vault.vault import Vault
 
@@ -58,8 +59,11 @@ class Backups:
             raise KeyFailed("a backup is made for whoever knows the vault's own passphrase", hint="aixtiv export FILE")
         await self._vault.try_key(passphrase)
 
-    async def restore(self, asked: requests.Restore, body: Body) -> replies.Restored:
-        """All of it or nothing. Raises BadRequest, KeyFailed, Locked, StoreFailed."""
+    async def restore(self, asked: requests.Restore, body: Body, admit: Callable[[Content], None]) -> replies.Restored:
+        """All of it or nothing; of what is in it, `admit` raises for what the caller may not bring.
+
+        Raises BadRequest, KeyFailed, Locked, StoreFailed.
+        """
         data = bytearray()
         async for piece in body:
             data += piece
@@ -67,7 +71,9 @@ class Backups:
                 raise BadRequest(f"no backup is larger than {backup.MOST // 1024**2} MiB")
         async with self._stretching:
             content = await anyio.to_thread.run_sync(backup.unsealed, bytes(data), asked.passphrase)
-        done = await self._accounts.restore(content, replace=asked.replace)
+        with anyio.CancelScope(shield=True):  # to its end, and recorded, whoever hangs up from now on
+            admit(content)
+            done = await self._accounts.restore(content, replace=asked.replace)
         return replies.Restored(
             accounts=_fitting(done.accounts), kept=_fitting(done.kept), made_at=int(content.made_at)
         )

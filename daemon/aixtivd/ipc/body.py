@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import anyio
+from msgspec import Struct
 
 from aixtiv_protocol.replies import Failure
-from aixtiv_protocol.requests import Relay, Restore
+from aixtiv_protocol.requests import Relay, Request, Restore
 from aixtivd.errors import BadRequest
 
 _COST: Final = 64  # bytes that Python needs for a piece, however short: many short ones count, too
@@ -74,3 +75,10 @@ class Body:
         if was_full and not self.full:
             self._room()
         return piece
+
+
+class Waiting(Struct, frozen=True):
+    """What was read and not yet answered. A Failure: it was not understood, or came too late."""
+
+    asked: Request | Failure
+    body: Body | None = None  # of a `relay` or a `restore`

@@ -3,8 +3,10 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Final, Protocol, assert_never, cast, get_args
 
+import anyio
 from msgspec.structs import replace
 
 from aixtiv_protocol import VERSION, replies, requests
@@ -21,7 +23,7 @@ from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock
 from aixtivd.config import Config
-from aixtivd.errors import AixtivError, BadRequest, NotAllowed
+from aixtivd.errors import AixtivError, BadRequest, Locked, NotAllowed
 from aixtivd.gateway.gateway import Gateway
 from aixtivd.ipc.backups import Backups
 from aixtivd.ipc.calls import Calls
@@ -39,6 +41,21 @@ Stream = AsyncGenerator[Reply, None]
 
 _HANDED_OUT: Final = (Token, requests.Ticket, requests.Export)
 """What is not given where it cannot be recorded. A relayed call, which the gateway makes, too, asks for itself."""
+
+KEPT: Final = frozenset(
+    {
+        requests.Logout,
+        requests.ApiKey,
+        requests.RevokeTicket,
+        requests.Lock,
+        requests.Unlock,
+        requests.Reload,
+        requests.Stop,
+    }
+)
+"""What changes something, and goes on to its end and into the audit log whoever hangs up meanwhile. So do, as soon as
+it is their turn, a key's rotation and move (`Keying`) and a restore (`Backups`): what waits may be long there. A ticket
+whose caller has gone is revoked (`Calls`), and a sign-in is told by `accounts.events`."""
 
 Answer = Reply | Secret | Stream
 """A Secret is the answer to `form: "bare"`."""
@@ -82,13 +99,14 @@ class Dispatch:
         self._calls = Calls(accounts, relay, gateway, tickets)
         self._tickets = tickets
         self._audit = audit
-        self.opening = Opening(accounts, relay, tickets, audit, self._calls.leases, clock)
+        self.opening = opening = Opening(accounts, relay, tickets, audit, self._calls.leases, clock)
+        relay.refuses = lambda: opening.locking
         self._denials = Denials(audit, time.monotonic)
         self._record = Record(audit, accounts, self._denials)
         self._rules = rules
         self._gate = Gate(rules, accounts, tickets)
         self._explaining = Explaining(rules, accounts)
-        self._keying = Keying(accounts, vault)
+        self._keying = Keying(accounts, vault, lambda: control.status().config)
         self._backups = Backups(accounts, vault)
         self._control = control
 
@@ -98,7 +116,7 @@ class Dispatch:
 
     def at_once(self, request: Request, caller: Caller) -> Reply | Secret | None:
         """The hot path (D4): a token that is in memory, without a task. None: `answer` has to be asked."""
-        if type(request) is not Token or request.ticket is not None or self._audit.stopped:
+        if type(request) is not Token or request.ticket is not None or self._audit.stopped or self.opening.locking:
             return None
         try:
             if self._rules.any:
@@ -137,6 +155,14 @@ class Dispatch:
             return answer.access_token
         return answer
 
+    def too_late(self, request: Request, caller: Caller) -> Request | Failure:
+        """What becomes of one that was not begun before the vault was locked: an unlock is not kept either, since a
+        passphrase is in it.
+        """
+        if type(request) in ALWAYS and type(request) is not requests.Unlock:
+            return request
+        return self._refused(request, caller, Locked("the vault was locked meanwhile"))
+
     async def _judged(self, request: Request, caller: Caller, body: Body | None) -> Reply | Stream:
         """As the config's rules have it."""
         if not self._rules.any:
@@ -147,9 +173,15 @@ class Dispatch:
     async def _leased(self, request: Request, caller: Caller, body: Body | None) -> Reply | Stream:
         """Ended with its ticket, and when the vault is locked; but not what locks it."""
         if type(request) in ALWAYS:
-            return await self._ask(request, caller, body)
+            return await self._kept(request, caller, body)
         with self._calls.leases.on(caller.ticket) as lease, lease.waiting():
-            return await self._ask(request, caller, body)
+            return await self._kept(request, caller, body)
+
+    async def _kept(self, request: Request, caller: Caller, body: Body | None) -> Reply | Stream:
+        """From the end of what is shielded nothing waits any more until it is recorded."""
+        with anyio.CancelScope(shield=type(request) in KEPT):
+            answer = await self._ask(request, caller, body)
+        return answer  # noqa: RET504  # within the scope mypy misses a return: some scopes swallow
 
     def _refused(self, request: Request, caller: Caller, error: AixtivError, *, begun: bool = False) -> Failure:
         failure = error.failure()
@@ -180,7 +212,8 @@ class Dispatch:
             case requests.Status():
                 return control.status()
             case requests.Login():
-                return self._stream(self._begun(self._lasting(accounts.login(request)), caller), request, caller)
+                items = self._gate.quieting(self._lasting(accounts.login(request)), request, caller)
+                return self._stream(self._begun(items, caller), request, caller)
             case requests.Callback():
                 return await accounts.callback(request)
             case requests.Refresh():
@@ -226,7 +259,7 @@ class Dispatch:
                 return self._stream(self._begun(self._lasting(self._backups.export(request)), caller), request, caller)
             case requests.Restore():
                 assert body is not None
-                return await self._backups.restore(request, body)
+                return await self._backups.restore(request, body, partial(self._gate.brought, caller))
             case requests.Lock():
                 await self.opening.lock()
                 return Done(note="locked")

@@ -28,6 +28,7 @@ class Listener:
         self._empty = anyio.Event()
         self._accepting = anyio.CancelScope()
         self._keeper = Doorkeeper()
+        dispatch.opening.locked.append(self._locked)
 
     async def run(self) -> None:
         """Accepts callers until it is closed."""
@@ -63,6 +64,10 @@ class Listener:
         session = Session(self._dispatch, self._tasks, self._limits, self._gone, caller_of(peer, connection), refusal)
         self._sessions.add(session)
         return session
+
+    def _locked(self) -> None:
+        for session in tuple(self._sessions):
+            session.locked()
 
     def _gone(self, session: Session) -> None:
         self._sessions.discard(session)

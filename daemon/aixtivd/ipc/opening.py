@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from traceback import clear_frames
 from typing import Final
 
 import anyio
@@ -114,12 +115,19 @@ class Opening:
             async with self._turning:
                 if self._accounts.locked:
                     with self._turn():
-                        with self._audit.locking():  # where it fails half-way
-                            await self._accounts.unlock(asked)
+                        await self._opened(asked)
                         await self._tickets.start()
                         await self._audit.unlocked()
         self.idleness.restart()
         self._changed.set()
+
+    async def _opened(self, asked: requests.Unlock) -> None:
+        try:
+            with self._audit.locking():  # where it fails half-way
+                await self._accounts.unlock(asked)
+        except AixtivError as failure:
+            clear_frames(failure.__traceback__)  # they hold what was tried
+            raise
 
     async def lock(self, why: str = "it was locked on request") -> None:
         """Open refreshes and sign-ins finish and are sealed; then what is under way ends, and no key or token is left.
@@ -138,9 +146,12 @@ class Opening:
                         await self._end_all()
 
     async def _end_all(self) -> None:
-        meanwhile = Locked("the vault was locked meanwhile")
-        await self._relay.cut(meanwhile)
-        await self._leases.end_all(meanwhile)
+        await self._relay.cut(_meanwhile())
+        await self._leases.end_all(_meanwhile)
         for forget in self.locked:
             forget()
         gc.collect()  # what was dropped and refers to itself in circles
+
+
+def _meanwhile() -> Locked:
+    return Locked("the vault was locked meanwhile")

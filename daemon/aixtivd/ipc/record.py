@@ -34,7 +34,7 @@ _WHAT: Final[dict[type, What]] = {
     requests.Reload: "reload",
     requests.Stop: "stop",
 }
-"""Of whatever else is asked, only that it was denied."""
+"""Of whatever else is asked, only that it was denied, or that a passphrase was tried and was wrong."""
 
 _OF_THE_ENDPOINT: Final = frozenset({"unreachable", "misconfigured", "sign_in_needed"})
 """Why there is no token, where its server is the reason: told under the old command's name, with who went without."""
@@ -78,7 +78,8 @@ class Record:
         self, asked: Request, caller: Caller, failure: Failure, *, begun: bool = False, by_rule: bool = False
     ) -> None:
         """`begun`: before it failed, so that it was understood, and is in the log already."""
-        what = "denied" if failure.code == "denied" else _WHAT.get(type(asked))
+        tried: What | None = "key" if failure.code == "key_failed" else None
+        what = "denied" if failure.code == "denied" else _WHAT.get(type(asked), tried)
         if what is None:
             return
         if what in {"token", "refresh"} and failure.code in _OF_THE_ENDPOINT:

@@ -13,7 +13,6 @@ from typing import Final, cast
 
 import anyio
 from anyio.abc import TaskGroup
-from msgspec import Struct
 from msgspec.structs import replace
 
 from aixtiv_protocol.codec import Inbox, ProtocolError, decode_request
@@ -21,7 +20,8 @@ from aixtiv_protocol.replies import End, Failure, Reply
 from aixtiv_protocol.requests import Piece, Relay, Request, Restore
 from aixtivd.access.caller import Caller
 from aixtivd.access.peer import hung_up
-from aixtivd.ipc.body import Body
+from aixtivd.errors import Locked
+from aixtivd.ipc.body import Body, Waiting
 from aixtivd.ipc.deadline import Deadline
 from aixtivd.ipc.dispatch import Dispatch, Stream, defect
 from aixtivd.ipc.limits import Limits
@@ -29,14 +29,8 @@ from aixtivd.ipc.outbox import Outbox
 
 STOPPING = Failure(code="busy", message="the daemon is stopping", retry=True)
 STRAY = Failure(code="bad_request", message="a piece of a body came where no body is open")
+LOCKED: Final = Locked("the vault was locked before that message was whole").failure()
 HALF: Final = "the body was not whole when the caller's side was closed"
-
-
-class Waiting(Struct, frozen=True):
-    """What was read and not yet answered. A Failure: it was not understood."""
-
-    asked: Request | Failure
-    body: Body | None = None  # of a `relay`
 
 
 class Session(asyncio.Protocol):
@@ -133,6 +127,30 @@ class Session(asyncio.Protocol):
         self._finishing = True
         self._end_stream()
         self._rest()
+
+    def locked(self) -> None:
+        """The vault has been: nothing secret that this caller said, or has not read, stays here.
+
+        What was not begun is refused in its turn. A message that is not whole, or found no room, ends the conversation,
+        and so does, without a word, an answer with a secret that is not read.
+        """
+        if not self._connected:
+            return
+        self._queue = deque(self._refused(waiting) for waiting in self._queue)
+        self._begun_at, begun = 0.0, self._inbox.forget()
+        if self._outbox.keeps_a_secret:
+            self._transport.abort()
+        elif begun and self._last is None and not self._finishing:
+            self._end_with(LOCKED)
+        else:
+            self._read_on()
+
+    def _refused(self, waiting: Waiting) -> Waiting:
+        asked = waiting.asked
+        if waiting.body is not None:
+            waiting.body.drop()
+        told = asked if isinstance(asked, Failure) else self._dispatch.too_late(asked, self._as_agent(asked))
+        return Waiting(told, waiting.body)
 
     # Requests
 

@@ -1,7 +1,7 @@
 """One API call with a credential attached, and nothing else changed (D12)."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -13,7 +13,7 @@ from aixtivd.access.rules import Rules
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.service import Accounts
 from aixtivd.config import Config
-from aixtivd.errors import AixtivError, Unreachable
+from aixtivd.errors import AixtivError, Locked, Unreachable
 from aixtivd.relay.apis import api_for
 from aixtivd.relay.bodies import Budget, Kept
 from aixtivd.relay.call import Answer, Call
@@ -38,6 +38,7 @@ class Relay:
         self._under_way: set[Passage] = set()
         self._none_left = anyio.Event()
         self.begun = 0  # calls, ever
+        self.refuses: Callable[[], bool] = bool  # because the vault is being locked or unlocked; set from above
 
     @property
     def busy(self) -> bool:
@@ -102,10 +103,12 @@ class Relay:
 
     async def _sent(self, passage: Passage) -> None:
         """Until there is an answer that the caller gets: the first, but for a 401 that another credential may mend."""
+        if self.refuses():
+            raise Locked
         call = passage.call
         check_head(call)
         passage.body = body = Kept(call.body, length_of(call), self._budget)
-        passage.account = self._accounts.relayed(call.account)
+        passage.account = self._permits.account(call)
         passage.known = self._accounts.known(passage.account)
         self._permits.check(passage)
         self._audit.admit()
