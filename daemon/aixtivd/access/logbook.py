@@ -275,7 +275,11 @@ class Logbook:
         key = self._key()
         while key is not None and self._head and len(self._head.older) > self.most:
             one, ahead = (*self._head.older, self._head.begin)[:2]
-            flaw = await anyio.to_thread.run_sync(self._flaw, one, ahead, key)
+            try:
+                flaw = await anyio.to_thread.run_sync(self._flaw, one, ahead, key)
+            except OSError as error:
+                self.problem = f"an altered file of the audit log cannot be kept: {folders.reason(error)}"
+                return
             if flaw:
                 self._found_altered(flaw)
             self._head = msgspec.structs.replace(self._head, older=self._head.older[1:], flaw=self._head.flaw or flaw)
@@ -287,13 +291,16 @@ class Logbook:
             await anyio.to_thread.run_sync(self.shelf.sweep, self._head.first)
 
     def _flaw(self, one: Tip, ahead: Tip, key: bytes) -> str:
-        """What is wrong with a file that is about to be dropped. Then it is kept, under another name."""
+        """What is wrong with a file that is about to be dropped: then it is kept, under another name.
+
+        Raises OSError: there it cannot be, and must not be dropped.
+        """
         try:
             problem = proof.of_one(self.shelf, one, ahead, key).problem
-            if problem and (aside := self.shelf.keep_altered(one.number + 1)):
-                problem = f"{problem}; it was not dropped, it is {aside} now"
         except OSError as error:
             problem = f"{self.shelf.place(one.number + 1).name} cannot be read: {folders.reason(error)}"
+        if problem and (aside := self.shelf.keep_altered(one.number + 1)):
+            problem = f"{problem}; it was not dropped, it is {aside} now"
         return problem
 
     # What can be asked

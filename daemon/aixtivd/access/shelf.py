@@ -32,12 +32,13 @@ class Shelf:
         return LogFile(self.path, self.place(first))
 
     def firsts(self) -> list[int]:
-        """The first records of the older files there are, by their names. Raises OSError."""
+        """The first records of the older files there are, by their names: only those that we give. Raises OSError."""
         try:
             names = os.listdir(self.path.parent)  # noqa: PTH208  # half the time of paths
         except FileNotFoundError:
             return []
-        return sorted(int(found[1]) for name in names if (found := self._older.fullmatch(name)))
+        found = ((int(match[1]), name) for name in names if (match := self._older.fullmatch(name)))
+        return sorted(first for first, name in found if first and self.place(first).name == name)
 
     def begin_next(self, first: int) -> str:
         """Gives the file that is written its name, durably: the next line begins another one.
@@ -64,11 +65,19 @@ class Shelf:
     def sweep(self, first: int) -> None:
         """Removes the files that begin before that record: they were dropped. Raises nothing, and says if it cannot."""
         try:
-            for one in self.firsts():
-                if one < first:
-                    self.place(one).unlink()
+            firsts = self.firsts()
         except OSError as error:
             log.error("audit-not-dropped", reason=folders.reason(error))
+            return
+        for one in firsts:
+            if one < first:
+                self._drop(self.place(one))
+
+    def _drop(self, place: Path) -> None:
+        try:
+            place.unlink()
+        except OSError as error:
+            log.error("audit-not-dropped", file=place.name, reason=folders.reason(error))
 
     def put_aside(self, word: str) -> Path | None:
         """Gives the whole log another name, that nothing has. None: there is none. Raises OSError."""
