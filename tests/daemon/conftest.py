@@ -11,5 +11,6 @@ def no_blocking_calls() -> Iterator[None]:
     """Blocking disk, socket, lock and sleep calls raise BlockingError where a loop runs and `aixtivd` called."""
     with blockbuster_ctx("aixtivd") as guard:
         for call in ("os.readlink", "os.read"):  # of /proc, which is no disk
-            guard.functions[call].can_block_in("aixtivd/access/identity.py", {"identity_of", "_our_mounts", "_read"})
+            readers = {"identity_of", "_executable", "_our_mounts", "_read"}
+            guard.functions[call].can_block_in("aixtivd/access/identity.py", readers)
         yield

@@ -130,7 +130,7 @@ class Held:
         _check(asked.account)
         return replies.Account(name=asked.account, provider="x", kind="api-key", state="static")
 
-    def relayed(self, name: str) -> str:
+    def relayed(self, name: str, may: Callable[[str], bool] = bool) -> str:
         return name or "claude"
 
     async def examine(self, asked: requests.Examine) -> replies.Examined:

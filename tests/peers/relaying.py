@@ -53,7 +53,7 @@ class Purse:
         self.names: set[str] = set()  # of accounts; empty: every word but one is
         self.when_refused: Callable[[], None] | None = None
 
-    def relayed(self, name: str) -> str:
+    def relayed(self, name: str, may: Callable[[str], bool] = bool) -> str:
         return name or "anthropic"
 
     def known(self, name: str) -> bool:

@@ -120,7 +120,10 @@ def _read_out(uid: int, pid: int, since: float) -> Caller | None:
     parent, parent_mark = 0, ""
     if _is_ours(who.program):
         above = _asking(pid, image)
+        known = bool(who.executable)  # else anything can call itself so, and must not get what is known of its parent
         parent, parent_mark, who = above or (0, "", Identity(program=who.program))
+        if not known:
+            who = Identity(program=f"{who.program.removesuffix('?')}?", script=who.script)
     return Caller(
         uid=uid,
         pid=pid,

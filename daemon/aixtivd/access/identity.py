@@ -25,9 +25,10 @@ _STATE, _PARENT, _SESSION, _STARTED, _CODE_AT, _STACK_AT = 0, 1, 3, 19, 23, 25
 class Image(Struct, frozen=True):
     """One program in one process. `mark` is another one after each exec, and in whoever has the same number later.
 
-    It is the time of the start (ticks since boot) and where code and stack begin, which the kernel chooses anew at
-    each exec. Where it does not tell (the daemon in a sandbox of its own, a process that is not dumpable) the name
-    stands instead, which an exec changes, too, but which a process can also give itself.
+    It is the time of the start (ticks since boot), where code and stack begin, which the kernel chooses anew at each
+    exec unless it was told not to (`setarch -R`), and therefore also the path of the executable. Where it does not
+    tell (the daemon in a sandbox of its own, a process that is not dumpable) the name stands instead, which an exec
+    changes, too, but which a process can also give itself.
     """
 
     mark: str
@@ -90,8 +91,18 @@ def image_of(pid: int) -> Image | None:
     if fields[_STATE] in {b"Z", b"X"}:
         return None
     place = fields[_CODE_AT] + b" " + stack if stack != b"0" else name
-    mark = (fields[_STARTED] + b" " + place).decode(errors="replace")
+    mark = f"{(fields[_STARTED] + b' ' + place).decode(errors='replace')} {_executable(pid)}"
     return Image(mark, int(fields[_PARENT]), int(fields[_SESSION]))
+
+
+def _executable(pid: int) -> str:
+    """As its link has it; empty: it cannot be read. No device and inode: to ask for these asks its file system, which
+    may be one of the process's own that never answers. Replaced by an update it is the same still.
+    """
+    try:
+        return _text(os.readlink(f"/proc/{pid}/exe")).removesuffix(" (deleted)")  # noqa: PTH115  # as below
+    except OSError:
+        return ""
 
 
 def identity_of(pid: int) -> Identity:

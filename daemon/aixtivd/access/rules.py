@@ -96,11 +96,33 @@ class Rules:
         if any(rule.who != _EVERYBODY for rule in self._rules):
             believe(caller)
 
+    def lists_all(self, caller: Caller) -> bool:
+        """Whether no name is kept from it, whatever accounts there are."""
+        for rule in self._rules:
+            if rule.who == _EVERYBODY or _is(caller, rule.who):
+                if "list" not in rule.allow:
+                    return False
+                if "*" in rule.accounts:
+                    return True
+        return "list" in self._access.default
+
+    def relaying(self, caller: Caller) -> Callable[[str], bool]:
+        """Tells of an account whether that caller may make calls with it."""
+        return lambda account: "relay" in self.verdict(caller, account).rights
+
+    def by_name(self, caller: Caller, word: str) -> bool:
+        """Whether the rule that would decide is about accounts of such names, and not about all."""
+        _, rule, _ = self._deciding(caller, word)
+        return rule is not None and "*" not in rule.accounts
+
     def relay_only(self, account: str) -> bool:
         return bool(account) and any(fits(pattern, account) for pattern in self._access.relay_only)
 
     def without_names(self, text: str, caller: Caller, about: str, known: Callable[[str], bool]) -> str:
-        """The sentence without the accounts that the caller may not be told of. `about`: the one it named itself."""
+        """The sentence without the accounts that the caller may not be told of. `about`: the one it named itself.
+
+        Its own script's name, which a denial repeats, stays as it is: it may consist of guesses.
+        """
 
         def shown(found: re.Match[str]) -> str:
             name, rest = found[0], ""
@@ -109,7 +131,12 @@ class Rules:
             hidden = name != about and known(name) and not self.lists(caller, name)
             return f"{HIDDEN}{rest}" if hidden else found[0]
 
-        return _NAME.sub(shown, text)
+        own = f" {_named(caller)} "
+        before, let, behind = text.partition(" let")
+        head, said, tail = behind.partition(own)
+        if not said or head not in {"", "s"}:
+            return _NAME.sub(shown, text)
+        return f"{_NAME.sub(shown, before)}{let}{head}{said}{_NAME.sub(shown, tail)}"
 
     def without_names_in_hint(self, hint: str, caller: Caller, about: str, known: Callable[[str], bool]) -> str:
         """Half a command is none; that one can be asked without a name."""

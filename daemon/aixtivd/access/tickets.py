@@ -35,6 +35,7 @@ _REMEMBERED: Final = 1000  # tickets that ended, so that whoever still shows one
 _LOOK: Final = 37.0  # seconds between two looks at the clock while anything expires: the machine may sleep (D9)
 _NAME: Final = 100  # characters
 _NOTE: Final = "tickets"  # the vault's
+_ANOTHER: Final = "aixtiv ticket new ACCOUNT"
 
 _pack = msgspec.msgpack.Encoder()
 _unpack: msgspec.msgpack.Decoder[tuple[Stored, ...]] = msgspec.msgpack.Decoder(tuple[Stored, ...])
@@ -53,7 +54,7 @@ class Tickets:
         self._clock = clock
         self._presence = watch or Presence(clock)
         self._tickets: dict[bytes, Ticket] = {}  # by hash, in the order in which they were made
-        self._past: dict[bytes, tuple[str, str]] = {}  # hash -> why it ended, for which account
+        self._past: dict[bytes, str] = {}  # hash -> why it ended
         self._loaded = False
         self._unsaved = False
         self._saving = anyio.Lock()  # a later save must not be overtaken by an earlier one
@@ -226,15 +227,14 @@ class Tickets:
             raise self._refusal(wanted)
         if verb not in known.held.verbs:
             may = " and ".join(known.held.verbs)
-            hint = f"aixtiv ticket new {known.held.account} --verb {verb}"
-            raise WrongVerb(f"this ticket is good for {may}, not for {verb}", hint=hint)
+            # Its account is not named: whoever shows it may be one who is told of none.
+            raise WrongVerb(f"this ticket is good for {may}, not for {verb}", hint=f"{_ANOTHER} --verb {verb}")
         known.used_at = wall
         return known.held
 
     def _refusal(self, wanted: bytes) -> Denied | Locked:
         if wanted in self._past:
-            why, account = self._past[wanted]
-            return Denied(f"that ticket is no longer good: {why}", hint=f"aixtiv ticket new {account}")
+            return Denied(f"that ticket is no longer good: {self._past[wanted]}", hint=_ANOTHER)
         if not self._loaded:
             return Locked("the vault is locked, and with it the tickets that last")
         return Denied("that is no ticket of this daemon's", hint="aixtiv ticket list")
@@ -245,6 +245,10 @@ class Tickets:
         return tuple(held for held in tickets if held.id == word) or tuple(
             h for h in tickets if word and h.name == word
         )
+
+    def unknown(self, word: str) -> NoAccount:
+        """What is said where nothing can be revoked by that word."""
+        return NoAccount(f"there is no ticket {word!r}", hint="aixtiv ticket list")
 
     def shown(self) -> tuple[replies.TicketShown, ...]:
         self._prune()
@@ -259,7 +263,7 @@ class Tickets:
         if not named:
             if not self._loaded:
                 raise Locked("the vault is locked, and with it the tickets that last")
-            raise NoAccount(f"there is no ticket {word!r}", hint="aixtiv ticket list")
+            raise self.unknown(word)
         stored = any(not ticket.held.holder for ticket in named)
         if stored and self._vault.locked:
             raise Locked("the vault is locked, and what it holds cannot be revoked in it")
@@ -281,7 +285,7 @@ class Tickets:
         """A revocation is audited where it was asked for, with who asked."""
         if not self._drop(ticket):
             return
-        self._past[ticket.digest] = (why, ticket.held.account)
+        self._past[ticket.digest] = why
         while len(self._past) > _REMEMBERED:
             del self._past[next(iter(self._past))]
         if audited:

@@ -192,7 +192,7 @@ class SignIns:
         # Who copied a lone code from a page vouches for it, and PKCE binds it to this sign-in.
         vouched = response.shown and not response.state
         if not vouched and not same_state(response.state, sign_in.state):
-            return Page("Not this sign-in", "This answer belongs to another sign-in.", ok=False, command=again)
+            return Page("Not this sign-in", "This answer belongs to another sign-in.", ok=False)
         if sign_in.used or sign_in.done.is_set():
             return Page("Already answered", "This sign-in has had its answer.", ok=False, command="aixtiv status")
         sign_in.used = True

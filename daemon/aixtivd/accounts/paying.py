@@ -1,5 +1,6 @@
 """Which credential pays for a relayed call: the account's token, and an API key only where there is none (D12)."""
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from aixtiv_protocol import requests
@@ -43,16 +44,20 @@ class Paying:
         self._clock = clock
         self._payers: dict[str, str] = {}  # account -> kind of what paid last
 
-    def relayed(self, name: str) -> str:
-        """The account that is meant: the one named, the config's, `anthropic`, or the only one at that provider."""
+    def relayed(self, name: str, may: Callable[[str], bool] = bool) -> str:
+        """The account that is meant: the one named, the config's, `anthropic`, or the only one at that provider.
+
+        `may`: which of those that are not named may be meant (every name is true): the others are as if not there.
+        """
         if self._book.closed:
             raise Locked
         if name or self.config.claude.account:
             return checked_name(name or self.config.claude.account)
         usual = self._book.find("anthropic")
-        if usual and usual.grant.provider == "anthropic":
+        if usual and usual.grant.provider == "anthropic" and may("anthropic"):
             return "anthropic"
-        theirs = [entry.grant.name for entry in self._book.behind() if entry.grant.provider == "anthropic"]
+        names = [entry.grant.name for entry in self._book.behind() if entry.grant.provider == "anthropic"]
+        theirs = [name for name in names if may(name)]
         if len(theirs) > 1:
             raise NoAccount(
                 f"no account was named, and {listed(theirs, ' and ')} are all at anthropic",

@@ -53,7 +53,7 @@ class Restoring:
 
         Raises BadRequest, Locked, StoreFailed.
         """
-        found = _read(content)
+        found = read(content)
         async with AsyncExitStack() as turns:
             for name in sorted(found):
                 await turns.enter_async_context(self._turn(name))
@@ -104,7 +104,7 @@ class Restoring:
         )
 
 
-def _read(content: Content) -> dict[str, Grant]:
+def read(content: Content) -> dict[str, Grant]:
     """By name. Raises BadRequest before anything has changed."""
     found: dict[str, Grant] = {}
     for record in content.records:

@@ -212,9 +212,13 @@ class Accounts:
         """What a backup holds: all of it or nothing, whoever hangs up."""
         return await self._work.run(partial(self._restoring.restore, content, replace=replace))
 
-    def relayed(self, name: str) -> str:
-        """The account that a relay means which names none."""
-        return self._paying.relayed(name)
+    def relayed(self, name: str, may: Callable[[str], bool] = bool) -> str:
+        """The account that a relay means which names none, among those that `may` be."""
+        return self._paying.relayed(name, may)
+
+    def source_of(self, asked: requests.Login) -> requests.Source | None:
+        """The one that this sign-in would ask. Raises Locked."""
+        return self._terms.source(self.meant(asked.account), asked)
 
     def known(self, name: str) -> bool:
         return self._book.find(name) is not None

@@ -18,7 +18,7 @@ from aixtivd.host import faults, program
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
-from aixtivd.oauth.federation import facts, holder_of, named
+from aixtivd.oauth.federation import facts, holder_of
 
 PRINTED_LIFE: Final = 450.0
 """Seconds for which a printed token is served, since nothing says how long it lives: with the usual lead it is asked
@@ -120,8 +120,7 @@ def _check_whose(grant: Grant, source: Federation, assertion: Secret) -> None:
     if not source.identity_account or not any(grant.identity) or now == grant.identity:
         return
     raise SignInNeeded(
-        f"{source.identity_account} is signed in as {named(now)} now, and this account stands for"
-        f" {named(grant.identity)}",
+        f"{source.identity_account} is signed in as somebody else now than when this account was bound to it",
         hint=f"aixtiv login {grant.name} --replace",
     )
 

@@ -33,7 +33,7 @@ class Terms:
         old = entry.grant if entry and entry.grant.kind != "api-key" else None
         provider = asked.provider or (old.provider if old else self.provider(name, asked.settings.issuer))
         as_before = old if old and _says_nothing(asked, old) else None
-        source = asked.source or (as_before.source if as_before else None)
+        source = self.source(name, asked)
         if source is not None:
             check_source(source, name, self._book)
         try:
@@ -53,6 +53,12 @@ class Terms:
             usual=self.usual_origin(name, provider),
             scopes=client.scopes if client else (),
         )
+
+    def source(self, name: str, asked: requests.Login) -> requests.Source | None:
+        """The one that this sign-in would ask: what it says, or else what the one before it said."""
+        entry = self._book.find(name)
+        old = entry.grant if entry and entry.grant.kind != "api-key" else None
+        return asked.source or (old.source if old and _says_nothing(asked, old) else None)
 
     def provider(self, name: str, issuer: str = "") -> str:
         """The first part of an account's name. `claude` is at Anthropic, unless the config or the request differ."""

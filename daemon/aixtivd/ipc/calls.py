@@ -35,7 +35,7 @@ class Calls:
         """The ticket's account, and the caller with its id. Raises Denied, also where another account was named."""
         held = self._tickets.check(ticket, verb)
         if account and account != held.account:
-            raise Denied(f"that ticket is for {held.account} and for no other account")
+            raise Denied("that ticket is for another account")
         return held.account, held.shown_by(caller)
 
     def prepared(self, asked: requests.Relay, caller: Caller, body: Body) -> Call:

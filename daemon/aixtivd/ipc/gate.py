@@ -3,7 +3,7 @@
 Nothing here is asked where there are no rules. A relayed call is judged by the relay itself, whichever way it came.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, TypeVar, assert_never, cast
@@ -18,8 +18,10 @@ from aixtivd.access.caller import Caller
 from aixtivd.access.rules import Rules
 from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.page import page, room_beside
+from aixtivd.accounts.restoring import read
 from aixtivd.accounts.service import Accounts
-from aixtivd.errors import Locked
+from aixtivd.errors import BadRequest, Locked, NotAllowed
+from aixtivd.vault.backup import Content
 
 A = TypeVar("A", bound=Request)
 About = TypeVar(
@@ -66,12 +68,14 @@ class Gate:
             case requests.Logout() | requests.ApiKey():
                 return self._about(asked, caller, "manage")
             case requests.Ticket():
-                asked = replace(asked, account=self._accounts.relayed(asked.account))
+                if not asked.verbs:  # no right to look at: nothing may be said about the account
+                    raise BadRequest("a ticket has to be good for something: relay, token")
+                relaying = self._rules.relaying(caller)
+                asked = replace(asked, account=self._accounts.relayed(asked.account, relaying))
                 for verb in asked.verbs:
                     check(caller, verb, asked.account)
             case requests.RevokeTicket():
-                for account in {held.account for held in self._tickets.of(asked.ticket)} or {""}:
-                    check(caller, "manage", account)
+                self._ending(asked.ticket, caller)
             case requests.Accounts() | requests.Watch():
                 self._lists_any(caller)
             case requests.Examine():
@@ -113,10 +117,34 @@ class Gate:
         return replace(asked, account=account)
 
     def _sign_in(self, asked: requests.Login, caller: Caller) -> requests.Login:
+        """The account's right first: by whom it is fed is not told."""
+        asked = self._about(asked, caller, "manage")
+        self._feeding(caller, self._accounts.source_of(asked))
+        return asked
+
+    def _feeding(self, caller: Caller, source: requests.Source | None) -> None:
         """Whoever has an account's identity sent somewhere has its token, as far as that goes."""
-        if isinstance(asked.source, requests.Federation) and asked.source.identity_account:
-            self._rules.check(caller, "token", asked.source.identity_account)
-        return self._about(asked, caller, "manage")
+        if isinstance(source, requests.Federation) and (feeder := source.identity_account):
+            if "token" not in self._rules.verdict(caller, feeder).rights:  # whether it is there does not show
+                raise NotAllowed("an account's identity is sent elsewhere only by who may have its token")
+            self._rules.check(caller, "token", feeder)
+
+    def brought(self, caller: Caller, content: Content) -> None:
+        """The accounts of a backup, also those that are not there yet. Raises NotAllowed, BadRequest."""
+        if self._rules.any:
+            for grant in read(content).values():
+                self._rules.check(caller, "manage", grant.name)
+                self._feeding(caller, grant.source)
+
+    def _ending(self, word: str, caller: Caller) -> None:
+        """Tickets that it may not end are as if there were none of that name."""
+        meant = self._tickets.of(word)
+        if not meant or not all("manage" in self._rules.verdict(caller, held.account).rights for held in meant):
+            self._rules.check(caller, "manage", "")
+            if meant:
+                raise self._tickets.unknown(word)
+        for held in meant:
+            self._rules.check(caller, "manage", held.account)
 
     def _callback(self, asked: requests.Callback, caller: Caller) -> requests.Callback:
         if asked.account:
@@ -150,6 +178,10 @@ class Gate:
                 answer = replace(answer, rows=self._listed(answer.rows, caller))
             case replies.Examined() if not getattr(asked, "account", ""):
                 answer = replace(answer, findings=self._listed(answer.findings, caller))
+            case replies.Account() if not self._rules.lists(caller, answer.name):
+                answer = _unnamed(answer)
+            case replies.Verified() if not self._rules.lists(caller, answer.account.name):
+                answer = replace(answer, account=_unnamed(answer.account))
             case _:
                 pass
         return self.quiet(answer, caller, getattr(asked, "account", ""))
@@ -169,13 +201,39 @@ class Gate:
         return tuple(item for item in items if self._rules.lists(caller, item.account))
 
     async def passing(self, items: AsyncIterator[Reply], caller: Caller) -> AsyncGenerator[Reply, None]:
-        """Of events and records those that are of no account, or of one that the caller may be told of."""
+        """Of events and records those that are of no account, or of one that the caller may be told of.
+
+        Records may name accounts that are no more: those of whose names a rule is, and those met on the way.
+        """
+        met: set[str] = set()
+
+        def was_name(word: str) -> bool:
+            return word in met or self._is_name(word) or self._rules.by_name(caller, word)
+
         async with aclosing(cast("AsyncGenerator[Reply, None]", items)):
             async for item in items:
                 if not self._rules.any:
                     yield item
-                elif not (account := getattr(item, "account", "")) or self._rules.lists(caller, account):
-                    yield self.quiet(item, caller)
+                    continue
+                if account := getattr(item, "account", ""):
+                    met.add(account)
+                if not account or self._rules.lists(caller, account):
+                    known = was_name if isinstance(item, replies.AuditRecord) else self._is_name
+                    yield self.quiet(self._while_locked(item, caller), caller, known=known)
+
+    def _while_locked(self, item: Reply, caller: Caller) -> Reply:
+        """Then nobody knows which words are names."""
+        if not getattr(item, "detail", "") or not self._accounts.locked or self._rules.lists_all(caller):
+            return item
+        return replace(item, detail="")
+
+    async def quieting(
+        self, items: AsyncIterator[Reply], asked: requests.Login, caller: Caller
+    ) -> AsyncGenerator[Reply, None]:
+        """What a sign-in tells, its notes about other accounts too."""
+        async with aclosing(cast("AsyncGenerator[Reply, None]", items)):
+            async for item in items:
+                yield self.quiet(item, caller, asked.account) if self._rules.any else item
 
     def failed(self, asked: Request, caller: Caller, failure: replies.Failure) -> replies.Failure:
         """What was near to a name that is none is told only to who may be told of all: else it would show by what is
@@ -185,19 +243,23 @@ class Gate:
             failure = replace(failure, message=failure.message.partition(";")[0], hint="")
         return self.quiet(failure, caller, getattr(asked, "account", ""))
 
-    def quiet(self, answer: T, caller: Caller, about: str = "") -> T:
-        """The same without the names of accounts that the caller may not be told of, in sentences and hints."""
+    def quiet(self, answer: T, caller: Caller, about: str = "", known: Callable[[str], bool] | None = None) -> T:
+        """The same without the names of accounts that the caller may not be told of, in sentences and hints.
+
+        `known`: what is a name; else those of the accounts that there are.
+        """
+        known = known or self._is_name
         changed: dict[str, Any] = {}
         for field in answer.__struct_fields__:
             value = getattr(answer, field)
             if isinstance(value, str) and value and field in _WORDS:
                 shown = self._rules.without_names_in_hint if field == "hint" else self._rules.without_names
-                if (text := shown(value, caller, about, self._is_name)) != value:
+                if (text := shown(value, caller, about, known)) != value:
                     changed[field] = text
             elif isinstance(value, Struct):
-                changed[field] = self.quiet(value, caller, about)
+                changed[field] = self.quiet(value, caller, about, known)
             elif isinstance(value, tuple) and value and isinstance(value[0], Struct):
-                changed[field] = tuple(self.quiet(item, caller, about) for item in value)
+                changed[field] = tuple(self.quiet(item, caller, about, known) for item in value)
         return replace(answer, **changed) if changed else answer
 
     def _is_name(self, word: str) -> bool:
@@ -205,3 +267,8 @@ class Gate:
             return self._accounts.known(word) or self._accounts.signing_in(word)
         except Locked:
             return False
+
+
+def _unnamed(account: replies.Account) -> replies.Account:
+    """Without who is behind it."""
+    return replace(account, subject="", who="", issuer="")

@@ -6,6 +6,7 @@ from aixtivd.access.rules import Rules
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.service import Accounts
 from aixtivd.errors import AixtivError, NotAllowed
+from aixtivd.relay.call import Call
 from aixtivd.relay.passage import Passage
 from aixtivd.relay.targets import readings
 
@@ -14,6 +15,12 @@ class Permits:
     def __init__(self, rules: Rules, accounts: Accounts) -> None:
         self._rules = rules
         self._accounts = accounts
+
+    def account(self, call: Call) -> str:
+        """The account that is meant: where none is named, one that the caller may call with. Raises NoAccount, …"""
+        if not self._rules.any:
+            return self._accounts.relayed(call.account)
+        return self._accounts.relayed(call.account, self._rules.relaying(call.caller))
 
     def check(self, passage: Passage) -> None:
         """Raises NotAllowed, and BadRequest for a path that two servers could read in two ways."""

@@ -53,7 +53,7 @@ async def test_a_ticket_for_relaying_does_not_show_the_token(folder: Path) -> No
         with pytest.raises(Denied) as failure:
             here.tickets.check(ticket, "token")
         assert failure.value.sentence == "this ticket is good for relay, not for token"
-        assert failure.value.hint == "aixtiv ticket new github --verb token"
+        assert failure.value.hint == "aixtiv ticket new ACCOUNT --verb token"
 
 
 @pytest.mark.parametrize("pass_time", ["advance", "sleep", "set_wall"])

@@ -312,7 +312,7 @@ async def test_whoever_signs_in_to_the_identitys_account_does_not_become_somebod
             signed_in = await anext(stream)
         assert isinstance(signed_in, replies.SignedIn)
         assert signed_in.note == "claude stands for who was signed in before, until: aixtiv login claude --replace"
-        with pytest.raises(SignInNeeded, match=r"corp is signed in as grace at .*, and .* stands for ada") as raised:
+        with pytest.raises(SignInNeeded, match="corp is signed in as somebody else now") as raised:
             await h.accounts.refresh(requests.Refresh(account="claude"))
         assert raised.value.hint == "aixtiv login claude --replace"
         assert len(claude.requests) == 1, "her identity was shown nowhere"
@@ -330,7 +330,7 @@ async def test_an_identity_from_another_issuer_is_another_identity_whatever_subj
     async with federated(house) as (h, claude, how), AuthorizationServer() as evil:
         await bind(h, by_rule(identity_account="corp"), **at(how))
         await sign_in(h, ask(evil, replace=True), "ada")
-        with pytest.raises(SignInNeeded, match="corp is signed in as ada at"):
+        with pytest.raises(SignInNeeded, match="corp is signed in as somebody else now"):
             await h.accounts.refresh(requests.Refresh(account="claude"))
         assert len(claude.requests) == 1
 

@@ -54,6 +54,10 @@ class Sent:
             yield piece
 
 
+def anything(content: Content) -> None:
+    """May be brought."""
+
+
 async def exported(backups: Backups) -> list[bytes]:
     pieces: AsyncIterator[Any] = backups.export(requests.Export(new_passphrase=PASSPHRASE))
     return [piece.data async for piece in pieces]
@@ -67,7 +71,7 @@ async def test_a_backup_comes_in_pieces_that_fit_and_goes_back_in_any(folder: Pa
         assert [len(piece) for piece in pieces[:-1]] == [PIECE] * (len(pieces) - 1)
         whole = b"".join(pieces)
         body = Sent(whole[:1], whole[1:70_000], b"", whole[70_000:])
-        done = await backups.restore(requests.Restore(passphrase=PASSPHRASE, more=True), body)
+        done = await backups.restore(requests.Restore(passphrase=PASSPHRASE, more=True), body, anything)
         assert kept.restored == [kept.content()]
         assert (done.accounts, done.made_at) == (("one",), 1)
 
@@ -81,7 +85,7 @@ async def test_what_is_larger_than_any_backup_is_refused_while_it_comes(
         backups = Backups(cast("Accounts", kept), vault, CHEAP)
         body = Sent(*[b"z" * 500_000] * 10)
         with pytest.raises(BadRequest, match="larger than 1 MiB"):
-            await backups.restore(requests.Restore(passphrase=PASSPHRASE), body)
+            await backups.restore(requests.Restore(passphrase=PASSPHRASE), body, anything)
         assert body.taken == 3
         with pytest.raises(Refused, match="larger than 1 MiB"):
             await exported(backups)
@@ -101,7 +105,7 @@ async def test_the_names_of_ten_thousand_accounts_fit_an_answer_and_what_does_no
     async with opened(folder) as vault:
         backups = Backups(cast("Accounts", Kept(names=names)), vault, CHEAP)
         whole = b"".join(await exported(backups))
-        done = await backups.restore(requests.Restore(passphrase=PASSPHRASE), Sent(whole))
+        done = await backups.restore(requests.Restore(passphrase=PASSPHRASE), Sent(whole), anything)
         assert len(encode_reply(done, "lines")) < FRAME_CAP
         told = len(done.accounts) - 1
         assert done.accounts == (*names[:told], f"and {10_000 - told} others")

@@ -55,9 +55,9 @@ async def test_a_token_for_a_ticket_is_that_of_its_account_and_says_so_in_the_lo
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        (requests.Token(account="big", ticket=GOOD), "that ticket is for claude and for no other account"),
+        (requests.Token(account="big", ticket=GOOD), "that ticket is for another account"),
         (requests.Token(account="claude", ticket=BAD), "that is no ticket of this daemon's"),
-        (requests.Relay(path="/v1/echo", account="big", ticket=GOOD), "for claude and for no other"),
+        (requests.Relay(path="/v1/echo", account="big", ticket=GOOD), "for another account"),
         (requests.Relay(path="/v1/echo", ticket=BAD), "that is no ticket of this daemon's"),
     ],
 )
@@ -221,12 +221,12 @@ async def test_who_begins_a_sign_in_and_who_signs_out_is_in_the_log(folder: Path
         (
             requests.Token(account="hunter2", ticket=GOOD),
             "denied",
-            "that ticket is for claude and for no other account",
+            "that ticket is for another account",
         ),
         (
             requests.Relay(path="/", account="hunter2", ticket=GOOD),
             "denied",
-            "that ticket is for claude and for no other account",
+            "that ticket is for another account",
         ),
         (requests.Logout(account="hunter2"), "sign-out", "there is nothing of that name"),
     ],
