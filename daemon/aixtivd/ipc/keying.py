@@ -56,7 +56,8 @@ async def _to_its_end(job: Callable[[], Awaitable[T]]) -> T:
 
 def _sealed(seals: Seals) -> str:
     broken = f"; {seals.broken} that do not hold stay as they are" if seals.broken else ""
-    return f"{seals.held} seals were renewed{broken}"
+    left = "; what they were before is in the store's WAL until the daemon ends" if seals.unfolded else ""
+    return f"{seals.held} seals were renewed{broken}{left}"
 
 
 def _moved(to: requests.KeySource, done: Moved, config: str) -> str:

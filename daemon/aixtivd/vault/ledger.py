@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+import msgspec
+
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.clock import Clock
@@ -30,15 +32,19 @@ class Ledger:
         self._sealer = sealer
         self._manifest = Manifest(sealer)
         self._clock = clock
+        self._unfolded = False  # what was replaced, a key maybe, is in the WAL yet
         self._swept: float | None = None  # steady; when the earlier generations were last looked through
 
     def start(self, db: sqlite3.Connection) -> None:
-        """Opens the slot and absorbs what it holds. Where the disk does not let us, we serve what we can read.
+        """Folds what a crash left in the WAL, an old data key maybe, and absorbs what the slot holds.
+
+        Where the disk does not let us, we serve what we can read.
 
         Raises BrokenSeal: there is no manifest, and nothing here can be trusted.
         """
         self._manifest.start(db)
         self._ready_slot(self._manifest.draft(db).entries())
+        self._fold_old_keys(db)
         try:
             self.slot.open()
             self.absorb(db)
@@ -276,6 +282,7 @@ class Ledger:
         self._manifest.follow(sealer, draft)
         self.slot.follow(sealer, self._manifest.number + 1)
         self._fold_old_keys(db)
+        point("rotate-folded")
 
     def _write_over(self, db: sqlite3.Connection) -> None:
         """What a COMMIT that failed has left in the WAL: after a crash it could count, with its new key.
@@ -290,17 +297,21 @@ class Ledger:
         with transaction(db):
             put_meta(db, meta)
         self._fold_old_keys(db)
+        point("rotate-folded")
 
     def _fold_old_keys(self, db: sqlite3.Connection) -> None:
         try:
             fold(db)
         except sqlite3.Error as error:
-            log.warning("old-key-still-in-wal", error=named(error))
-        point("rotate-folded")
+            log.warning("wal-not-folded", error=named(error))
+            self._unfolded = True
+        else:
+            self._unfolded = False
 
     def seals(self, db: sqlite3.Connection) -> Seals:
         """Looks at every one."""
-        return resealing.counted(db, self._sealer, self._manifest.draft(db))
+        found = resealing.counted(db, self._sealer, self._manifest.draft(db))
+        return msgspec.structs.replace(found, unfolded=self._unfolded)
 
     def note(self, db: sqlite3.Connection, name: str) -> bytes | None:
         return notes.read(db, self._sealer, self._manifest.draft(db), name)

@@ -18,6 +18,7 @@ _Place = tuple[object, object]  # id and generation: whatever a vandal wrote the
 class Seals(Struct, frozen=True):
     held: int
     broken: int  # fail, are not the ones that were written last, or are missing
+    unfolded: bool = False  # the old key and what it sealed are in the WAL yet: it could not be emptied
 
 
 def counted(db: sqlite3.Connection, sealer: Sealer, draft: Draft) -> Seals:
