@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import secrets
 import shlex
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from aixtiv.failures import AixtivError
+from aixtiv.failures import AixtivError, Usage
 
 MAGIC: Final = b"aixtiv backup "
 MOST: Final = 128 * 1024 * 1024  # bytes, as the daemon has it
@@ -22,12 +23,30 @@ class Unusable(AixtivError):
     code = "bad_backup"
 
 
+def named(word: str, command: str) -> Path:
+    """The file that was meant. Raises Usage for what names none."""
+    if word in {"", "-"}:
+        raise Usage("a backup is a file, and that names none", hint=f"aixtiv {command} accounts.backup")
+    return Path(word)
+
+
 def check_place(path: Path) -> None:
     """Before anybody types a passphrase. Raises Unusable where a backup could not be written, or would replace one."""
+    if path.is_dir():
+        raise Unusable(f"{path} is a folder: name a file in it", hint=_export(path / "accounts.backup"))
     if os.path.lexists(path):
-        raise Unusable(f"{path} is there already, and may be a backup that is wanted", hint=_look(path))
+        raise Unusable(f"{path} is there already, and may be a backup that is wanted", hint=_export(_free(path)))
     if not path.absolute().parent.is_dir():
         raise Unusable(f"there is no folder {path.absolute().parent}")
+
+
+def _free(path: Path) -> Path:
+    others = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(other for other in others if not os.path.lexists(other))
+
+
+def _export(path: Path) -> str:
+    return f"aixtiv export {_quoted(path)}"
 
 
 def write(path: Path, pieces: Iterable[bytes]) -> int:
@@ -74,6 +93,8 @@ def _settle(folder: Path) -> None:
 
 def read(path: Path) -> bytes:
     """Raises Unusable for what is no backup, before anybody types a passphrase."""
+    if path.is_dir():
+        raise Unusable(f"{path} is a folder, and a backup is a file", hint=_look(path))
     try:
         held = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO opens without its writer
         with os.fdopen(held, "rb") as file:

@@ -88,7 +88,8 @@ def status(daemon: DaemonStatus, refused: AixtivError | None = None) -> None:
     """`refused`: why accounts are not told of."""
     show.pairs(_daemon_rows(daemon))
     if refused is not None:
-        show.result(f"\nno account is shown: {refused.sentence}")
+        show.result("")
+        show.told(f"no account is shown: {refused.sentence}")
         show.result(f"hint: {refused.hint}")
     elif not daemon.locked and not daemon.accounts:
         show.result("\nno account yet")

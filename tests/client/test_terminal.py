@@ -162,7 +162,7 @@ def test_a_mistyped_passphrase_is_asked_for_again_and_not_for_ever(folder: Path)
 
 def test_a_new_passphrase_is_asked_for_twice(folder: Path) -> None:
     with ScriptedDaemon(folder, unlocking(new=True)) as daemon, terminal(folder, "unlock") as person:
-        person.until("choose a passphrase: ")
+        person.until("a passphrase for the vault: ")
         person.type("correct horse\n")
         person.until("the same again: ")
         person.type("correct mouse\n")

@@ -320,10 +320,13 @@ async def test_explain_tells_what_decides_and_leaves_out_what_may_not_be_listed(
         unclear = replace(asked, path="/user%2fx")  # of which a server may see the first half only
         assert at.explaining.explain(unclear, me()).decisions[1].rights == ("list",)
         other = at.explaining.explain(replace(asked, path="/users"), me()).decisions[1]
-        assert (other.rights, other.paths) == (("list",), ())
-        assert other.why == "rule 1 is about tool.service, and lets only /user be called"
+        assert (other.rights, other.paths) == (("list",), ("/user",)), "only the path is in the way"
         named = at.explaining.explain(requests.Explain(account="anthropic"), me()).decisions[1]
         assert (named.account, named.rights) == ("anthropic", ())
+        assert at.explaining.explain(requests.Explain(account="nosuch"), me()).note == "", "it may not know"
+    async with gate(folder / "another", default=("list",)) as at:
+        told = at.explaining.explain(requests.Explain(account="nosuch"), me())
+        assert told.note == "there is no account nosuch; this is what would hold for it"
 
 
 async def test_explain_says_when_a_process_is_not_what_it_was_or_is_none(folder: Path) -> None:

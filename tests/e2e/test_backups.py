@@ -93,7 +93,8 @@ def test_nothing_of_it_is_ever_in_the_clear_on_disk(guarded: Machine) -> None:
 
 def test_only_who_knows_the_vaults_own_passphrase_takes_everything_out_of_it(guarded: Machine) -> None:
     ran = export(guarded, "not that one", NEW)
-    assert (ran.code, ran.err) == (1, "aixtiv: error: that passphrase is not the one\n")
+    hint = "aixtiv: hint: aixtiv export accounts.backup\n"
+    assert (ran.code, ran.err) == (1, f"aixtiv: error: that passphrase is not the one\n{hint}")
     asked = guarded.ask(requests.Export(new_passphrase=Secret(NEW)))
     assert isinstance(asked, replies.Failure)
     assert (asked.code, "vault's own passphrase" in asked.message) == ("key_failed", True)
@@ -119,7 +120,9 @@ def test_what_is_there_is_never_replaced_and_nobody_types_for_nothing(machine: M
     else:
         path.symlink_to("nowhere")
     ran = machine.run("export", "accounts.backup")
-    assert (ran.code, "is there already" in ran.err) == (1, True)
+    folder = "is a folder: name a file in it\naixtiv: hint: aixtiv export accounts.backup/accounts.backup\n"
+    taken = "is there already, and may be a backup that is wanted\naixtiv: hint: aixtiv export accounts-2.backup\n"
+    assert (ran.code, ran.err) == (1, f"aixtiv: error: accounts.backup {folder if there == 'folder' else taken}")
     assert there != "file" or path.read_bytes() == b"precious"
     assert not (machine.home / "nowhere").exists()
 
@@ -163,6 +166,7 @@ def test_a_wrong_passphrase_or_an_altered_file_brings_nothing_back(machine: Mach
     file = machine.home / "accounts.backup"
     whole = file.read_bytes()
     wrong = "aixtiv: error: that passphrase does not open this backup, or the backup was altered\n"
+    wrong += "aixtiv: hint: ls -l accounts.backup\n"
     assert machine.run("restore", file.name, stdin=f"{NEW}s\n") == Ran("", wrong, 1)
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert machine.run("restore", file.name, stdin=f"{NEW}\n") == Ran("", wrong, 1)

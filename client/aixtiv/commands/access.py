@@ -39,6 +39,8 @@ def explain(pid: int, path: str, account: str, as_json: bool, no_start: bool) ->
     show.pairs(_process(found))
     show.result("")
     show.draw(_table(found))
+    for said in (_of_the_path(one, path) for one in found.decisions if path and one.account):
+        show.result(said)
     if found.note:
         show.note(found.note)
 
@@ -60,6 +62,18 @@ def _table(found: Explained) -> "Table":
     for decision in found.decisions:
         grid.add_row(*(clean(cell) for cell in _cells(decision)))
     return grid
+
+
+def _of_the_path(decision: Decision, path: str) -> str:
+    """Whether that call may be made. Where only its path is in the way, the answer has the paths that are not."""
+    by = f"rule {decision.rule}" if decision.rule else "the default"
+    if "relay" in decision.rights:
+        verdict = f"allowed by {by}"
+    elif decision.paths:
+        verdict = f"not allowed, {by} allows only {' and '.join(decision.paths)}"
+    else:
+        verdict = f"not allowed, {by} lets no call be made"
+    return f"{path} with {decision.account}: {verdict}"
 
 
 def _cells(decision: Decision) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ import click
 from aixtiv import show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
-from aixtiv.failures import AixtivError
+from aixtiv.failures import AixtivError, NoDaemon
 from aixtiv_protocol.replies import AuditRecord
 
 COUNT = options.Number("count", 1_000_000, whole=True)
@@ -28,11 +28,15 @@ def audit(ctx: click.Context, limit: int, account: str, follow: bool, as_json: b
         return
     records = 0
     with options.Asking(no_start=no_start) as client, client.audit(limit, account, follow=follow) as found:
-        for records, record in enumerate(found, 1):  # noqa: B007  # how many there were is wanted afterwards
-            if as_json:
-                show.as_json(show.shape(record))
-            else:
-                show.told(line(record))
+        try:
+            for records, record in enumerate(found, 1):  # noqa: B007  # how many there were is wanted afterwards
+                if as_json:
+                    show.as_json(show.shape(record))
+                else:
+                    show.told(line(record))
+        except NoDaemon:  # it was stopped: that is the end of what happens
+            if not follow:
+                raise
     if not records and not as_json:
         show.note("there is no such record yet")
 

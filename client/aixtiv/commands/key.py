@@ -6,9 +6,10 @@ import click
 
 from aixtiv import show
 from aixtiv.client import Client
-from aixtiv.commands import options
+from aixtiv.commands import options, passphrases
 from aixtiv.commands.group import Group
-from aixtiv.failures import AixtivError
+from aixtiv.commands.passphrases import of_an_open_vault
+from aixtiv.failures import AixtivError, Usage
 from aixtiv.words import moment
 from aixtiv_protocol.replies import Done, KeyChecked
 from aixtiv_protocol.requests import KeySource
@@ -31,7 +32,7 @@ def check(as_json: bool, no_start: bool) -> None:
 
     Exit status 1 where one does not hold.
     """
-    with options.Asking(no_start=no_start) as client:
+    with options.Asking(no_start=no_start) as client, of_an_open_vault("aixtiv key check"):
         found = client.key_check(_present(client))
     if as_json:
         show.as_json(show.shape(found))
@@ -55,24 +56,30 @@ def rotate(as_json: bool, no_start: bool) -> None:
 
     Refreshes that are under way are finished first. Killed at any moment, the store opens with the old or the new one.
     """
-    with options.Asking(no_start=no_start) as client:
+    with options.Asking(no_start=no_start) as client, of_an_open_vault("aixtiv key rotate"):
         done = client.key_rotate(_present(client))
     _told(done, as_json=as_json)
 
 
 @key.command("move")
-@click.option("--to", "to", required=True, type=click.Choice(SOURCES), help="Where the key comes from, from now on.")
+@click.option("--to", "to", default=None, type=click.Choice(SOURCES), help="Where the key comes from, from now on.")
 @options.common
-def move(to: str, as_json: bool, no_start: bool) -> None:
+def move(to: str | None, as_json: bool, no_start: bool) -> None:
     """Have the key come from another source, and rotate it.
 
     With --to passphrase a new one is chosen; that is also how a passphrase is changed.
     """
-    with options.Asking(no_start=no_start) as client:
+    if not to:
+        raise Usage(
+            f"it is not said where to: {', '.join(SOURCES[:-1])} or {SOURCES[-1]}", hint="aixtiv key move --help"
+        )
+    with options.Asking(no_start=no_start) as client, of_an_open_vault(f"aixtiv key move --to {to}"):
         present = _present(client)
-        new = options.secret("the new passphrase", again="the same again") if to == "passphrase" else None
+        new = passphrases.new("the vault") if to == "passphrase" else None
         done = client.key_move(cast("KeySource", to), passphrase=present, new_passphrase=new)
     _told(done, as_json=as_json)
+    if new:
+        passphrases.doubt(new, "the store")
 
 
 def _present(client: Client) -> str | None:
@@ -80,7 +87,7 @@ def _present(client: Client) -> str | None:
     vault = client.status()
     if vault.key_source != "passphrase" or vault.locked:
         return None
-    return options.secret("passphrase")
+    return passphrases.present()
 
 
 def _told(done: Done, *, as_json: bool) -> None:

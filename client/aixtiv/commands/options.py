@@ -3,7 +3,8 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from getpass import getpass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -13,7 +14,7 @@ import click
 from aixtiv import environment, settings, show
 from aixtiv.claude import ORIGIN
 from aixtiv.client import Client
-from aixtiv.failures import AixtivError, NoAccount, Usage
+from aixtiv.failures import AixtivError, Denied, NoAccount, Usage
 from aixtiv.filed import edit
 from aixtiv.words import DAY, HOUR, MINUTE
 from aixtiv_protocol.names import is_secret
@@ -154,6 +155,17 @@ class Asking(Client):
             if failure.hint.startswith("aixtiv api-key set") and environment.api_key(os.environ):
                 failure.hint += " --from-environment"
             raise
+
+
+@contextmanager
+def signalling(client: Client) -> Iterator[None]:
+    """A rule that shuts out its own author: a signal is nothing that a rule can forbid."""
+    try:
+        yield
+    except Denied as failure:
+        failure.sentence += "; a mended config is read on SIGHUP, too"
+        failure.hint = f"kill -HUP {client.status().pid}"
+        raise
 
 
 def tell_of_strays() -> None:

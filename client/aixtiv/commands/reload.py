@@ -13,7 +13,7 @@ def reload(as_json: bool, no_start: bool) -> None:
 
     All of it, or nothing where something is wrong in it.
     """
-    with options.Asking(no_start=no_start) as client:
+    with options.Asking(no_start=no_start) as client, options.signalling(client):
         done = client.reload()
     if as_json:
         show.as_json(show.shape(done))

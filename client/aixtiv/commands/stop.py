@@ -27,7 +27,8 @@ def stop(as_json: bool) -> None:
     try:
         with Client() as client:  # never started only to be stopped
             pid = _pid(client)
-            client.stop()
+            with options.signalling(client):
+                client.stop()
         if pid:
             see_off(pid)
         done = Done(note="stopped")

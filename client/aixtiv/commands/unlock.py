@@ -7,7 +7,7 @@ import click
 
 from aixtiv import show
 from aixtiv.client import Client
-from aixtiv.commands import options
+from aixtiv.commands import options, passphrases
 from aixtiv.failures import Locked
 from aixtiv_protocol.replies import Done
 
@@ -35,7 +35,10 @@ def _unlocked(client: Client) -> Done:
     if not vault.locked:
         return Done(note="it is not locked")
     if vault.new_store:
-        return client.unlock(options.secret("choose a passphrase", again="the same again"))
+        chosen = passphrases.new("the vault")
+        done = client.unlock(chosen)
+        passphrases.doubt(chosen, "the store")
+        return done
     if vault.key_source in ("passphrase", ""):
         return _tried(client)
     return client.unlock()
@@ -45,9 +48,9 @@ def _tried(client: Client) -> Done:
     """A person at a terminal may mistype; a script that is wrong once is wrong."""
     for _ in range(TRIES - 1 if sys.stdin.isatty() else 0):
         try:
-            return client.unlock(options.secret("passphrase"))
+            return client.unlock(passphrases.present())
         except Locked as failure:
             if failure.code != "key_failed":
                 raise
             show.refusal(failure)
-    return client.unlock(options.secret("passphrase"))
+    return client.unlock(passphrases.present())

@@ -25,7 +25,9 @@ class Explaining:
         about = caller if asked.pid in {0, caller.pid} else _process(asked.pid)
         names = ("", asked.account) if asked.account else ("", *self._listed(caller))
         decisions = tuple(self._decision(about, name, asked.path) for name in names[:_MOST])
-        note = _doubt(about) or (f"of {len(names)} accounts the first are told: name another" if names[_MOST:] else "")
+        note = _doubt(about) or self._unheard_of(asked.account, caller)
+        if names[_MOST:]:
+            note = note or f"of {len(names)} accounts the first are told: name another"
         return replies.Explained(
             pid=about.parent or about.pid,
             executable=about.executable,
@@ -40,15 +42,19 @@ class Explaining:
     def _listed(self, caller: Caller) -> tuple[str, ...]:
         return tuple(name for name in self._accounts.names() if self._rules.lists(caller, name))
 
+    def _unheard_of(self, account: str, caller: Caller) -> str:
+        """That there is none of that name, a sentence, for whoever would be told of it."""
+        if not account or not self._rules.lists(caller, account) or self._accounts.known(account):
+            return ""
+        return f"there is no account {account}; this is what would hold for it"
+
     def _decision(self, about: Caller, account: str, path: str) -> replies.Decision:
+        """Where only the path is in the way of a call, `paths` are those that are not."""
         verdict = self._rules.verdict(about, account)
-        rights, why = tuple(right for right in RIGHTS if right in verdict.rights), verdict.why
+        rights = tuple(right for right in RIGHTS if right in verdict.rights)
         if path and "relay" in rights and not all(below(reading, verdict.paths) for reading in readings(path)):
             rights = tuple(right for right in rights if right != "relay")
-            why += f", and lets only {' and '.join(verdict.paths)} be called"
-        return replies.Decision(
-            account=account, rights=rights, rule=verdict.rule, why=why, paths=verdict.paths if "relay" in rights else ()
-        )
+        return replies.Decision(account=account, rights=rights, rule=verdict.rule, why=verdict.why, paths=verdict.paths)
 
 
 def _process(pid: int) -> Caller:
