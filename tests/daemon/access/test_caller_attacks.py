@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -258,6 +259,45 @@ def test_through_the_command_its_parent_counts_and_both_stay_what_they_are(
         assert unchanged(caller)
         tool.becomes("/usr/bin/sleep", "600")
         assert not unchanged(caller), "its parent runs another program"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="namespaces")
+def test_whoever_calls_itself_aixtiv_in_a_sandbox_is_not_taken_for_its_parent(
+    door: Door, tool: Led, command: Path
+) -> None:
+    """Its executable is nobody's word but its own: anything is at any path in a file system of one's own."""
+    apart = f"kept.append(subprocess.Popen(['unshare', '-Urm', {sys.executable!r}, {str(command)!r}, {door[1]!r}]))"
+    if subprocess.run(["unshare", "-Urm", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no namespaces here")
+    tool.do(apart)
+    connection, caller = accepted(door)
+    with connection:
+        assert caller.executable == ""
+        assert caller.program.endswith("?")
+
+
+def test_an_exec_is_noticed_where_the_kernel_was_told_to_lay_out_all_programs_alike(folder: Path) -> None:
+    """`setarch -R`: the same program under another name begins at the very same places."""
+    shell = os.path.realpath("/bin/sh")
+    one, two = (shutil.copy(shell, folder / name) for name in ("one", "two"))
+    script = 'echo here; read x; exec "$0" -c "$S" "$0"'
+    environ = {"S": script, "PWD": str(folder), "OLDPWD": "/"}
+    started = ["/usr/bin/setarch", "-R", str(one), "-c", script, str(two)]
+    with subprocess.Popen(
+        started, env=environ, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == "here\n"
+        before = identity.image_of(process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "here\n"
+        after = identity.image_of(process.pid)
+        process.kill()
+    assert before
+    assert after
+    assert before.mark != after.mark
 
 
 def test_an_orphan_of_the_command_is_nobodys(door: Door, tool: Led, command: Path) -> None:

@@ -210,6 +210,22 @@ def test_accounts_that_may_not_be_told_of_are_named_in_no_sentence() -> None:
     assert told("the identity of identity.google.com: x") == f"the identity of {HIDDEN}: x"
 
 
+def test_what_a_program_calls_itself_is_no_question_about_accounts() -> None:
+    """A denial repeats the script's name: full of guesses, those that are there would be the ones left out."""
+    those = rules(Rule(accounts=("hidden*",)), default=("list",))
+    guesses = "alpha hiddenbank github"
+    known = {"hiddenbank", "github"}.__contains__
+    for right, allow in (("token", ()), ("relay", ("relay",))):
+        those.reconfigure(Config(rule=(Rule(accounts=("hidden*",), allow=allow, paths=("/v1/x",) * bool(allow)),)))
+        refused = refusal(those, me(script=guesses, unit="x.service"), right, "hiddenbank", "/v1/y").sentence
+        told = those.without_names(refused, me(script=guesses, unit="x.service"), "", known)
+        assert guesses in told
+        assert not told.endswith("of hiddenbank")
+    said = "the identity of hiddenbank let us down"
+    for script in ("hiddenbank", "h", "t us down"):
+        assert HIDDEN in those.without_names(said, me(script=script), "", known), "it unmasks nothing"
+
+
 def test_the_daemon_itself_is_not_asked_by_name() -> None:
     """Its own work asks no rule; should it ever, it is a stranger like every other."""
     refusal(rules(Rule(who=Who(executable="*"), allow=RIGHTS), default=()), DAEMON, "token", "github")
