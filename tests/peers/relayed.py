@@ -122,6 +122,7 @@ class Notes:
     def __init__(self) -> None:
         self.notes: list[dict[str, Any]] = []
         self.calls: list[str] = []
+        self.locks = False  # or may, now
 
     def note(self, what: str, caller: Caller, *, ok: bool = True, account: str = "", detail: str = "") -> None:
         self.notes.append({"what": what, "caller": caller, "ok": ok, "account": account, "detail": detail})
@@ -134,7 +135,11 @@ class Notes:
 
     @contextmanager
     def locking(self) -> Iterator[None]:
-        yield
+        self.locks = True
+        try:
+            yield
+        finally:
+            self.locks = False
 
     async def flush(self) -> None:
         await anyio.lowlevel.checkpoint()

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.requests import Request
 from aixtiv_protocol.secret import Secret
 from aixtivd.config import Config, VaultConfig
-from aixtivd.errors import Locked
+from aixtivd.errors import Locked, StoreFailed
 from aixtivd.ipc.idleness import LOOK
 from aixtivd.ipc.leases import Leases
 from aixtivd.ipc.opening import Opening
@@ -65,6 +66,60 @@ async def test_locked_it_answers_unlock_status_stop_hello_and_lock_and_refuses_w
         for kind in ANSWERED:
             said = await answer(caller, kind(**NEEDED.get(kind, {})))
             assert not isinstance(said, replies.Failure), said
+
+
+async def test_from_when_it_is_asked_for_until_it_is_over_it_is_locking_and_the_log_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with alone() as one:
+        seen: list[tuple[bool, bool]] = []
+
+        async def lock(_: str) -> None:
+            await anyio.lowlevel.checkpoint()
+            with pytest.raises(Locked):
+                one.ask(requests.Accounts())
+            seen.append((one.opening.locking, one.notes.locks))
+            raise StoreFailed
+
+        monkeypatch.setattr(one.accounts, "lock", lock)
+        with pytest.raises(StoreFailed):
+            await one.opening.lock()
+        assert seen == [(True, True)]
+        assert (one.opening.locking, one.notes.locks) == (False, False)
+        one.ask(requests.Accounts())
+
+
+async def test_what_an_unlock_brings_back_is_there_before_a_request_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with alone() as one:
+        await one.opening.lock()
+        seen: list[bool] = []
+
+        async def unlocked() -> None:
+            await anyio.lowlevel.checkpoint()
+            seen.append(one.opening.locking)
+            with pytest.raises(Locked):
+                one.ask(requests.Accounts())
+
+        monkeypatch.setattr(one.notes, "unlocked", unlocked)
+        await one.opening.unlock(requests.Unlock(passphrase=PASSPHRASE))
+        assert seen == [True]
+        one.ask(requests.Accounts())
+
+
+async def test_where_the_store_cannot_be_closed_in_order_calls_are_ended_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with alone() as one:
+
+        async def lock(_: str) -> None:
+            await anyio.lowlevel.checkpoint()
+            one.accounts.locked = True
+            raise StoreFailed
+
+        monkeypatch.setattr(one.accounts, "lock", lock)
+        with pytest.raises(StoreFailed):
+            await one.opening.lock()
+        assert [type(cut) for cut in one.relay.cuts] == [Locked]
 
 
 async def test_what_was_under_way_is_told_and_the_relay_is_cut_with_the_same_sentence(folder: Path) -> None:
