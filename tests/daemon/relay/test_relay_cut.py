@@ -122,3 +122,14 @@ async def test_the_next_call_goes_another_way() -> None:
         assert (await around.get(hello())).status == 200
         assert not around.relay.busy
         assert around.relay.begun == 2
+
+
+async def test_while_a_lock_waits_no_call_begins() -> None:
+    async with Claude() as claude, relaying(claude.url) as around:
+        around.relay.refuses = lambda: True
+        with pytest.raises(Locked):
+            await around.get(hello())
+        assert not claude.requests
+        assert not around.ledger.last["ok"]
+        around.relay.refuses = lambda: False
+        assert (await around.get(hello())).status == 200
