@@ -14,7 +14,7 @@ from aixtiv_protocol.names import is_secret
 from aixtiv_protocol.replies import State
 from aixtiv_protocol.secret import Secret
 from aixtivd.accounts import states
-from aixtivd.accounts.grant import Grant
+from aixtivd.accounts.grant import LAST, Grant
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, BadRequest, Locked, NoAccount, SignInNeeded
 
@@ -97,7 +97,7 @@ class Entry:
             account=grant.name,
             access_token=grant.access_token or grant.api_key or Secret(""),
             token_type=grant.token_type if grant.access_token else "api-key",
-            expires_at=int(grant.expires_at),
+            expires_at=_unix(grant.expires_at),
             scopes=grant.scopes,
             generation=grant.generation,
         )
@@ -180,10 +180,10 @@ class Entry:
             issuer=grant.issuer,
             scopes=grant.scopes,
             generation=grant.generation,
-            expires_at=int(grant.expires_at),
+            expires_at=_unix(grant.expires_at),
             next_refresh=int(clock.wall() + self.due - clock.steady()) if self.due is not None else 0,
-            refreshed_at=int(grant.refreshed_at),
-            signed_in_at=int(grant.signed_in_at),
+            refreshed_at=_unix(grant.refreshed_at),
+            signed_in_at=_unix(grant.signed_in_at),
             problem=problem.sentence if problem else "",
             hint=problem.hint if problem else "",
             default=default,
@@ -302,6 +302,11 @@ def checked_name(name: str) -> str:
 def is_name(word: str) -> bool:
     """Whether an account can be called that, so that the word may stand in sentences and logs."""
     return len(word) <= _NAME_LENGTH and _NAME.fullmatch(word) is not None and not is_secret(word)
+
+
+def _unix(seconds: float) -> int:
+    """A time as an answer can hold it. One that is none must not keep all other accounts from being shown."""
+    return int(seconds) if 0 <= seconds <= LAST else 0
 
 
 def listed(names: list[str], between: str = ", ") -> str:

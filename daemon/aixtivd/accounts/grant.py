@@ -1,6 +1,7 @@
 """The sealed record behind an account, and the pure steps from one generation to the next."""
 
 import time
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +12,9 @@ from aixtiv_protocol.secret import Secret, decode_hook, encode_hook
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.outcomes import Tokens
 from aixtivd.vault.rows import Row
+
+LAST: Final = 2.0**53
+"""Unix time of what lies farthest ahead: up to it every second is a number that JSON can hold."""
 
 
 class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,6 +52,12 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def renewable(self) -> bool:
         """Whether a new access token can be had without a person."""
         return self.source is not None or self.refresh_token is not None
+
+    @property
+    def timely(self) -> bool:
+        """Whether its times are times: neither infinite nor absurd."""
+        times = (self.signed_in_at, self.refreshed_at, self.expires_at, self.lifetime, self.id_token_at)
+        return all(0 <= at <= LAST for at in times)
 
     @property
     def issuer(self) -> str:

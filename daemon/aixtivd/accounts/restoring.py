@@ -1,8 +1,8 @@
 """Every account into a backup, and back out of one: all that is in it, or nothing."""
 
 import secrets
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import msgspec
 from msgspec import Struct
@@ -51,6 +51,7 @@ class Restoring:
     async def restore(self, content: Content, *, replace: bool) -> Restored:
         """In one transaction. An account that is there stays, unless `replace`: then its generation is kept for a day.
 
+        Also then one stays that works and is newer than the backup: what the backup has of it is spent, maybe.
         Raises BadRequest, Locked, StoreFailed.
         """
         found = read(content)
@@ -59,25 +60,35 @@ class Restoring:
                 await turns.enter_async_context(self._turn(name))
             if self._book.closed:
                 raise Locked
-            kept = () if replace else tuple(name for name in sorted(found) if self._book.find(name))
-            changed = [(self._book.find(name), found[name]) for name in sorted(found) if name not in kept]
-            await self._take(changed)
-        return Restored(tuple(grant.name for _, grant in changed), kept)
+            there = {name: entry for name in sorted(found) if (entry := self._book.find(name))}
+            async with self._landed(list(there.values()) if replace else []):
+                kept = tuple(name for name, at in there.items() if not replace or self._newer(at, content.made_at))
+                steps = [self._step(there.get(name), found[name]) for name in sorted(found) if name not in kept]
+                await self._settling.adopt_all(steps)
+            for entry, grant in steps:
+                self._serve(entry, grant)
+        return Restored(tuple(grant.name for _, grant in steps), kept)
 
-    async def _take(self, changed: list[tuple[Entry | None, Grant]]) -> None:
-        there = [entry for entry, _ in changed if entry]
+    @asynccontextmanager
+    async def _landed(self, there: list[Entry]) -> AsyncIterator[None]:
+        """Meanwhile no refresh of them is under way, and none begins."""
         for entry in there:
-            entry.leaving = True  # no refresh begins
+            entry.leaving = True
         try:
             for entry in there:
                 await landed(entry)
-            steps = [self._step(entry, grant) for entry, grant in changed]
-            await self._settling.adopt_all(steps)
+            yield
         finally:
             for entry in there:
                 entry.leaving = False
-        for entry, grant in steps:
-            self._serve(entry, grant)
+                if entry in self._book:
+                    self._refresher.plan(entry)
+
+    def _newer(self, entry: Entry, made_at: float) -> bool:
+        """Whether an account works, and has a token or a sign-in that came after the backup."""
+        grant = entry.grant
+        works = not grant.quarantined and ((grant.renewable and not entry.stopped) or entry.left(self._clock) > 0)
+        return works and max(grant.refreshed_at, grant.signed_in_at) > made_at
 
     def _step(self, entry: Entry | None, grant: Grant) -> tuple[Entry, Grant]:
         """A record of its own: one that was signed out must not come back under the id that it had."""
@@ -106,6 +117,8 @@ class Restoring:
 
 def read(content: Content) -> dict[str, Grant]:
     """By name. Raises BadRequest before anything has changed."""
+    if not 0 <= content.made_at <= grants.LAST:
+        raise BadRequest("the backup says no time at which it was made")
     found: dict[str, Grant] = {}
     for record in content.records:
         try:
@@ -117,5 +130,7 @@ def read(content: Content) -> dict[str, Grant]:
             ) from None
         if checked_name(grant.name) in found:
             raise BadRequest(f"the backup holds {grant.name} twice")
+        if not grant.timely:
+            raise BadRequest(f"the backup holds {grant.name} with times that are none")
         found[grant.name] = grant
     return found

@@ -29,6 +29,7 @@ class Backups:
         self._vault = vault
         self._cost = cost
         self._allowed = True
+        self._restoring = False  # one at a time: each holds a whole backup in memory
         self._stretching = anyio.Lock()  # one at a time: each takes 64 MiB
 
     def configure(self, config: Config) -> None:
@@ -64,19 +65,42 @@ class Backups:
 
         Raises BadRequest, KeyFailed, Locked, StoreFailed.
         """
-        data = bytearray()
-        async for piece in body:
-            data += piece
-            if len(data) > backup.MOST:
-                raise BadRequest(f"no backup is larger than {backup.MOST // 1024**2} MiB")
+        if self._restoring:
+            raise Refused("another restore is under way", hint="aixtiv restore FILE")
+        self._restoring = True
+        try:
+            content = await self._unsealed(asked, body)
+            return await self._restored(asked, content, admit)
+        finally:
+            self._restoring = False
+
+    async def _unsealed(self, asked: requests.Restore, body: Body) -> Content:
+        data = await _whole(body)
         async with self._stretching:
-            content = await anyio.to_thread.run_sync(backup.unsealed, bytes(data), asked.passphrase)
+            return await anyio.to_thread.run_sync(backup.unsealed, data, asked.passphrase)
+
+    async def _restored(
+        self, asked: requests.Restore, content: Content, admit: Callable[[Content], None]
+    ) -> replies.Restored:
         with anyio.CancelScope(shield=True):  # to its end, and recorded, whoever hangs up from now on
             admit(content)
             done = await self._accounts.restore(content, replace=asked.replace)
         return replies.Restored(
             accounts=_fitting(done.accounts), kept=_fitting(done.kept), made_at=int(content.made_at)
         )
+
+
+async def _whole(body: Body) -> bytearray:
+    """Read no further where its beginning shows that it is no backup."""
+    data, looked = bytearray(), False
+    async for piece in body:
+        data += piece
+        if len(data) >= backup.HEAD and not looked:
+            backup.expect_head(data[: backup.HEAD])
+            looked = True
+        if len(data) > backup.MOST:
+            raise BadRequest(f"no backup is larger than {backup.MOST // 1024**2} MiB")
+    return data
 
 
 def _fitting(names: tuple[str, ...]) -> tuple[str, ...]:

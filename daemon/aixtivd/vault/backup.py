@@ -23,13 +23,14 @@ from aixtivd.vault.sealing import BrokenSeal, derive, read
 
 MAGIC: Final = b"aixtiv backup 1\n"
 
-MOST: Final = 128 * 1024 * 1024
-"""Bytes of a backup: ten thousand accounts of 12 KB each, where a grant has 2 to 8."""
+MOST: Final = 64 * 1024 * 1024
+"""Bytes of a backup: ten thousand accounts of 6 KB each, where a grant has 2 to 8. All of it is in memory at once."""
 
 _HEAD: Final = struct.Struct(f">{len(MAGIC)}s16sIII12s")
+HEAD: Final = _HEAD.size
 _WORDS: Final = MAGIC.rpartition(b" ")[0] + b" "  # of every version
 _PURPOSE: Final = "backup"  # of the derived key
-_DEAREST: Final = Cost(iterations=16, memory=1024 * 1024, lanes=16)  # what a forged head can make us spend
+_DEAREST: Final = Cost(iterations=4, memory=256 * 1024, lanes=8)  # what a forged head can make us spend
 
 
 class Content(Struct, frozen=True, array_like=True):
@@ -56,14 +57,19 @@ def sealed(content: Content, passphrase: Secret, cost: Cost = SENSIBLE) -> bytes
     return head + AESGCM(_key(passphrase, salt, cost)).encrypt(nonce, _pack.encode(content), head)
 
 
-def unsealed(backup: bytes, passphrase: Secret) -> Content:
+def expect_head(beginning: bytes | bytearray) -> None:
+    """Looks at the first `HEAD` bytes, or at all where there are less. Raises BadRequest for what is no backup."""
+    _read_head(beginning)
+
+
+def unsealed(backup: bytes | bytearray, passphrase: Secret) -> Content:
     """Blocks for as long as the backup's head says, within bounds.
 
     Raises BadRequest for what is no backup, KeyFailed for a passphrase that does not open it.
     """
     salt, cost, nonce = _read_head(backup)
     key = _key(passphrase, salt, cost)
-    head = backup[: _HEAD.size]
+    head = bytes(backup[: _HEAD.size])
     try:
         plain = AESGCM(key).decrypt(nonce, memoryview(backup)[_HEAD.size :], head)
     except (InvalidTag, ValueError):  # ValueError: too short to hold a tag
@@ -79,7 +85,7 @@ def decoded(plain: bytes) -> Content:
         raise BadRequest("the backup holds something that this aixtiv does not know") from None
 
 
-def _read_head(backup: bytes) -> tuple[bytes, Cost, bytes]:
+def _read_head(backup: bytes | bytearray) -> tuple[bytes, Cost, bytes]:
     if not backup.startswith(_WORDS):
         raise BadRequest("that is no backup of aixtiv's")
     if not backup.startswith(MAGIC):

@@ -9,8 +9,9 @@ import pytest
 
 from aixtiv_protocol import requests
 from aixtiv_protocol.secret import Secret
+from aixtivd.accounts.book import Entry
 from aixtivd.accounts.grant import Grant, from_row, to_row
-from aixtivd.accounts.restoring import Restored
+from aixtivd.accounts.restoring import Restored, read
 from aixtivd.errors import BadRequest, Locked, StoreFailed
 from aixtivd.oauth.outcomes import NeedsSignIn
 from aixtivd.vault.backup import Content
@@ -97,7 +98,7 @@ async def test_replaced_its_generation_is_kept_for_a_day(house: Opener) -> None:
 async def test_a_refresh_under_way_is_settled_first_and_its_pair_is_kept(house: Opener) -> None:
     async with house() as h:
         answer = await h.in_a_refresh("github", 5)
-        content = Content(1.0, (to_row(await h.stored("github")).payload,))
+        content = Content(h.clock.wall(), (to_row(await h.stored("github")).payload,))
 
         done: list[Restored] = []
 
@@ -209,3 +210,75 @@ async def test_a_token_under_a_held_answer_is_not_needed_for_an_account_that_is_
         assert done.accounts == ("new",)
         answer.release.set()
         await h.settle()
+
+
+async def test_one_that_works_and_is_newer_than_the_backup_stays_even_so(house: Opener) -> None:
+    """What the backup has of it was spent for what is there: with it the whole sign-in could be lost."""
+    async with house() as h:
+        await h.adopt("github")
+        content = h.accounts.content()
+        h.clock.advance(10)
+        h.script.answers = [granted(7)]
+        await h.accounts.refresh(requests.Refresh(account="github"))
+        assert await h.accounts.restore(content, replace=True) == Restored(accounts=(), kept=("github",))
+        assert await h.token("github") == "access-7"
+        h.script.answers = [granted(8)]
+        h.clock.advance(3000)
+        await h.settle()
+        assert await h.token("github") == "access-8", "and it is kept fresh as before"
+
+
+async def test_one_whose_sign_in_has_ended_is_replaced_however_new_it_is(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        content = h.accounts.content()
+        h.clock.advance(10)
+        h.script.answers = [granted(7), NeedsSignIn(reason="invalid_grant")]
+        await h.accounts.refresh(requests.Refresh(account="github"))
+        h.clock.advance(4000)
+        await h.settle()
+        assert h.state("github").state == "quarantined"
+        assert (await h.accounts.restore(content, replace=True)).accounts == ("github",)
+        assert (await h.stored("github")).refresh_token == Secret("refresh-0")
+
+
+async def test_a_refresh_that_lands_meanwhile_counts(house: Opener) -> None:
+    async with house() as h:
+        answer = await h.in_a_refresh("github", 5)
+        content = Content(h.clock.wall() - 1, (to_row(await h.stored("github")).payload,))
+        done: list[Restored] = []
+
+        async def restore() -> None:
+            done.append(await h.accounts.restore(content, replace=True))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(restore)
+            await anyio.wait_all_tasks_blocked()
+            answer.release.set()
+        assert done == [Restored(accounts=(), kept=("github",))]
+        assert await h.token("github") == "access-5"
+
+
+@pytest.mark.parametrize("at", [float("inf"), float("nan"), 1e308, -1.0])
+@pytest.mark.parametrize("field", ["signed_in_at", "refreshed_at", "expires_at", "lifetime", "id_token_at"])
+def test_times_that_are_none_are_refused(field: str, at: float) -> None:
+    grant = Grant(id=b"x" * 16, name="new", provider="github", access_token=Secret("a"))
+    absurd = to_row(msgspec.structs.replace(grant, **{field: at})).payload
+    with pytest.raises(BadRequest, match="holds new with times that are none"):
+        read(Content(1.0, (absurd,)))
+
+
+async def test_a_backup_of_no_time_is_refused(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        for at in (float("inf"), float("nan"), 1e300, -1.0):
+            await nothing_changed(h, Content(at, (record("new"),)), "no time")
+
+
+@pytest.mark.parametrize("at", [float("inf"), float("nan"), 1e308])
+def test_times_that_are_none_in_one_account_keep_no_other_from_being_shown(at: float) -> None:
+    """However they came into the store."""
+    clock = FakeClock()
+    entry = Entry(Grant(id=b"x" * 16, name="new", provider="github", signed_in_at=at, expires_at=at), clock)
+    shown = entry.described(clock, default=False)
+    assert (shown.signed_in_at, shown.expires_at, entry.reply.expires_at) == (0, 0, 0)

@@ -1,5 +1,6 @@
 """Backups on the socket: bounds, and what an answer can carry."""
 
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -83,10 +84,10 @@ async def test_what_is_larger_than_any_backup_is_refused_while_it_comes(
     kept = Kept(b"x" * 2_000_000)
     async with opened(folder) as vault:
         backups = Backups(cast("Accounts", kept), vault, CHEAP)
-        body = Sent(*[b"z" * 500_000] * 10)
+        body = Sent(backup.MAGIC + struct.pack(">16sIII12s", b"", 1, 8, 1, b""), *[b"z" * 500_000] * 10)
         with pytest.raises(BadRequest, match="larger than 1 MiB"):
             await backups.restore(requests.Restore(passphrase=PASSPHRASE), body, anything)
-        assert body.taken == 3
+        assert body.taken == 4
         with pytest.raises(Refused, match="larger than 1 MiB"):
             await exported(backups)
 
@@ -110,3 +111,35 @@ async def test_the_names_of_ten_thousand_accounts_fit_an_answer_and_what_does_no
         told = len(done.accounts) - 1
         assert done.accounts == (*names[:told], f"and {10_000 - told} others")
         assert isinstance(done, replies.Restored)
+
+
+async def test_what_is_no_backup_is_not_read_on(folder: Path) -> None:
+    async with opened(folder) as vault:
+        backups = Backups(cast("Accounts", Kept()), vault, CHEAP)
+        for beginning, sentence in [
+            (b"z" * 500, "no backup"),
+            (backup.MAGIC + struct.pack(">16sIII12s", b"", 5, 8, 1, b""), "more work"),
+        ]:
+            body = Sent(beginning, b"z" * 500, b"z" * 500)
+            with pytest.raises(BadRequest, match=sentence):
+                await backups.restore(requests.Restore(passphrase=PASSPHRASE), body, anything)
+            assert body.taken == 1
+
+
+async def test_one_restore_is_read_at_a_time(folder: Path) -> None:
+    """Each is whole in memory."""
+    async with opened(folder) as vault:
+        backups = Backups(cast("Accounts", Kept()), vault, CHEAP)
+        whole = b"".join(await exported(backups))
+        second = Sent(whole)
+
+        class Meanwhile(Sent):
+            async def __aiter__(self) -> AsyncIterator[bytes]:
+                with pytest.raises(Refused, match="another restore is under way"):
+                    await backups.restore(requests.Restore(passphrase=PASSPHRASE), second, anything)
+                yield whole
+
+        await backups.restore(requests.Restore(passphrase=PASSPHRASE), Meanwhile(), anything)
+        assert second.taken == 0
+        await backups.restore(requests.Restore(passphrase=PASSPHRASE), second, anything)
+        assert second.taken == 1, "and then the next"

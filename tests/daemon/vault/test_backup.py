@@ -72,9 +72,9 @@ def test_cut_anywhere_it_opens_no_more(end: int) -> None:
 @pytest.mark.parametrize(
     ("iterations", "memory", "lanes"),
     [
-        (17, 65536, 4),
-        (3, 1024 * 1024 + 1, 4),
-        (3, 65536, 17),
+        (5, 65536, 4),
+        (3, 256 * 1024 + 1, 4),
+        (3, 65536, 9),
         (0, 65536, 4),
         (3, 31, 4),
         (3, 65536, 0),
