@@ -175,6 +175,7 @@ async def test_what_hangs_on_the_vault_follows_it(folder: Path) -> None:
 
 async def test_a_wrong_passphrase_is_audited_and_opens_nothing(folder: Path) -> None:
     async with serving(folder) as side, await side.caller() as caller:
+        side.accounts.locked = True
         assert (await answer(caller, requests.Unlock(passphrase=Secret("hunter2")))).code == "key_failed"
         assert side.notes.calls == []
         assert side.notes.said() == [("unlock", False, "", "that is not the passphrase")]
@@ -182,6 +183,7 @@ async def test_a_wrong_passphrase_is_audited_and_opens_nothing(folder: Path) -> 
 
 async def test_an_unlock_whose_caller_hangs_up_still_brings_the_tickets_back(folder: Path) -> None:
     async with serving(folder) as side:
+        side.accounts.locked = True
         async with await side.caller() as caller:
             caller.say(requests.Unlock(passphrase=Secret("slow")))
             await side.accounts.until_asked("unlock")
