@@ -264,6 +264,7 @@ _DIFFERS: Final = (
     (r"\b\d+ ms\b", "SPAN"),
     (r"ssh -L \d+", "ssh -L PORT"),
     (r"(127\.0\.0\.1:PORT) .*$", r"\1 HOST"),
+    (r"kill -HUP \d+", "kill -HUP PID"),
     (r"pid \d+(?:, [^\s)]+\.service)?", "pid PID"),
     (r"\b[0-9a-f]{8}\b", "TICKETID"),
     (r"/[^\s\"]*/python[\d.]*(?: -m| -c)?(?: [^\s\"]*pytest)?", "PROGRAM"),  # who types here
