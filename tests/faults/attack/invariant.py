@@ -1,12 +1,15 @@
 """The one invariant: every grant works whose newest refresh token reached the daemon in full, and nothing is erased."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final, Literal
 
 from msgspec import Struct
 
 from aixtiv_protocol import replies, requests
-from faults.attack.scene import FORGIVING, NAMES, Death, Scene, Violation
+from aixtivd.accounts.states import TRIES_PUNISHED
+from faults.attack import stores
+from faults.attack.scene import FORGIVING, NAMES, PASSPHRASE, Death, Scene, Violation
 from peers.authority.process import Lineage
 
 Verdict = Literal["survived", "lost by the server", "died with it in hand", "lost by us", "erased"]
@@ -18,7 +21,7 @@ VERDICTS: Final[tuple[Verdict, ...]] = (
     "erased",
 )
 TRIES: Final = 3  # a refresh that was under way when things were mended may fail yet
-IN_HAND: Final = 0.1  # seconds; seen were 7 to 36 ms: who lived longer with an answer had the time to write it down
+IN_HAND: Final = 0.1  # seconds; seen were 7 to 57 ms: who lived longer with an answer had the time to write it down
 
 NEVER: Final = Death(float("inf"), frozenset())
 
@@ -37,6 +40,8 @@ class Found(Struct, frozen=True):
 def judged(scene: Scene) -> list[Found]:
     """Every account of the scene, after everything was mended. Raises Violation for what is no account's own."""
     _check_the_daemon(scene)
+    _check_old_keys(scene)
+    _check_what_was_presented(scene)
     remaining = [name for name in NAMES if name not in scene.gone]
     works = _those_that_work(scene, remaining)
     scene.hostile.look()
@@ -45,7 +50,8 @@ def judged(scene: Scene) -> list[Found]:
     scene.gone |= {name for name in scene.leaving if name not in works}
     remaining = [name for name in remaining if name not in scene.gone]
     found = [_judged(scene, name, lineages[name], listed.get(name), works=name in works) for name in remaining]
-    _check_the_gone(scene, set(listed))
+    _check_the_gone(scene)
+    scene.over()
     return found
 
 
@@ -114,6 +120,44 @@ def _told(found: Found, account: replies.Account) -> Found:
     )
 
 
-def _check_the_gone(scene: Scene, listed: set[str]) -> None:
+def _check_what_was_presented(scene: Scene) -> None:
+    """No refresh token is spent before that is on disk, nor oftener than a server that punishes reuse may see it."""
+    scene.hostile.look()
+    for death in scene.new_deaths:
+        presented = {one.token for one in scene.hostile.presented if one.pid == death.pid}
+        on_record = {*death.disk.begun.values(), *death.disk.aside}
+        if scene.kind != "does not rotate" and (presented & death.kept) - on_record:
+            raise Violation("a refresh token was presented, and neither that nor its successor was on disk")
+    if scene.kind == "is known to punish reuse":
+        often = Counter(one.token for one in scene.hostile.presented if one.at > scene.began)
+        most = max(1, *scene.asks.values(), 0) + TRIES_PUNISHED - 1
+        if max(often.values(), default=0) > most:
+            raise Violation(f"a refresh token was presented {max(often.values())} times, of which {most} are allowed")
+
+
+def _check_old_keys(scene: Scene) -> None:
+    """After the data key was exchanged, nothing lies in the store's files that the old one opens."""
+    before, present = scene.sealed, stores.seals(scene.state, scene.folder)
+    if before is None or before.wrapped == present.wrapped:
+        return
+    if scene.new_deaths or scene.machine.logged("old-key-still-in-wal"):
+        scene.restart()  # the WAL is folded at the end
+    if files := stores.left(scene.state, before):
+        raise Violation(f"{', '.join(files)}: something lies there yet that the old data key opens")
+
+
+def _check_the_gone(scene: Scene) -> None:
+    """Not after another start either; and nothing of them is on the disk."""
+    if not (scene.gone or scene.leaving):
+        return
+    scene.machine.stop()
+    scene.hostile.end(scene.state)
+    disk = stores.kept(scene.state, scene.folder, PASSPHRASE)
+    scene.start()
+    listed = {account.name for account in scene.status().accounts}
     if back := (scene.gone - scene.leaving) & listed:
         raise Violation(f"{', '.join(back)} came back after a logout")
+    if there := (scene.gone - listed) & disk.names:
+        raise Violation(f"{', '.join(there)} is signed out, and something of it lies on the disk")
+    if disk.strays:
+        raise Violation(f"{', '.join(disk.strays)}: something lies there of an account that was signed out")
