@@ -70,10 +70,7 @@ class Gate:
             case requests.Ticket():
                 if not asked.verbs:  # no right to look at: nothing may be said about the account
                     raise BadRequest("a ticket has to be good for something: relay, token")
-                relaying = self._rules.relaying(caller)
-                asked = replace(asked, account=self._accounts.relayed(asked.account, relaying))
-                for verb in asked.verbs:
-                    check(caller, verb, asked.account)
+                asked = self._ticket(asked, caller)
             case requests.RevokeTicket():
                 self._ending(asked.ticket, caller)
             case requests.Accounts() | requests.Watch():
@@ -135,6 +132,17 @@ class Gate:
             for grant in read(content).values():
                 self._rules.check(caller, "manage", grant.name)
                 self._feeding(caller, grant.source)
+
+    def _ticket(self, asked: requests.Ticket, caller: Caller) -> requests.Ticket:
+        account = self._accounts.relayed(asked.account, self._rules.relaying(caller))
+        try:
+            for verb in asked.verbs:
+                self._rules.check(caller, verb, account)
+        except NotAllowed:
+            if asked.account or self._rules.lists(caller, account):
+                raise
+            raise NotAllowed("no account was named, and there is none for which you may have that ticket") from None
+        return replace(asked, account=account)
 
     def _ending(self, word: str, caller: Caller) -> None:
         """Tickets that it may not end are as if there were none of that name."""
@@ -239,7 +247,7 @@ class Gate:
         """What was near to a name that is none is told only to who may be told of all: else it would show by what is
         left out that there is something near.
         """
-        if failure.code == "no_account" and not all(self._rules.lists(caller, name) for name in self._accounts.names()):
+        if failure.code == "no_account" and not self._rules.lists_all(caller):
             failure = replace(failure, message=failure.message.partition(";")[0], hint="")
         return self.quiet(failure, caller, getattr(asked, "account", ""))
 

@@ -37,7 +37,7 @@ class Permits:
     def quiet(self, passage: Passage, error: AixtivError) -> AixtivError:
         """The failure, which is this call's alone, without the accounts that the caller may not be told of."""
         if self._rules.any:
-            told = passage.call.caller, self._named(passage), self._accounts.known
+            told = passage.call.caller, self._named(passage), lambda word: self._is_name(passage, word)
             error.sentence = self._rules.without_names(error.sentence, *told)
             error.hint = self._rules.without_names_in_hint(error.hint, *told)
         return error
@@ -49,6 +49,10 @@ class Permits:
         told = passage.call.caller, self._named(passage), self._accounts.known
         note = self._rules.without_names(credential.note, *told)
         return credential if note == credential.note else replace(credential, note=note)
+
+    def _is_name(self, passage: Passage, word: str) -> bool:
+        """Also the one that is meant where none is named, so that it does not show whether it is there."""
+        return word == passage.account or self._accounts.known(word)
 
     def _named(self, passage: Passage) -> str:
         """The account that the caller knows of: by itself, or since calls with it are allowed."""

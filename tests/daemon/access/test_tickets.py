@@ -53,7 +53,11 @@ async def test_a_ticket_for_relaying_does_not_show_the_token(folder: Path) -> No
         with pytest.raises(Denied) as failure:
             here.tickets.check(ticket, "token")
         assert failure.value.sentence == "this ticket is good for relay, not for token"
-        assert failure.value.hint == "aixtiv ticket new ACCOUNT --verb token"
+        assert failure.value.hint == "aixtiv ticket new ACCOUNT --verb token", "whose it is, is not told to who has it"
+        await here.tickets.revoke(here.tickets.shown()[0].id)
+        with pytest.raises(Denied) as failure:
+            here.tickets.check(ticket, "relay")
+        assert "github" not in failure.value.sentence + failure.value.hint
 
 
 @pytest.mark.parametrize("pass_time", ["advance", "sleep", "set_wall"])

@@ -32,6 +32,16 @@ async def test_a_person_signs_in_and_the_page_says_so_only_after_the_grant_is_on
         assert server.grants.active(await h.token("corp"))
 
 
+async def test_a_page_for_whoever_has_no_good_state_names_no_account(house: Opener) -> None:
+    """Any program, of any user, and any web page reaches that port."""
+    async with at_a_provider(house) as (h, server), login(h, ask(server)) as stream:
+        away = (await started(stream)).redirect_uri + "?code=x&state=another"
+        page = (await anyio.to_thread.run_sync(person.visit, away)).text
+        assert "belongs to another sign-in" in page
+        assert "corp" not in page
+        assert "aixtiv login" not in page
+
+
 async def test_the_answer_may_be_pasted_whole(house: Opener) -> None:
     async with at_a_provider(house) as (h, server), login(h, ask(server)) as stream:
         pasted = await redirected(await started(stream))

@@ -56,6 +56,8 @@ async def test_a_relay_that_names_no_account_means_the_configs_then_anthropic_th
             h.accounts.relayed("")
         await h.adopt("anthropic")
         assert h.accounts.relayed("") == "anthropic"
+        assert h.accounts.relayed("", lambda name: name == "claude") == "claude", "those it may not use are not there"
+        assert h.accounts.relayed("", lambda name: False) == "anthropic", "as where there is none"
         h.accounts.reconfigure(h.config(claude=ClaudeConfig(account="claude/work")))
         assert h.accounts.relayed("") == "claude/work"
         assert h.accounts.relayed("github") == "github"

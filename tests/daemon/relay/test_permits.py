@@ -77,6 +77,17 @@ async def test_who_named_none_and_is_denied_is_not_told_which_one_it_would_have_
     assert (refused.sentence, refused.hint) == (f"{sentence} {HIDDEN}", "aixtiv access explain")
 
 
+async def test_it_does_not_show_whether_the_account_that_is_meant_is_there() -> None:
+    told = []
+    for names in ({"anthropic", "x"}, {"x"}):
+        async with relaying(NOWHERE, rule=(TOOL,), access=NONE) as at:
+            at.purse.names = names
+            with pytest.raises(NotAllowed) as refused:
+                await at.get(hello(caller=replace(ME, unit="x.service")))
+            told.append((refused.value.sentence, refused.value.hint))
+    assert told[0] == told[1]
+
+
 async def test_what_was_typed_in_an_accounts_place_is_not_in_the_audit() -> None:
     _, at = await failure(call=hello(caller=ME, account="mistyped"))
     (record,) = at.ledger.records
