@@ -215,8 +215,9 @@ def test_what_a_program_calls_itself_is_no_question_about_accounts() -> None:
     those = rules(Rule(accounts=("hidden*",)), default=("list",))
     guesses = "alpha hiddenbank github"
     known = {"hiddenbank", "github"}.__contains__
-    for right, allow in (("token", ()), ("relay", ("relay",))):
-        those.reconfigure(Config(rule=(Rule(accounts=("hidden*",), allow=allow, paths=("/v1/x",) * bool(allow)),)))
+    forbidden = Rule(accounts=("hidden*",))
+    for right, first in (("token", forbidden), ("relay", replace(forbidden, allow=("relay",), paths=("/v1/x",)))):
+        those.reconfigure(Config(rule=(first,)))
         refused = refusal(those, me(script=guesses, unit="x.service"), right, "hiddenbank", "/v1/y").sentence
         told = those.without_names(refused, me(script=guesses, unit="x.service"), "", known)
         assert guesses in told
