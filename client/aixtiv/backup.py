@@ -14,7 +14,7 @@ from typing import Final
 from aixtiv.failures import AixtivError, Usage
 
 MAGIC: Final = b"aixtiv backup "
-MOST: Final = 128 * 1024 * 1024  # bytes, as the daemon has it
+MOST: Final = 64 * 1024 * 1024  # bytes, as the daemon has it
 
 
 class Unusable(AixtivError):

@@ -256,6 +256,7 @@ class Audit:
             ended = failure.sentence
         with anyio.CancelScope(shield=True):
             async with self._writing:
+                await self._book.mean_anew()
                 try:
                     aside = await anyio.to_thread.run_sync(self._book.begin_anew, caller, ended)
                 except OSError as error:

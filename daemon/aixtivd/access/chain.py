@@ -48,6 +48,7 @@ class Head(Struct, frozen=True, array_like=True):
     older: tuple[Tip, ...] = ()  # the files before it, the oldest first, each with its size
     begin: Tip = Tip()  # of the file that is written; its size says nothing
     flaw: str = ""  # what was found wrong once, with a file that is gone: a sentence
+    anew: bool = False  # all of it is to be put aside: another log begins
 
     @property
     def tip(self) -> Tip:

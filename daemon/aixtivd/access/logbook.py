@@ -142,6 +142,9 @@ class Logbook:
             aside = await anyio.to_thread.run_sync(self.shelf.put_aside, f"before-{int(self._clock.wall())}")
             self._mark(f"a log of another store was here: it is {aside and aside.name} now")
             self._head = Head()
+        if sealed.anew:
+            await anyio.to_thread.run_sync(self._finish_anew)
+            sealed = Head(open=True)
         head = await anyio.to_thread.run_sync(self._as_it_stands, sealed)
         plain_from = head.size if head.open else self._plain_from
         found = await anyio.to_thread.run_sync(self._followed, head, key, plain_from)
@@ -315,6 +318,21 @@ class Logbook:
     def verdict(self, key: bytes, head: Head, sealed: Head) -> AuditVerdict:
         """Blocking: the whole chain, and its ends compared with those that were sealed. Raises OSError."""
         return proof.verdict(self.shelf, key, head, sealed)
+
+    async def mean_anew(self) -> None:
+        """First that is sealed: a start finishes what a crash cuts, and takes nothing for an attack.
+
+        Raises StoreFailed, and then all is as before.
+        """
+        if self._head is not None and self._sealed is not None:
+            await self._seal(msgspec.structs.replace(self._head, anew=True))
+
+    def _finish_anew(self) -> None:
+        aside = self.shelf.put_aside(f"before-{int(self._clock.wall())}")
+        rest = f"what was left of the one before it is {aside.name} now" if aside else "the one before it was put aside"
+        self._mark(f"a new log begins, as was asked for before the daemon ended: {rest}")
+        self._head, self._unsealed = Head(), 0
+        self.era += 1
 
     def begin_anew(self, caller: Caller, ended: str) -> Path | None:
         """Blocking: puts the log aside, under a name of its own; the next one begins with who asked, and how it ended.

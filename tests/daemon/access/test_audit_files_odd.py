@@ -1,11 +1,15 @@
 """Files of the audit log that cannot be read, and names beside it that are none of its own."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from aixtiv_protocol.replies import AuditVerdict
 from aixtivd.access import proof
-from peers.audits import CALLER, SMALL, desk, filled, older
+from aixtivd.errors import StoreFailed
+from peers.audits import CALLER, SMALL, Desk, desk, filled, older
+from peers.vaults import crashed
 
 
 def unreadable(*_: object) -> None:
@@ -61,3 +65,41 @@ async def test_a_file_that_cannot_be_removed_keeps_no_other_from_it(folder: Path
         await filled(here, 3, start=12)
         assert older(folder)[0].name == "audit.log.from-0000000001"
         assert not (folder / "audit.log.from-0000000002").exists()
+
+
+def nothing(here: Desk) -> None:
+    pass
+
+
+def half(here: Desk) -> None:
+    first = older(here.path.parent)[0]
+    first.rename(first.with_name(first.name.replace("audit.log", "audit.log.before-1")))
+
+
+def all_of_it(here: Desk) -> None:
+    here._book.shelf.put_aside("before-1")
+
+
+@pytest.mark.parametrize("done", [nothing, half, all_of_it])
+async def test_a_new_log_that_was_cut_half_way_is_begun_by_the_next_start_and_is_no_attack(
+    folder: Path, done: Callable[[Desk], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk(folder, limit=SMALL) as here:
+        await filled(here, 8)
+
+        def cut(*_: object) -> None:
+            done(here)
+            crashed(folder)
+            raise OSError(5, "the daemon was killed")
+
+        monkeypatch.setattr(here._book, "begin_anew", cut)
+        with pytest.raises(StoreFailed):
+            await here.begin_anew(CALLER)
+    async with desk(folder / "crashed", limit=SMALL) as again:
+        await again.happened("later")
+        assert await again.verify() == AuditVerdict(intact=True, records=2)
+        begun, later = await again.told()
+        assert begun.startswith("a new log begins, as was asked for before the daemon ended")
+        assert later == "later"
+    aside = [path for path in (folder / "crashed").glob("audit.log.before-*") if path.is_file()]
+    assert len(aside) == 3, "every file is there yet"
