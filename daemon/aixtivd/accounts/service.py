@@ -175,7 +175,7 @@ class Accounts:
         entry = self._book.named(entry.grant.name)
         if entry.grant.refreshed_at == before and entry.problem:
             raise entry.over(self._clock)
-        return self._described(entry)
+        return self._examining.described(entry)
 
     async def logout(self, asked: requests.Logout) -> replies.LoggedOut:
         name = asked.account or self._book.default
@@ -285,8 +285,18 @@ class Accounts:
             await self._lock(why)
 
     async def unlock(self, asked: requests.Unlock) -> None:
+        """A hang-up does not cut it. Where it fails, the vault is locked as before."""
         with anyio.CancelScope(shield=True):
-            await self._unlock(asked)
+            async with self._turning:
+                if not self._book.closed:
+                    return
+                await self._vault.unlock(asked.passphrase)
+                try:
+                    await self.start()
+                except BaseException:
+                    await self._shut("unlocking it failed half-way")
+                    raise
+                self._events.tell("unlocked")
 
     async def at_rest(self, job: Callable[[], Awaitable[T]]) -> T:
         """Runs `job` while no refresh is under way; what falls due meanwhile begins afterwards."""
@@ -340,18 +350,6 @@ class Accounts:
         gc.unfreeze()  # who collects afterwards finds all of it
         await self._vault.lock(why)
 
-    async def _unlock(self, asked: requests.Unlock) -> None:
-        async with self._turning:
-            if not self._book.closed:
-                return
-            await self._vault.unlock(asked.passphrase)
-            try:
-                await self.start()
-            except BaseException:
-                await self._shut("unlocking it failed half-way")
-                raise
-            self._events.tell("unlocked")
-
     def _name_for(self, name: str) -> str:
         if self._book.closed:
             raise Locked
@@ -390,9 +388,6 @@ class Accounts:
     async def _another(self, entry: Entry, deadline: float) -> None:
         """For `Identities`, which `Serving` itself rests on."""
         await self._serving.another(entry, deadline)
-
-    def _described(self, entry: Entry) -> replies.Account:
-        return self._examining.described(entry)
 
 
 def _cannot_refresh(grant: Grant) -> AixtivError:
