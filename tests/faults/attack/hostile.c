@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -40,6 +41,9 @@ struct control {
 };
 
 static struct control *at;
+static const char *const KEPT[] = {"store.db", "store.db-wal", "spill"}; /* what must be synced to be there */
+enum { FILES = sizeof KEPT / sizeof *KEPT };
+static int undo[FILES] = {-1, -1, -1};
 static void real(const char *name, void **found) { *found = dlsym(RTLD_NEXT, name); }
 #define REAL(type, name, ...) static type (*next)(__VA_ARGS__); if (!next) real(name, (void **)&next)
 
@@ -50,6 +54,11 @@ __attribute__((constructor)) static void begin(void) {
   void *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   close(fd);
   if (map != MAP_FAILED) at = map;
+  for (int which = 0; which < FILES; which++) {
+    char name[PATHS];
+    snprintf(name, sizeof name, "%s.undo%d", path, which);
+    undo[which] = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  }
 }
 
 static int64_t now(void) {
@@ -91,13 +100,53 @@ static int below(const char *path) {
   return path && at->folder[0] && strncmp(path, at->folder, strlen(at->folder)) == 0 && strcmp(path, at->spared) != 0;
 }
 
-static int below_fd(int fd) {
-  char link[64], path[512];
+static int named(int fd, char path[512]) {
+  char link[64];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  long length = syscall(SYS_readlink, link, path, sizeof path - 1);
-  if (length < 0) return 0;
-  path[length] = 0;
-  return below(path);
+  long length = syscall(SYS_readlink, link, path, 511);
+  path[length < 0 ? 0 : length] = 0;
+  return length >= 0;
+}
+
+static int below_fd(int fd) {
+  char path[512];
+  return named(fd, path) && below(path);
+}
+
+/* What a power cut takes: whatever was not synced. What it would bring back is noted before each change of the store's
+   files, and forgotten when they are synced; hostile.py puts it back when the process is dead. */
+
+static int kept_at(const char *path) {
+  const char *name = strrchr(path, '/');
+  for (int which = 0; at && name && which < FILES; which++)
+    if (strcmp(name + 1, KEPT[which]) == 0 && undo[which] >= 0) return which;
+  return -1;
+}
+
+static int kept_fd(int fd) {
+  char path[512];
+  return at && named(fd, path) ? kept_at(path) : -1;
+}
+
+static void forget(int which) {
+  if (which >= 0) syscall(SYS_ftruncate, undo[which], 0);
+}
+
+static void note(int fd, off_t from, off_t to) {
+  int kept = errno, which = kept_fd(fd);
+  struct stat now;
+  if (which >= 0 && fstat(fd, &now) == 0) {
+    if (to > now.st_size) to = now.st_size;
+    if (from > to) from = to;
+    int64_t length = to - from;
+    int64_t *entry = malloc(24 + length);
+    if (entry) {
+      entry[0] = from, entry[1] = now.st_size, entry[2] = length;
+      if (pread(fd, entry + 3, length, from) == length) syscall(SYS_write, undo[which], entry, 24 + length);
+      free(entry);
+    }
+  }
+  errno = kept;
 }
 
 /* 0: it goes well; else the errno with which it does not. */
@@ -129,8 +178,11 @@ static int fails_at(int op, const char *path) {
 
 #define REFUSE(error) do { if (error) { errno = (error); return -1; } } while (0)
 
+static void look_at_a_request(const char *data, size_t size);
+
 ssize_t write(int fd, const void *data, size_t size) {
   REAL(ssize_t, "write", int, const void *, size_t);
+  look_at_a_request(data, size);
   int error = fails(WRITE, fd);
   if (error && at->torn && size > 1) next(fd, data, size / 2);
   if (error == DIE) die();
@@ -141,6 +193,7 @@ ssize_t write(int fd, const void *data, size_t size) {
 #define PWRITE(name)                                                  \
   ssize_t name(int fd, const void *data, size_t size, off_t where) {  \
     REAL(ssize_t, #name, int, const void *, size_t, off_t);           \
+    note(fd, where, where + (off_t)size);                             \
     int error = fails(WRITE, fd);                                     \
     if (error && at->torn && size > 1) next(fd, data, size / 2, where); \
     if (error == DIE) die();                                          \
@@ -150,19 +203,22 @@ ssize_t write(int fd, const void *data, size_t size) {
 PWRITE(pwrite)
 PWRITE(pwrite64)
 
-#define ON_FD(name, op)            \
-  int name(int fd) {               \
-    REAL(int, #name, int);         \
-    REFUSE(fails(op, fd));         \
-    return next(fd);               \
+#define SYNCS(name)                         \
+  int name(int fd) {                        \
+    REAL(int, #name, int);                  \
+    REFUSE(fails(SYNC, fd));                \
+    int done = next(fd);                    \
+    if (done == 0) forget(kept_fd(fd));     \
+    return done;                            \
   }
-ON_FD(fsync, SYNC)
-ON_FD(fdatasync, SYNC)
+SYNCS(fsync)
+SYNCS(fdatasync)
 
 #define TRUNCATES(name)                      \
   int name(int fd, off_t size) {             \
     REAL(int, #name, int, off_t);            \
     REFUSE(fails(TRUNCATE, fd));             \
+    note(fd, size, INT64_MAX);               \
     return next(fd, size);                   \
   }
 TRUNCATES(ftruncate)
@@ -190,17 +246,17 @@ ALLOCATES(posix_fallocate64)
 OPENS(open)
 OPENS(open64)
 
-#define ON_PATH(name, op)            \
-  int name(const char *path) {       \
-    REAL(int, #name, const char *);  \
-    REFUSE(fails_at(op, path));      \
-    return next(path);               \
-  }
-ON_PATH(unlink, UNLINK)
+int unlink(const char *path) {
+  REAL(int, "unlink", const char *);
+  REFUSE(fails_at(UNLINK, path));
+  forget(kept_at(path));
+  return next(path);
+}
 
 int rename(const char *from, const char *to) {
   REAL(int, "rename", const char *, const char *);
   REFUSE(fails_at(RENAME, to));
+  forget(kept_at(to));
   return next(from, to);
 }
 
@@ -224,10 +280,20 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
   return next(node, service, hints, found);
 }
 
-/* ---- which refresh tokens reached this process in full, and when */
+/* ---- which refresh tokens reached this process in full, which it presented, and when */
 
 static int of_token(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+}
+
+static void note_token(const char *token, char presented) {
+  int64_t slot = atomic_fetch_add(&at->tokens, 1);
+  char *entry = (char *)at + JOURNAL + slot * SLOT;
+  if (JOURNAL + (slot + 1) * SLOT > SIZE) return;
+  entry[TOKEN] = presented;
+  *(int64_t *)(entry + TOKEN + 5) = now();
+  *(int64_t *)(entry + TOKEN + 13) = getpid();
+  memcpy(entry, token, TOKEN);
 }
 
 static void look(const char *data, ssize_t size) {
@@ -237,13 +303,34 @@ static void look(const char *data, ssize_t size) {
     int length = 0;
     while (token + length < end && of_token(token[length])) length++;
     p += 4;
-    if (length != TOKEN || token + length >= end || token[length] != '"') continue;
-    int64_t slot = atomic_fetch_add(&at->tokens, 1);
-    char *entry = (char *)at + JOURNAL + slot * SLOT;
-    if (JOURNAL + (slot + 1) * SLOT > SIZE) return;
-    *(int64_t *)(entry + TOKEN + 5) = now();
-    memcpy(entry, token, TOKEN);
+    if (length == TOKEN && token + length < end && token[length] == '"') note_token(token, 0);
   }
+}
+
+static void look_at_a_request(const char *data, size_t size) {
+  static const char before[] = "refresh_token=";
+  const char *found = at && size > TOKEN ? memmem(data, size, before, sizeof before - 1) : NULL;
+  while (found && strncmp(found += sizeof before - 1, "rt-", 3) != 0) found = memmem(found, data + size - found, before, sizeof before - 1);
+  if (found && data + size - found >= TOKEN) note_token(found, 1);
+}
+
+ssize_t send(int fd, const void *data, size_t size, int flags) {
+  REAL(ssize_t, "send", int, const void *, size_t, int);
+  look_at_a_request(data, size);
+  return next(fd, data, size, flags);
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int count) {
+  REAL(ssize_t, "writev", int, const struct iovec *, int);
+  for (int i = 0; i < count; i++) look_at_a_request(parts[i].iov_base, parts[i].iov_len);
+  return next(fd, parts, count);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
+  REAL(ssize_t, "sendmsg", int, const struct msghdr *, int);
+  for (size_t i = 0; i < message->msg_iovlen; i++)
+    look_at_a_request(message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
+  return next(fd, message, flags);
 }
 
 ssize_t read(int fd, void *data, size_t size) {

@@ -10,6 +10,8 @@ from enum import IntFlag
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from peers.presence import command
 
 _SOURCE: Final = Path(__file__).with_suffix(".c")
@@ -35,7 +37,9 @@ _FIELDS: Final = (
 _FOLDER: Final = 8 * len(_FIELDS)
 _SPARED: Final = _FOLDER + 256
 _JOURNAL: Final = 4096
-_ENTRY: Final = struct.Struct("=35s5xq16x")
+_ENTRY: Final = struct.Struct("=35sb4xqq8x")
+_CHANGE: Final = struct.Struct("=qqq")  # from where, the file's size, how many bytes there were
+_FILES: Final = ("store.db", "store.db-wal", "spill")  # in hostile.c's order
 
 COMPILERS: Final = ("cc", "gcc", "clang")
 DIE: Final = -1
@@ -65,16 +69,26 @@ def built(folder: Path) -> Path:
     return library
 
 
+class Presented(Struct, frozen=True):
+    """A refresh token on its way to the server."""
+
+    token: str
+    at: float  # on the clock of `now`
+    pid: int  # of the daemon
+
+
 class Hostile:
     """What can be done to one daemon after the other, and what they were seen to do. Reset by `calm`."""
 
     def __init__(self, library: Path, folder: Path) -> None:
         path = folder / "hostile"
         path.write_bytes(bytes(_SIZE))
+        self._undo: Final = [path.with_name(f"{path.name}.undo{which}") for which in range(len(_FILES))]
         self._file = path.open("r+b")
         self._map = mmap.mmap(self._file.fileno(), _SIZE)
         self.environ: Final = {"LD_PRELOAD": str(library), "AIXTIV_HOSTILE_MACHINE": str(path)}
         self.reached: Final[dict[str, float]] = {}  # refresh token -> time.monotonic() at which it was read in full
+        self.presented: Final[set[Presented]] = set()
 
     def close(self) -> None:
         self._map.close()
@@ -124,11 +138,23 @@ class Hostile:
         self.put("steady", self.get("steady") + int(steady * 1e9))
 
     def look(self) -> None:
-        """Takes down which refresh tokens have reached a daemon since the last look."""
+        """Takes down which refresh tokens have reached a daemon, or were presented by it, since the last look."""
         for slot in range(min(self.get("tokens"), (_SIZE - _JOURNAL) // _ENTRY.size)):
-            token, at = _ENTRY.unpack_from(self._map, _JOURNAL + slot * _ENTRY.size)
-            if not token.startswith(b"\0"):
+            token, presented, at, pid = _ENTRY.unpack_from(self._map, _JOURNAL + slot * _ENTRY.size)
+            if token.startswith(b"\0"):
+                continue
+            if presented:
+                self.presented.add(Presented(token.decode(), at / 1e9, pid))
+            else:
                 self.reached.setdefault(token.decode(), at / 1e9)
+
+    def end(self, folder: Path, *, power: bool = False) -> None:
+        """The daemon is dead. `power`: and the machine with it, so that whatever it had not synced is undone."""
+        for name, undo in zip(_FILES, self._undo, strict=True):
+            path = folder / name
+            if power and path.exists():
+                _put_back(path, undo.read_bytes())
+            undo.write_bytes(b"")
 
     def death(self) -> float:
         """When the last daemon ended itself, on the clock of `now`; 0: it did not. Asked once."""
@@ -142,6 +168,19 @@ class Hostile:
         end = _JOURNAL + self.get("tokens") * _ENTRY.size
         self._map[_JOURNAL:end] = bytes(end - _JOURNAL)
         self.put("tokens", 0)
+
+
+def _put_back(path: Path, undo: bytes) -> None:
+    changes, at = [], 0
+    while at + _CHANGE.size <= len(undo):
+        start, size, length = _CHANGE.unpack_from(undo, at)
+        at += _CHANGE.size + length
+        changes.append((start, size, undo[at - length : at]))
+    with path.open("r+b") as file:
+        for start, size, before in reversed(changes):
+            file.seek(start)
+            file.write(before)
+            file.truncate(size)
 
 
 def here() -> str:

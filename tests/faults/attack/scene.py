@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ from peers.waiting import until
 NAMES: Final = ("ada", "bob", "cyd")  # accounts, and the subjects they are of
 PASSPHRASE: Final = Secret("correct horse battery staple")
 _MOST_FILES: Final = 1024
+_RESUMED: Final = 10.0  # seconds; it is the first thing that a daemon does
 _HEADERS: Final = (
     ("anthropic-version", "2023-06-01"),
     ("anthropic-beta", "oauth-2025-04-20"),
@@ -64,6 +66,8 @@ class Death(Struct, frozen=True):
 
     at: float  # hostile.now()
     kept: frozenset[str]  # the refresh tokens that were on its disk
+    pid: int = 0
+    disk: stores.Kept = stores.Kept()
 
 
 class Violation(Exception):
@@ -90,6 +94,11 @@ class Scene:
         self.told: dict[str, float] = {}  # account -> when its refresh was last answered with success; hostile.now()
         self.gone: set[str] = set()  # accounts that were signed out in this round
         self.leaving: set[str] = set()  # accounts whose logout began in this round, and may have been cut
+        self.begun: dict[str, str] = {}  # account -> token, as the last one that was killed had it on record
+        self.asks: Counter[str] = Counter()  # account -> how often its refresh was asked for in this round
+        self.began = 0.0  # this round; hostile.now()
+        self._judged = 0  # how many of the deaths were judged in a round before
+        self.sealed: stores.Seals | None = None  # before this round
         self._noting = threading.Lock()
         self._timers: list[threading.Timer] = []
         self.machine.environ.update(hostile.environ)
@@ -108,6 +117,17 @@ class Scene:
     def passphrase(self) -> Secret | None:
         """What opens the vault now, if that is a passphrase."""
         return PASSPHRASE if self.status().key_source == "passphrase" else None
+
+    @property
+    def new_deaths(self) -> list[Death]:
+        """Those of this round."""
+        return self.deaths[self._judged :]
+
+    def over(self) -> None:
+        """This round is: what comes belongs to the next one."""
+        self.asks.clear()
+        self.began, self._judged = now(), len(self.deaths)
+        self.sealed = stores.seals(self.state, self.folder)
 
     # ---- the daemon
 
@@ -153,8 +173,13 @@ class Scene:
                 code = self.machine.ended()
                 self._dead = self.machine.daemon
                 at = self.hostile.death() or when or now()
-                if code == -SIGKILL:  # whoever ended in order has no excuse
-                    self.deaths.append(Death(at, stores.readable(self.state, self.folder, PASSPHRASE)))
+                killed = code == -SIGKILL  # whoever ended in order has no excuse
+                power = killed and not self.disk and len(self.deaths) % 2 == 0  # a full disk has no room to undo in
+                self.hostile.end(self.state, power=power)
+                if killed:
+                    disk = stores.readable(self.state, self.folder, PASSPHRASE)
+                    self.begun = {name: token for name, token in disk.begun.items() if token not in disk.aside}
+                    self.deaths.append(Death(at, disk.tokens, self.machine.pid, disk))
 
     def reload(self) -> None:
         """It reads its config again, if it lets us ask."""
@@ -171,6 +196,7 @@ class Scene:
     def restart(self, **environ: str) -> None:
         """An orderly end, and another daemon."""
         self.machine.stop()
+        self.hostile.end(self.state)
         self.start(**environ)
 
     def mend(self) -> None:
@@ -185,12 +211,34 @@ class Scene:
         if self.runs:
             self.machine.signal(SIGCONT)
             self.files(_MOST_FILES)
-            self.answering_or_dead()
+            try:
+                self.answering_or_dead()
+                self.unlock()
+            except (OSError, EOFError):  # it was dying by itself
+                self.machine.ended()
         if not self.runs:
             self.note_death()
             self.hostile.forget()
             self.start()
+            self._resumed()
         self.unlock()
+
+    def _resumed(self) -> None:
+        """What the dead daemon may have spent is tried once more, or put aside, before anybody asks."""
+        begun, self.begun = self.begun, {}
+        deadline = now() + _RESUMED
+        while late := {name for name, token in begun.items() if not self._presented(token)}:
+            states = {account.name: account.state for account in self.status().accounts}
+            late -= {name for name in late if states.get(name) == "quarantined"}
+            if not late:
+                return
+            if now() > deadline:
+                raise Violation(f"a refresh of {', '.join(late)} was on record, and nobody went on with it")
+            time.sleep(0.02)
+
+    def _presented(self, token: str) -> bool:
+        self.hostile.look()
+        return any(one.token == token and one.pid == self.machine.pid for one in self.hostile.presented)
 
     def answering_or_dead(self) -> None:
         until(lambda: self.machine.answers() or not self.runs, "the daemon listens, or ends")
@@ -220,6 +268,7 @@ class Scene:
     @contextmanager
     def asked(self, *asked: requests.Request, timeout: float = 30.0) -> Iterator[list[Conversation]]:
         """Each request on a connection of its own, under way while the block runs. A daemon that is dead hears none."""
+        self.asks.update(request.account for request in asked if isinstance(request, requests.Refresh))
         with ExitStack() as stack:
             talks = []
             for request in asked:
@@ -313,4 +362,5 @@ def scene(
         made.start()
         for name in NAMES:
             made.sign_in(name)
+        made.over()
         yield made
