@@ -1,6 +1,9 @@
 """A shorter part of `make attack`, and the judge himself: a verdict against us can come out."""
 
 import math
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +17,11 @@ from aixtiv_protocol import replies
 from faults.attack import __main__, invariant
 from faults.attack.arsenal import ATTACKS
 from faults.attack.attack import Attack
-from faults.attack.hostile import here
+from faults.attack.hostile import Hostile, Presented, built, here
 from faults.attack.invariant import Found, Verdict
 from faults.attack.runner import Runner
-from faults.attack.scene import Death, Kind, Scene
+from faults.attack.scene import Death, Kind, Scene, Violation
+from faults.attack.stores import Kept
 from faults.attack.table import Score, table
 from peers.authority.process import Lineage
 from peers.presence import absent
@@ -96,6 +100,44 @@ def died(at: float, *kept: str) -> tuple[Death, ...]:
 )
 def test_what_is_lost_is_laid_at_the_right_door(what: dict[str, Any], verdict: Verdict) -> None:
     assert found(**what).verdict == verdict
+
+
+def presented(death: Death, *, kind: Kind = "punishes reuse", times: int = 1) -> None:
+    seen = {Presented(OLD, 1.0 + number, 7) for number in range(times)}
+    hostile = SimpleNamespace(presented=seen, look=lambda: None)
+    scene: Any = SimpleNamespace(kind=kind, hostile=hostile, new_deaths=[death], began=0.5, asks={"ada": 1})
+    invariant._check_what_was_presented(scene)
+
+
+def with_it(**kept: Any) -> Death:
+    return Death(2.0, frozenset({OLD}), 7, Kept(frozenset({OLD}), **kept))
+
+
+def test_a_token_that_was_presented_without_a_record_of_it_is_a_violation() -> None:
+    presented(with_it(begun={"ada": OLD}))
+    presented(with_it(aside=frozenset({OLD})))
+    presented(Death(2.0, frozenset({LIVE}), 7))
+    with pytest.raises(Violation, match="was presented"):
+        presented(with_it())
+
+
+def test_a_token_is_presented_no_third_time_where_reuse_is_punished() -> None:
+    presented(with_it(begun={"ada": OLD}), kind="is known to punish reuse", times=2)
+    with pytest.raises(Violation, match="presented 3 times"):
+        presented(with_it(begun={"ada": OLD}), kind="is known to punish reuse", times=3)
+
+
+def test_a_power_cut_undoes_what_was_not_synced(folder: Path) -> None:
+    hostile, store = Hostile(built(folder), folder), folder / "store.db"
+    does = (
+        f"import os; f = os.open({str(store)!r}, os.O_RDWR | os.O_CREAT); os.pwrite(f, b'synced', 0); os.fsync(f);"
+        "os.pwrite(f, b'lost for good', 3); os.ftruncate(f, 5)"
+    )
+    subprocess.run([sys.executable, "-c", does], env=os.environ | hostile.environ, check=True)
+    assert store.read_bytes() == b"synlo"
+    hostile.end(folder, power=True)
+    hostile.close()
+    assert store.read_bytes() == b"synced"
 
 
 @pytest.mark.parametrize("verdict", ["lost by us", "erased"])
