@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aixtivd.ipc.keying import _sealed
-from aixtivd.vault import ledger
+from aixtivd.vault import ledger, store
 from aixtivd.vault.ledger import Ledger
 from peers.rotated import meta_of
 from peers.vaults import crashed, opened, row
@@ -42,7 +42,7 @@ async def test_a_wal_that_cannot_be_emptied_is_told_with_the_rotation(
     async with opened(folder) as vault:
         await vault.journal.commit(row(1), None)
         assert not (await vault.rotate()).unfolded
-        folds = iter([ledger.fold])  # the one before the rotation; then none
+        folds = iter([store.fold])  # the one before the rotation; then none
 
         def fold(db: sqlite3.Connection) -> None:
             if (real := next(folds, None)) is None:
