@@ -22,6 +22,7 @@ from aixtivd.vault.spill import Slot
 
 _SEALED: Final = ("records", "kept", "intents", "manifest", "notes")
 _TOLD: Final = 28  # bytes of a seal: its nonce and some more, which are nowhere else
+_COPIES: Final = 5  # of files that change meanwhile
 _begun: Final = msgspec.msgpack.Decoder(Begun)
 
 
@@ -77,7 +78,14 @@ class Seals(Struct, frozen=True):
 
 
 def seals(state: Path, scratch: Path) -> Seals:
-    """Of a daemon that runs, and has nothing to do."""
+    """Of a daemon that runs. It may change a file while that is copied: then it is copied again."""
+    for _ in range(_COPIES):
+        with suppress(sqlite3.Error, OSError, shutil.Error):
+            return _seals(state, scratch)
+    return _seals(state, scratch)
+
+
+def _seals(state: Path, scratch: Path) -> Seals:
     with closing(sqlite3.connect(_copied(state, scratch) / "store.db")) as db:
         (wrapped,) = db.execute("SELECT wrapped FROM meta").fetchone()
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema") if name in _SEALED]
