@@ -38,17 +38,15 @@ def tool(folder: Path) -> Iterator[Led]:
 
 def let_in(door: Door, whom: Led) -> tuple[socket.socket, Caller]:
     whom.do(f"connect({door[1]!r})")
-    connection, _ = door[0].accept()
-    return connection, caller_of(peer_of(connection), connection)
+    return (connection := door[0].accept()[0]), caller_of(peer_of(connection), connection)
 
 
 def test_who_connected_is_described_and_known_again(door: Door, tool: Led, folder: Path) -> None:
     connection, caller = let_in(door, tool)
     with connection:
-        assert (caller.pid, caller.executable, caller.script) == (tool.pid, PYTHON, str(folder / "tool.py"))
-        assert caller.program == f"{PYTHON} {folder / 'tool.py'}"
-        assert unchanged(caller)
-        assert unknown_of(caller) == ""
+        known = (caller.pid, caller.executable, caller.script, caller.program)
+        assert known == (tool.pid, PYTHON, str(script := folder / "tool.py"), f"{PYTHON} {script}")
+        assert (unchanged(caller), unknown_of(caller)) == (True, "")
 
 
 def test_an_exec_after_the_connect_is_noticed(door: Door, tool: Led) -> None:
