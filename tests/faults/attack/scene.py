@@ -178,7 +178,8 @@ class Scene:
                 self.hostile.end(self.state, power=power)
                 if killed:
                     disk = stores.readable(self.state, self.folder, PASSPHRASE)
-                    self.begun = {name: token for name, token in disk.begun.items() if token not in disk.aside}
+                    late = {name for name in disk.unfinished if disk.begun.get(name) not in disk.aside}
+                    self.begun = {name: token for name, token in disk.begun.items() if name in late}
                     self.deaths.append(Death(at, disk.tokens, self.machine.pid, disk))
 
     def reload(self) -> None:

@@ -33,6 +33,7 @@ class Kept(Struct, frozen=True):
     begun: dict[str, str] = {}  # account -> its refresh token, whose use is on record
     aside: frozenset[str] = frozenset()  # tokens that are not tried any more
     names: frozenset[str] = frozenset()  # of which any generation is there
+    unfinished: frozenset[str] = frozenset()  # accounts whose pair is in neither store nor slot, of those in `begun`
     strays: frozenset[str] = frozenset()  # tables that hold something of an account that there is not
 
 
@@ -54,6 +55,9 @@ def kept(state: Path, scratch: Path, passphrase: Secret) -> Kept:
         {grants[id_].name: token for id_, token in tokens.items() if begun.get(id_) == sealer.fingerprint(token)},
         frozenset(token for id_, token in tokens.items() if grants[id_].quarantined),
         frozenset(grant.name for grant in (*grants.values(), *map(from_row, earlier))),
+        frozenset(
+            grants[one.id].name for one in intents if one.id in rows and rows[one.id].generation <= one.generation
+        ),
         frozenset(name for name, of in (("kept", earlier), ("intents", intents)) if {row.id for row in of} - set(rows)),
     )
 
