@@ -74,7 +74,7 @@ def found(
 
 
 def died(at: float, *kept: str) -> tuple[Death, ...]:
-    return (Death(0.5, frozenset()), Death(at, frozenset(kept)))
+    return (Death(0.5, 0.51, frozenset()), Death(at, at + 0.01, frozenset(kept)))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,8 @@ def died(at: float, *kept: str) -> tuple[Death, ...]:
         ({"reached": {LIVE: 2.0}, "deaths": died(2.05, OLD)}, "died with it in hand"),
         ({"reached": {LIVE: 2.0}, "deaths": died(2.05, LIVE)}, "lost by us"),
         ({"reached": {LIVE: 2.0}, "deaths": died(2.15)}, "lost by us"),
+        ({"reached": {LIVE: 2.0}, "deaths": died(1.995)}, "died with it in hand"),  # read while the signal was sent
+        ({"reached": {LIVE: 2.0}, "deaths": died(1.98)}, "lost by us"),
         ({"reached": {LIVE: 2.0}, "deaths": died(2.05), "told": 1.9}, "died with it in hand"),
         ({"reached": {LIVE: 2.0}, "deaths": died(2.05), "told": 2.03}, "lost by us"),
         ({"reached": {LIVE: 2.0}, "deaths": died(2.05), "told": 2.2}, "died with it in hand"),
@@ -110,13 +112,13 @@ def presented(death: Death, *, kind: Kind = "punishes reuse", times: int = 1) ->
 
 
 def with_it(**kept: Any) -> Death:
-    return Death(2.0, frozenset({OLD}), 7, Kept(frozenset({OLD}), **kept))
+    return Death(2.0, 2.01, frozenset({OLD}), 7, Kept(frozenset({OLD}), **kept))
 
 
 def test_a_token_that_was_presented_without_a_record_of_it_is_a_violation() -> None:
     presented(with_it(begun={"ada": OLD}))
     presented(with_it(aside=frozenset({OLD})))
-    presented(Death(2.0, frozenset({LIVE}), 7))
+    presented(Death(2.0, 2.01, frozenset({LIVE}), 7))
     with pytest.raises(Violation, match="was presented"):
         presented(with_it())
 

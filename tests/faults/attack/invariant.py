@@ -23,7 +23,7 @@ VERDICTS: Final[tuple[Verdict, ...]] = (
 TRIES: Final = 3  # a refresh that was under way when things were mended may fail yet
 IN_HAND: Final = 0.1  # seconds; seen were 7 to 57 ms: who lived longer with an answer had the time to write it down
 
-NEVER: Final = Death(float("inf"), frozenset())
+NEVER: Final = Death(float("inf"), float("inf"), frozenset())
 
 _DEFECTS: Final = ("defect", "unhandled", "row-damaged", "intent-damaged", "unreadable-grant", "stray-intent", "lost")
 
@@ -101,9 +101,9 @@ def _judged(scene: Scene, name: str, lineage: Lineage, account: replies.Account 
         return Found(name, "lost by us", f"{account.problem or account.state}, at a server that {scene.kind}")
     reached = scene.hostile.reached.get(lineage.live)
     if reached is not None:
-        death = next((death for death in scene.deaths if death.at >= reached), NEVER)
-        held, on_disk = death.at - reached, lineage.live in death.kept
-        told = reached <= scene.told.get(name, 0.0) <= death.at
+        death = next((death for death in scene.deaths if death.ended >= reached), NEVER)
+        held, on_disk = max(0.0, death.at - reached), lineage.live in death.kept
+        told = reached <= scene.told.get(name, 0.0) <= death.ended
         if held <= IN_HAND and not on_disk and not told:
             return _told(Found(name, "died with it in hand", account.problem, held), account)
         had = f"it had the answer for {held:.3f} s before it died, on disk: {on_disk}, told: {told}"

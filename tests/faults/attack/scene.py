@@ -64,7 +64,8 @@ class Setting(Struct, frozen=True, kw_only=True):
 class Death(Struct, frozen=True):
     """A daemon that was killed."""
 
-    at: float  # hostile.now()
+    at: float  # hostile.now(); SIGKILL is sent after that
+    ended: float  # it had surely ended by then, so that whatever it has read, it read before
     kept: frozenset[str]  # the refresh tokens that were on its disk
     pid: int = 0
     disk: stores.Kept = stores.Kept()
@@ -170,7 +171,7 @@ class Scene:
         """Waits for a daemon that dies, by itself or at `when`."""
         with self._noting:
             if self.machine.daemon is not self._dead:
-                code = self.machine.ended()
+                code, ended = self.machine.ended(), now()
                 self._dead = self.machine.daemon
                 at = self.hostile.death() or when or now()
                 killed = code == -SIGKILL  # whoever ended in order has no excuse
@@ -180,7 +181,7 @@ class Scene:
                     disk = stores.readable(self.state, self.folder, PASSPHRASE)
                     late = {name for name in disk.unfinished if disk.begun.get(name) not in disk.aside}
                     self.begun = {name: token for name, token in disk.begun.items() if name in late}
-                    self.deaths.append(Death(at, disk.tokens, self.machine.pid, disk))
+                    self.deaths.append(Death(at, ended, disk.tokens, self.machine.pid, disk))
 
     def reload(self) -> None:
         """It reads its config again, if it lets us ask."""
