@@ -99,6 +99,7 @@ class Client:
         replace: bool = False,
         source: requests.Source | None = None,
         endpoint: str = "",
+        device: requests.Device = "",
     ) -> Stream[replies.SignInStarted | replies.SignedIn]:
         """Starts or joins a sign-in: SignInStarted (send the person to its `url`), then SignedIn.
 
@@ -113,9 +114,32 @@ class Client:
             replace=replace,
             source=source,
             endpoint=endpoint,
+            device=device,
             agent=self._agent,
         )
         return self._stream(asked, (replies.SignInStarted, replies.SignedIn))
+
+    def adopt(
+        self,
+        refresh_token: str,
+        account: str = "",
+        *,
+        provider: str = "",
+        settings: requests.ClientSettings | None = None,
+        scopes: tuple[str, ...] = (),
+        replace: bool = False,
+    ) -> replies.SignedIn:
+        """Makes a refresh token from elsewhere the account's. It is refreshed at once."""
+        asked = requests.Adopt(
+            refresh_token=Secret(refresh_token),
+            account=account,
+            provider=provider,
+            settings=settings or requests.ClientSettings(),
+            scopes=scopes,
+            replace=replace,
+            agent=self._agent,
+        )
+        return self._ask(asked, replies.SignedIn, seconds=LONG)
 
     def callback(self, pasted: str, account: str = "") -> replies.Account:
         """Finishes a sign-in with the pasted redirect URL, `code#state` or code."""
@@ -132,6 +156,19 @@ class Client:
     def verify(self, account: str = "", *, wait: float = 30.0) -> replies.Verified:
         asked = requests.Verify(account=account, wait=wait, agent=self._agent)
         return self._ask(asked, replies.Verified, seconds=wait + GRACE)
+
+    def rename(self, account: str, to: str) -> replies.Account:
+        return self._ask(requests.Rename(account=account, to=to, agent=self._agent), replies.Account, seconds=LONG)
+
+    def generations(self, account: str = "") -> tuple[replies.Generation, ...]:
+        """Newest first; the first is the one that counts."""
+        asked = requests.Generations(account=account, agent=self._agent)
+        return self._ask(asked, replies.GenerationList).generations
+
+    def reinstate(self, account: str = "", generation: int = 0) -> replies.Account:
+        """An earlier generation becomes the newest, and is tried; 0: the newest that is kept."""
+        asked = requests.Reinstate(account=account, generation=generation, agent=self._agent)
+        return self._ask(asked, replies.Account, seconds=LONG)
 
     def set_api_key(self, account: str, key: str, endpoint: str = "") -> replies.Account:
         """`endpoint`: origin of the API that it is for, where that is not the provider's own."""
@@ -225,6 +262,10 @@ class Client:
         """Events as they happen, until it is closed or the daemon ends (NoDaemon)."""
         return self._stream(requests.Watch(agent=self._agent), (replies.Event,))
 
+    def metrics(self, *, accounts: bool = False) -> str:
+        """In Prometheus' text format 0.0.4. `accounts`: with a label that names each."""
+        return self._ask(requests.Metrics(accounts=accounts, agent=self._agent), replies.Exposition).text
+
     def explain(self, pid: int = 0, account: str = "", path: str = "") -> replies.Explained:
         """What a process may do, by which rule, and why; 0: this one."""
         asked = requests.Explain(pid=pid, account=account, path=path, agent=self._agent)
@@ -280,6 +321,12 @@ class Client:
 
     def reload(self) -> replies.Done:
         return self._ask(requests.Reload(agent=self._agent), replies.Done, seconds=LONG)
+
+    def restart(self) -> replies.Done:
+        """The daemon becomes the one that is installed now; no caller is refused meanwhile."""
+        done = self._ask(requests.Restart(agent=self._agent), replies.Done, seconds=LONG)
+        self.close()
+        return done
 
     def stop(self) -> replies.Done:
         done = self._ask(requests.Stop(agent=self._agent), replies.Done, seconds=LONG)

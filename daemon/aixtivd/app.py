@@ -27,7 +27,7 @@ from aixtivd.accounts.page import page, room_beside
 from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock, SystemClock
 from aixtivd.config import Config, load
-from aixtivd.errors import AixtivError, BadConfig
+from aixtivd.errors import AixtivError, BadConfig, BadRequest
 from aixtivd.gateway import gateway
 from aixtivd.gateway.gateway import Gateway
 from aixtivd.host.activation import handed_over
@@ -260,6 +260,9 @@ class App:
         return (
             f"reloaded; but this vault's key comes from the {source} source: it stays locked at the next start{later}"
         )
+
+    async def restart_now(self) -> str:
+        raise BadRequest("not yet")
 
     def stop(self) -> None:
         self._stopping.set()

@@ -98,6 +98,8 @@ class DaemonStatus(Told, frozen=True, tag="status"):
     spilled: int = 0  # grants that wait in the spill slot for room on the disk
     audit_problem: str = ""  # why records of the audit log wait to be written or sealed, a sentence
     skews: dict[str, float] = {}  # issuer host -> seconds its clock is ahead of ours
+    manager: str = ""  # that started it and would again: systemd, launchd; empty: none
+    notice_problem: str = ""  # why the last notice or hook came to nothing, a sentence
     accounts: tuple[Account, ...] = ()  # as many as fit
     more: bool = False  # there are others: `accounts` has them all
 
@@ -109,6 +111,29 @@ class SignInStarted(Told, frozen=True, tag="sign-in-started"):
     port: int = 0  # of the loopback listener; 0: none, paste only
     expires_in: int = 600  # seconds this sign-in stays open
     joined: bool = False  # another caller had started it
+    verification_uri: str = ""  # of the device grant; empty: it is not open
+    verification_uri_complete: str = ""  # with the code in it, for a QR code; empty: the server gave none
+    user_code: str = ""  # to be typed there
+
+
+class Generation(Told, frozen=True, tag="generation"):
+    """One state in which an account was."""
+
+    number: int
+    current: bool = False
+    made_at: int = 0  # when its tokens were issued
+    kept_until: int = 0  # 0: it is current
+    expires_at: int = 0  # of its access token
+    renewable: bool = False  # it has a refresh token
+    who: str = ""
+    scopes: tuple[str, ...] = ()
+
+
+class GenerationList(Told, frozen=True, tag="generations"):
+    """Newest first."""
+
+    account: str
+    generations: tuple[Generation, ...]
 
 
 class SignedIn(Told, frozen=True, tag="signed-in"):
@@ -254,6 +279,12 @@ class Examined(Told, frozen=True, tag="examined"):
     findings: tuple[Finding, ...]
 
 
+class Exposition(Told, frozen=True, tag="metrics"):
+    """Metrics in Prometheus' text format 0.0.4."""
+
+    text: str
+
+
 class Decision(Told, frozen=True, tag="decision"):
     """What one process may do with one account."""
 
@@ -321,6 +352,8 @@ Reply = (
     | AccountList
     | DaemonStatus
     | SignInStarted
+    | Generation
+    | GenerationList
     | SignedIn
     | LoggedOut
     | Verified
@@ -336,6 +369,7 @@ Reply = (
     | UsageReport
     | Finding
     | Examined
+    | Exposition
     | Decision
     | Explained
     | KeyChecked

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from aixtiv_protocol import sources
 from aixtiv_protocol.secret import Secret
 
 # What no caller can mean otherwise: a bound here is a sentence to the caller instead of arithmetic on NaN further in.
@@ -31,6 +32,15 @@ Right = Literal["list", "token", "relay", "manage"]
 """What a rule of the config allows: that accounts are told of; the token itself; calls with it; everything else."""
 
 KeySource = Literal["keyring", "passphrase", "systemd", "file"]
+
+ClientSettings = sources.ClientSettings
+Federation = sources.Federation
+ClientCredentials = sources.ClientCredentials
+Command = sources.Command
+Source = sources.Source
+
+Device = Literal["", "offered", "wanted"]
+"""The device grant (RFC 8628) beside a sign-in's other ways: not; where the server has it; or refused where not."""
 
 Verb = Literal["relay", "token"]
 """What a ticket is good for: calls through the relay and the gateway, or the token itself on the socket."""
@@ -69,55 +79,6 @@ class Status(Asked, frozen=True, tag="status"):
     """The daemon, its store and its accounts. Answer: DaemonStatus. Answered while locked, too."""
 
 
-class ClientSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How to be a client of an authorization server, as the caller's command line or environment says it.
-
-    Every empty field means: as the provider's data, the config or discovery say.
-    """
-
-    issuer: str = ""  # discovery starts here (RFC 8414, OpenID Connect Discovery)
-    client_id: str = ""
-    client_secret: Secret | None = None
-    client_auth: Literal["", "none", "basic", "post"] = ""
-    authorization_endpoint: str = ""
-    token_endpoint: str = ""
-    redirect_uri: str = ""  # exact, RFC 8252 otherwise; one that is not loopback means: paste only
-
-
-class Sourced(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True):
-    """Where the tokens of an account come from that nobody signs in to: it is asked again instead of refreshed."""
-
-
-class Federation(Sourced, frozen=True, tag="federation"):
-    """An identity token is exchanged for an access token (RFC 7523 §2.1, Claude's workload identity federation).
-
-    The identity token comes from exactly one of the last three: a file, a command's stdout, or the ID token of another
-    account here.
-    """
-
-    rule: str = ""  # federation_rule_id
-    organization: str = ""  # organization_id
-    service_account: str = ""
-    workspace: str = ""
-    identity_file: str = ""  # absolute path, read anew each time
-    identity_command: tuple[str, ...] = ()  # its first word is an absolute path
-    identity_account: str = ""
-
-
-class ClientCredentials(Sourced, frozen=True, tag="client-credentials"):
-    """The client's own token (RFC 6749 §4.4)."""
-
-
-class Command(Sourced, frozen=True, tag="command"):
-    """The token is what a command prints, which stays the only one that refreshes it: Anthropic's `ant`."""
-
-    command: tuple[str, ...]  # its first word is an absolute path
-    timeout: Annotated[float, Meta(ge=0, le=300)] = 10.0  # seconds
-
-
-Source = Federation | ClientCredentials | Command
-
-
 class Login(Asked, frozen=True, tag="login"):
     """Starts or joins a sign-in. Answer: a stream of SignInStarted and then SignedIn; with a `source` only SignedIn.
 
@@ -132,6 +93,21 @@ class Login(Asked, frozen=True, tag="login"):
     replace: bool = False  # allow another subject, server, kind or API than the one signed in before
     source: Source | None = None  # nobody is sent to a browser: tokens are asked for there
     endpoint: str = ""  # origin of its API; empty: as it was, for a new account the API's own; another wants `replace`
+    device: Device = ""
+
+
+class Adopt(Asked, frozen=True, tag="adopt"):
+    """A refresh token from elsewhere becomes an account's. Answer: SignedIn.
+
+    It is refreshed at once: that proves it, and where tokens rotate, whoever had it before has it no more.
+    """
+
+    refresh_token: Secret
+    account: str = ""  # empty: the default account
+    provider: str = ""  # as in Login
+    settings: ClientSettings = ClientSettings()
+    scopes: tuple[str, ...] = ()  # that were granted; empty: not known
+    replace: bool = False  # as in Login
 
 
 class Callback(Asked, frozen=True, tag="callback"):
@@ -159,6 +135,26 @@ class Verify(Asked, frozen=True, tag="verify"):
 
     account: str = ""
     wait: Wait = 30.0
+
+
+class Rename(Asked, frozen=True, tag="rename"):
+    """Another name for an account; its sign-in, key and tickets stay. Answer: Account."""
+
+    account: str
+    to: str
+
+
+class Generations(Asked, frozen=True, tag="generations"):
+    """What is kept of an account's earlier generations. Answer: GenerationList."""
+
+    account: str = ""
+
+
+class Reinstate(Asked, frozen=True, tag="reinstate"):
+    """An earlier generation becomes the account's newest, and is tried at once. Answer: Account."""
+
+    account: str = ""
+    generation: Count = 0  # 0: the newest that is kept
 
 
 class ApiKey(Asked, frozen=True, tag="api-key"):
@@ -262,6 +258,12 @@ class Watch(Asked, frozen=True, tag="watch"):
     """A stream of Event that ends only with the conversation."""
 
 
+class Metrics(Asked, frozen=True, tag="metrics"):
+    """Counters and gauges for Prometheus. Answer: Exposition."""
+
+    accounts: bool = False  # with a label that names each account; without: only how many
+
+
 class Explain(Asked, frozen=True, tag="explain"):
     """What a process may do, by which rule, and why. Answer: Explained."""
 
@@ -326,6 +328,13 @@ class Reload(Asked, frozen=True, tag="reload"):
     """Reads the config again, all of it or nothing. Answer: Done."""
 
 
+class Restart(Asked, frozen=True, tag="restart"):
+    """Lets open refreshes finish, then the daemon becomes the `aixtivd` that is installed now. Answer: Done.
+
+    Its listening sockets stay open all the while, so that no caller is refused.
+    """
+
+
 class Stop(Asked, frozen=True, tag="stop"):
     """Lets open refreshes finish, then ends the daemon. Answer: Done."""
 
@@ -336,10 +345,14 @@ Request = (
     | Accounts
     | Status
     | Login
+    | Adopt
     | Callback
     | Refresh
     | Logout
     | Verify
+    | Rename
+    | Generations
+    | Reinstate
     | ApiKey
     | Relay
     | Piece
@@ -350,6 +363,7 @@ Request = (
     | Usage
     | Examine
     | Watch
+    | Metrics
     | Explain
     | KeyCheck
     | KeyRotate
@@ -359,5 +373,6 @@ Request = (
     | Lock
     | Unlock
     | Reload
+    | Restart
     | Stop
 )

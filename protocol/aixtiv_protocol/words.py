@@ -35,18 +35,23 @@ Happening = Literal[
     "refreshed",
     "failing",
     "sign-in-needed",
+    "expires-soon",  # a token ends before long, and there is no way to renew it but to sign in
     "logged-out",
+    "renamed",
+    "reinstated",  # an earlier generation became the newest
     "locked",
     "unlocked",
     "spilled",  # a new pair could not be committed and waits in the spill slot
     "woke",  # the machine slept, or its clock was moved
     "paying",  # the credential that pays for relayed calls of an account is another than before
+    "restarting",  # the daemon becomes another one, which takes its sockets over
 ]
 
 What = Literal[
     "sign-in",
     "sign-out",
     "api-key",  # stored or removed
+    "account",  # renamed, or an earlier generation reinstated
     "token",  # handed out
     "refresh",
     "oauth2_token_error",  # a refresh or exchange failed (the old command's name)
@@ -62,6 +67,7 @@ What = Literal[
     "restore",
     "reload",
     "start",
+    "restart",
     "stop",
     "audit",  # of the log about itself: what a start found, what could not be written
 ]

@@ -13,10 +13,13 @@ from aixtivd.config import (
     AuditConfig,
     ClaudeConfig,
     Config,
+    HooksConfig,
     Network,
+    NoticesConfig,
     ProviderConfig,
     RefreshConfig,
     Rule,
+    ServiceConfig,
     VaultConfig,
     Who,
     load,
@@ -51,6 +54,7 @@ client-id = "abc"
 client-secret-file = "CA"
 client-auth = "post"
 authorization-endpoint = "https://login.example/authorize"
+device-authorization-endpoint = "https://house.example/device"
 token-endpoint = "http://127.0.0.1:8080/token"
 revocation-endpoint = "http://localhost:8080/revoke"
 introspection-endpoint = "http://[::1]:8080/introspect"
@@ -91,6 +95,21 @@ paths = ["/repos/"]
 size = 1
 files = 3
 on-failure = "stop"
+
+[service]
+idle-exit = 5
+
+[notices]
+desktop = false
+every = 5
+failing-after = 5
+expires-within = 5
+
+[hooks]
+sign-in-needed = ["/usr/bin/true"]
+failing = ["/usr/bin/true"]
+expires-soon = ["/usr/bin/true"]
+timeout = 5.0
 """
 
 
@@ -125,6 +144,9 @@ def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
         (config.rule[0], Rule()),
         (config.rule[0].who, Who()),
         (config.audit, AuditConfig()),
+        (config.service, ServiceConfig()),
+        (config.notices, NoticesConfig()),
+        (config.hooks, HooksConfig()),
     ]:
         same = [name for name in table.__struct_fields__ if getattr(table, name) == getattr(ordinary, name)]
         assert same == [], "a key that this test does not set"

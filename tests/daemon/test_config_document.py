@@ -12,10 +12,13 @@ from aixtivd.config import (
     AuditConfig,
     ClaudeConfig,
     Config,
+    HooksConfig,
     Network,
+    NoticesConfig,
     ProviderConfig,
     RefreshConfig,
     Rule,
+    ServiceConfig,
     VaultConfig,
     Who,
     load,
@@ -58,6 +61,9 @@ def described(table: type[Struct]) -> list[list[str]]:
         ("[access]", AccessConfig),
         ("[[rule]]", Rule),
         ("[audit]", AuditConfig),
+        ("[service]", ServiceConfig),
+        ("[notices]", NoticesConfig),
+        ("[hooks]", HooksConfig),
     ],
 )
 def test_every_key_is_documented_and_every_documented_key_exists(heading: str, table: type[Struct]) -> None:

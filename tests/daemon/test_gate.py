@@ -33,8 +33,12 @@ NEEDED: list[tuple[Request, Right, str]] = [
     (requests.Examine(), "list", "*"),
     (requests.Examine(account="github"), "list", "github"),
     (requests.Login(account="github"), "manage", "github"),
+    (requests.Adopt(refresh_token=SECRET, account="github"), "manage", "github"),
     (requests.Callback(pasted=Secret("x"), account="github"), "manage", "github"),
     (requests.Logout(account="github"), "manage", "github"),
+    (requests.Rename(account="github", to="github"), "manage", "github"),
+    (requests.Generations(account="github"), "manage", "github"),
+    (requests.Reinstate(account="github"), "manage", "github"),
     (requests.ApiKey(account="github", key=SECRET), "manage", "github"),
     (requests.Ticket(account="github"), "relay", "github"),
     (requests.Ticket(account="github", verbs=("token",)), "token", "github"),
@@ -46,6 +50,7 @@ NEEDED: list[tuple[Request, Right, str]] = [
     (requests.Audit(account="github", new=True), "manage", ""),
     (requests.Usage(), "manage", ""),
     (requests.Tickets(), "manage", ""),
+    (requests.Metrics(), "manage", ""),
     (requests.Explain(pid=1), "manage", ""),
     (requests.KeyCheck(), "manage", ""),
     (requests.KeyRotate(), "manage", ""),
@@ -55,6 +60,7 @@ NEEDED: list[tuple[Request, Right, str]] = [
     (requests.Lock(), "manage", ""),
     (requests.Unlock(), "manage", ""),
     (requests.Reload(), "manage", ""),
+    (requests.Restart(), "manage", ""),
     (requests.Stop(), "manage", ""),
 ]
 

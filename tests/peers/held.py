@@ -179,6 +179,10 @@ class Controls:
         await anyio.lowlevel.checkpoint()
         return "reloaded"
 
+    async def restart_now(self) -> str:
+        await anyio.lowlevel.checkpoint()
+        return "restarting"
+
     def stop(self) -> None:
         self.stopped.set()
 

@@ -282,7 +282,9 @@ def test_a_lone_string_is_a_bare_token_and_is_secret() -> None:
 
 
 NEEDED: dict[str, dict[str, Any]] = {
+    "adopt": {"refresh_token": Secret("x")},
     "callback": {"pasted": Secret("x")},
+    "rename": {"account": "x", "to": "y"},
     "relay": {"path": "/"},
     "ticket-revoke": {"ticket": "x"},
     "key-move": {"to": "file"},

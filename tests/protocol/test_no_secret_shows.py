@@ -32,6 +32,7 @@ HARMLESS = {
     "token_type",
     "token_endpoint",
     "client_secret_file",  # a path
+    "user_code",  # of the device grant: it is shown to be typed, and worth nothing without a person's consent
     "key",  # vault config: the source's name
     "key_file",
     "key_source",

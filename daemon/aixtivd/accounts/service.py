@@ -19,6 +19,7 @@ from aixtivd.accounts.changes import Changes, another, blank
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.events import Events
 from aixtivd.accounts.examining import Examining
+from aixtivd.accounts.generations import Generations
 from aixtivd.accounts.grant import Bound, Grant
 from aixtivd.accounts.hosts import Hosts
 from aixtivd.accounts.identities import Identities
@@ -74,6 +75,16 @@ class Accounts:
         self._terms = Terms(self._book, web, config)
         self._paying = Paying(self._book, self._serving, self._events, config, clock)
         self._examining = Examining(self._book, vault, endpoint, web, self._serving, clock)
+        self.generations = Generations(
+            self._book,
+            vault,
+            self._changes,
+            self._settling,
+            self._refresher,
+            self._work,
+            self._events,
+            clock,
+        )
         self._turning = anyio.Lock()  # one lock or unlock at a time
         self.cached = self._serving.cached
         self.token = self._serving.token
@@ -163,6 +174,10 @@ class Accounts:
         if self._book.closed:
             raise Locked
         return await self._sign_ins.redeem_pasted(asked.account, parse_pasted(asked.pasted))
+
+    async def adopt(self, asked: requests.Adopt) -> replies.SignedIn:
+        """A refresh token from elsewhere: stored first, and then refreshed like any other."""
+        raise Refused("not yet")
 
     async def refresh(self, asked: requests.Refresh) -> replies.Account:
         entry = self._book.named(asked.account, "refresh")

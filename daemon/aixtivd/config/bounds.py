@@ -14,7 +14,7 @@ _RESERVED: Final = frozenset(
     {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method"}
 )
 _LOCAL: Final = re.compile(r"http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::\d+)?(?=[/?#]|\Z)", re.ASCII)
-_LONGEST_LEFT: Final = 10_080  # minutes: a week
+_WEEK: Final = 10_080  # minutes
 _FRAMING: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade"})
 
 
@@ -36,8 +36,17 @@ def check(config: Config, path: Path) -> None:
 
 
 def _check_numbers(config: Config, path: Path) -> None:
-    if not 0 <= config.vault.lock_after <= _LONGEST_LEFT:
-        raise BadConfig(f"{path}: vault.lock-after: expected 0 to {_LONGEST_LEFT} minutes")
+    for key, minutes, least in (
+        ("vault.lock-after", config.vault.lock_after, 0),
+        ("service.idle-exit", config.service.idle_exit, 0),
+        ("notices.every", config.notices.every, 1),
+        ("notices.failing-after", config.notices.failing_after, 0),
+        ("notices.expires-within", config.notices.expires_within, 0),
+    ):
+        if not least <= minutes <= _WEEK:
+            raise BadConfig(f"{path}: {key}: expected {least} to {_WEEK} minutes")
+    if not 1 <= config.hooks.timeout <= 300:
+        raise BadConfig(f"{path}: hooks.timeout: expected 1 to 300 seconds")
     if not 1 <= config.refresh.at_once <= 64:
         raise BadConfig(f"{path}: refresh.at-once: expected 1 to 64")
     if not 1 <= config.refresh.timeout <= 300:
@@ -71,6 +80,10 @@ def _check_tables(config: Config, path: Path) -> None:
     for name, api in config.api.items():
         _check_api(f"{path}: api.{name}", api)
     _check_access(config, path)
+    for key in ("sign_in_needed", "failing", "expires_soon"):
+        command: tuple[str, ...] = getattr(config.hooks, key)
+        if command and not Path(command[0]).is_absolute():
+            raise BadConfig(f"{path}: hooks.{key.replace('_', '-')}: expected an absolute path as its first word")
 
 
 def _check_access(config: Config, path: Path) -> None:

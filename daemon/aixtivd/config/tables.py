@@ -71,6 +71,7 @@ class ProviderConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     revocation_endpoint: str = ""
     introspection_endpoint: str = ""
     userinfo_endpoint: str = ""
+    device_authorization_endpoint: str = ""
     redirect_uri: str = ""
     scopes: tuple[str, ...] = ()
     authorize_parameters: dict[str, str] = {}
@@ -95,6 +96,28 @@ class ApiConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, r
     key_header: str = ""  # where an API key stands; empty: as known, else Authorization: Bearer
 
 
+class ServiceConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    idle_exit: int = 0  # minutes without a caller and with nothing due, after which the daemon ends; 0: never
+
+
+class NoticesConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """What a person is told of, on the desktop and by hooks."""
+
+    desktop: bool = True
+    every: int = 60  # minutes between two notices about the same thing
+    failing_after: int = 10  # minutes for which refreshes of an account have to fail
+    expires_within: int = 60  # minutes before a token ends that nothing renews
+
+
+class HooksConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """Commands; the first word of each an absolute path. The event is JSON on their stdin."""
+
+    sign_in_needed: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
+    expires_soon: tuple[str, ...] = ()
+    timeout: float = 30.0  # seconds
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
     default_account: str = ""
     log: Literal["debug", "info", "warning", "error"] = "info"
@@ -107,3 +130,6 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rena
     access: AccessConfig = AccessConfig()
     rule: tuple[Rule, ...] = ()
     audit: AuditConfig = AuditConfig()
+    service: ServiceConfig = ServiceConfig()
+    notices: NoticesConfig = NoticesConfig()
+    hooks: HooksConfig = HooksConfig()

@@ -30,6 +30,7 @@ from aixtivd.ipc.calls import Calls
 from aixtivd.ipc.explaining import Explaining
 from aixtivd.ipc.gate import Gate
 from aixtivd.ipc.keying import Keying
+from aixtivd.ipc.metrics import Metrics
 from aixtivd.ipc.opening import ALWAYS, Opening
 from aixtivd.ipc.record import Record
 from aixtivd.relay.call import Body
@@ -50,6 +51,7 @@ KEPT: Final = frozenset(
         requests.Lock,
         requests.Unlock,
         requests.Reload,
+        requests.Restart,
         requests.Stop,
     }
 )
@@ -77,6 +79,9 @@ class Control(Protocol):
 
     async def reload(self) -> str:
         """What was done, a sentence. Raises BadConfig; then nothing has changed."""
+
+    async def restart_now(self) -> str:
+        """Begins to become the `aixtivd` that is installed, and returns: a sentence. Raises where it could not."""
 
     def stop(self) -> None:
         """Begins to stop, and returns."""
@@ -108,6 +113,7 @@ class Dispatch:
         self._explaining = Explaining(rules, accounts)
         self._keying = Keying(accounts, vault, lambda: control.status().config)
         self._backups = Backups(accounts, vault)
+        self._metrics = Metrics(accounts, control.status)
         self._control = control
 
     def configure(self, config: Config) -> None:
@@ -214,6 +220,8 @@ class Dispatch:
             case requests.Login():
                 items = self._gate.quieting(self._lasting(accounts.login(request)), request, caller)
                 return self._stream(self._begun(items, caller), request, caller)
+            case requests.Adopt():
+                return await accounts.adopt(request)
             case requests.Callback():
                 return await accounts.callback(request)
             case requests.Refresh():
@@ -222,6 +230,12 @@ class Dispatch:
                 return await accounts.logout(request)
             case requests.Verify():
                 return await accounts.verify(request)
+            case requests.Rename():
+                return await accounts.generations.rename(request)
+            case requests.Generations():
+                return await accounts.generations.shown(request)
+            case requests.Reinstate():
+                return await accounts.generations.reinstate(request)
             case requests.ApiKey():
                 return await accounts.api_key(request)
             case requests.Relay():
@@ -247,6 +261,8 @@ class Dispatch:
                 return await accounts.examine(request)
             case requests.Watch():
                 return self._stream(self._gate.passing(accounts.watch(), caller), request, caller)
+            case requests.Metrics():
+                return self._metrics.exposition(request)
             case requests.Explain():
                 return self._explaining.explain(request, caller)
             case requests.KeyCheck():
@@ -268,6 +284,8 @@ class Dispatch:
                 return Done(note="unlocked")
             case requests.Reload():
                 return Done(note=await control.reload())
+            case requests.Restart():
+                return Done(note=await control.restart_now())
             case requests.Stop():
                 control.stop()
                 return Done(note="stopping")

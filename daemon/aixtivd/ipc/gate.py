@@ -29,7 +29,7 @@ About = TypeVar(
     requests.Token,
     requests.Login,
     requests.Refresh | requests.Verify,
-    requests.Logout | requests.ApiKey,
+    requests.Adopt | requests.Logout | requests.ApiKey | requests.Generations | requests.Reinstate,
 )
 T = TypeVar("T", bound=Struct)
 L = TypeVar("L", replies.TicketShown, replies.UsageRow, replies.Finding)
@@ -65,7 +65,9 @@ class Gate:
                 return self._sign_in(asked, caller)
             case requests.Callback():
                 return self._callback(asked, caller)
-            case requests.Logout() | requests.ApiKey():
+            case (
+                requests.Adopt() | requests.Logout() | requests.ApiKey() | requests.Generations() | requests.Reinstate()
+            ):
                 return self._about(asked, caller, "manage")
             case requests.Ticket():
                 if not asked.verbs:  # no right to look at: nothing may be said about the account
@@ -87,7 +89,10 @@ class Gate:
                 if asked.pid not in {0, caller.pid, caller.parent}:
                     check(caller, "manage", "")
                 self._rules.be_sure(caller)
-            case requests.Usage() | requests.Tickets():
+            case requests.Rename():
+                for name in (asked.account, asked.to):
+                    check(caller, "manage", name)
+            case requests.Usage() | requests.Tickets() | requests.Metrics():
                 check(caller, "manage", "")
                 self._rules.be_sure(caller)
             case requests.Export() | requests.Restore():
@@ -100,6 +105,7 @@ class Gate:
                 | requests.Lock()
                 | requests.Unlock()
                 | requests.Reload()
+                | requests.Restart()
                 | requests.Stop()
             ):
                 check(caller, "manage", "")

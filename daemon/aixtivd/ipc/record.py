@@ -32,7 +32,11 @@ _WHAT: Final[dict[type, What]] = {
     requests.Export: "export",
     requests.Restore: "restore",
     requests.Reload: "reload",
+    requests.Restart: "restart",
     requests.Stop: "stop",
+    requests.Rename: "account",
+    requests.Reinstate: "account",
+    requests.Adopt: "sign-in",
 }
 """Of whatever else is asked, only that it was denied, or that a passphrase was tried and was wrong."""
 
