@@ -1,9 +1,9 @@
 """What can be done with an account: one method for each request about one."""
 
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import anyio
 import msgspec
@@ -14,7 +14,7 @@ from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access.audit import Audit
 from aixtivd.accounts import grant as grants
-from aixtivd.accounts.book import Book, Entry, checked_name, listed
+from aixtivd.accounts.book import Book, Entry, checked_name
 from aixtivd.accounts.changes import Changes, another, blank
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.events import Events
@@ -24,6 +24,7 @@ from aixtivd.accounts.grant import Bound, Grant
 from aixtivd.accounts.hosts import Hosts
 from aixtivd.accounts.identities import Identities
 from aixtivd.accounts.keys import check_key
+from aixtivd.accounts.locking import Locking
 from aixtivd.accounts.login import SignIn, SignIns
 from aixtivd.accounts.origin import origin_of
 from aixtivd.accounts.page import page
@@ -39,15 +40,13 @@ from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
 from aixtivd.config import Config
-from aixtivd.errors import AixtivError, Locked, Misconfigured, NoAccount, Refused, StoreFailed
+from aixtivd.errors import AixtivError, Locked, Misconfigured, NoAccount, Refused
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.response import parse_pasted
 from aixtivd.oauth.web import Web
 from aixtivd.vault.backup import Content
 from aixtivd.vault.vault import Vault
-
-T = TypeVar("T")
 
 _MANY: Final = 1000  # accounts, from which on a look at all objects in memory takes more than a few milliseconds
 
@@ -85,7 +84,20 @@ class Accounts:
             self._events,
             clock,
         )
-        self._turning = anyio.Lock()  # one lock or unlock at a time
+        self._locking = Locking(
+            self._book,
+            vault,
+            self._settling,
+            self._refresher,
+            self._sign_ins,
+            self._work,
+            self._events,
+            self.start,
+        )
+        self.lock = self._locking.lock
+        self.unlock = self._locking.unlock
+        self.at_rest = self._locking.at_rest
+        self.drain = self._locking.drain
         self.cached = self._serving.cached
         self.token = self._serving.token
         self._book.configure(config.default_account)
@@ -293,77 +305,6 @@ class Accounts:
     @property
     def locked(self) -> bool:
         return self._book.closed
-
-    async def lock(self, why: str = "it was locked on request") -> None:
-        """Lets open refreshes and sign-ins finish, then forgets every key and token. A hang-up does not cut it."""
-        with anyio.CancelScope(shield=True):  # not as a work of its own: it waits for all work that is open
-            await self._lock(why)
-
-    async def unlock(self, asked: requests.Unlock) -> None:
-        """A hang-up does not cut it. Where it fails, the vault is locked as before."""
-        with anyio.CancelScope(shield=True):
-            async with self._turning:
-                if not self._book.closed:
-                    return
-                await self._vault.unlock(asked.passphrase)
-                try:
-                    await self.start()
-                except BaseException:
-                    await self._shut("unlocking it failed half-way")
-                    raise
-                self._events.tell("unlocked")
-
-    async def at_rest(self, job: Callable[[], Awaitable[T]]) -> T:
-        """Runs `job` while no refresh is under way; what falls due meanwhile begins afterwards."""
-        async with self._turning:
-            if self._book.closed:
-                raise Locked
-            try:
-                await self._refresher.rest()
-                await self._settling.save_the_unsaved()
-                return await job()
-            finally:
-                self._refresher.resume()
-
-    async def drain(self) -> None:
-        """Before `stop`: no new refresh begins, open ones finish and are sealed."""
-        self._sign_ins.abandon("the daemon is stopping")
-        await self._refresher.rest(for_good=True)
-        await self._work.idle()
-        await self._settling.save_the_unsaved()
-        for name in self._settling.only_in_memory:
-            log.error("lost", account=name, detail="neither store nor spill slot took its newest tokens")
-
-    async def _lock(self, why: str) -> None:
-        """What a provider was asked, and what a person has begun, is finished and sealed first."""
-        async with self._turning:
-            if self._book.closed and self._vault.locked:
-                return
-            try:
-                await self._refresher.rest()
-                await self._seal_all()
-                self._sign_ins.abandon("the vault has been locked")  # not before: it may be refused
-                await self._seal_all()  # of those whose person came just now
-            except BaseException:
-                self._refresher.resume()
-                raise
-            await self._shut(why)
-            self._events.tell("locked")
-
-    async def _seal_all(self) -> None:
-        await self._work.idle()
-        await self._settling.save_the_unsaved()
-        if names := self._settling.only_in_memory:
-            raise StoreFailed(
-                f"the newest tokens of {listed(names)} are only in memory: locking the vault would lose them",
-                hint=f"df -h {self._vault.path.parent}",
-            )
-
-    async def _shut(self, why: str) -> None:
-        self._book.close()
-        self._refresher.forget()
-        gc.unfreeze()  # who collects afterwards finds all of it
-        await self._vault.lock(why)
 
     def _name_for(self, name: str) -> str:
         if self._book.closed:
