@@ -157,18 +157,22 @@ class Client:
         asked = requests.Verify(account=account, wait=wait, agent=self._agent)
         return self._ask(asked, replies.Verified, seconds=wait + GRACE)
 
-    def rename(self, account: str, to: str) -> replies.Account:
-        return self._ask(requests.Rename(account=account, to=to, agent=self._agent), replies.Account, seconds=LONG)
+    def rename(self, account: str, to: str) -> replies.AccountChanged:
+        asked = requests.Rename(account=account, to=to, agent=self._agent)
+        return self._ask(asked, replies.AccountChanged, seconds=LONG)
 
     def generations(self, account: str = "") -> tuple[replies.Generation, ...]:
         """Newest first; the first is the one that counts."""
         asked = requests.Generations(account=account, agent=self._agent)
         return self._ask(asked, replies.GenerationList).generations
 
-    def reinstate(self, account: str = "", generation: int = 0) -> replies.Account:
-        """An earlier generation becomes the newest, and is tried; 0: the newest that is kept."""
-        asked = requests.Reinstate(account=account, generation=generation, agent=self._agent)
-        return self._ask(asked, replies.Account, seconds=LONG)
+    def reinstate(self, account: str = "", generation: int = 0, *, anyway: bool = False) -> replies.AccountChanged:
+        """An earlier generation becomes the newest, and is tried; 0: the newest that is kept.
+
+        `anyway`: also a spent one, where its provider ends the whole sign-in for that.
+        """
+        asked = requests.Reinstate(account=account, generation=generation, anyway=anyway, agent=self._agent)
+        return self._ask(asked, replies.AccountChanged, seconds=LONG)
 
     def set_api_key(self, account: str, key: str, endpoint: str = "") -> replies.Account:
         """`endpoint`: origin of the API that it is for, where that is not the provider's own."""

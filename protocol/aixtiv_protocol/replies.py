@@ -125,6 +125,7 @@ class Generation(Told, frozen=True, tag="generation"):
     kept_until: int = 0  # 0: it is current
     expires_at: int = 0  # of its access token
     renewable: bool = False  # it has a refresh token
+    spent: bool = False  # that was exchanged for another: a provider may take it no more
     who: str = ""
     scopes: tuple[str, ...] = ()
 
@@ -134,6 +135,13 @@ class GenerationList(Told, frozen=True, tag="generations"):
 
     account: str
     generations: tuple[Generation, ...]
+
+
+class AccountChanged(Told, frozen=True, tag="account-changed"):
+    """An account has another name, or is as it was before."""
+
+    account: Account
+    note: str = ""  # what else there is to know, a sentence
 
 
 class SignedIn(Told, frozen=True, tag="signed-in"):
@@ -354,6 +362,7 @@ Reply = (
     | SignInStarted
     | Generation
     | GenerationList
+    | AccountChanged
     | SignedIn
     | LoggedOut
     | Verified

@@ -138,7 +138,7 @@ class Verify(Asked, frozen=True, tag="verify"):
 
 
 class Rename(Asked, frozen=True, tag="rename"):
-    """Another name for an account; its sign-in, key and tickets stay. Answer: Account."""
+    """Another name for an account; its sign-in, key and tickets stay. Answer: AccountChanged."""
 
     account: str
     to: str
@@ -151,10 +151,11 @@ class Generations(Asked, frozen=True, tag="generations"):
 
 
 class Reinstate(Asked, frozen=True, tag="reinstate"):
-    """An earlier generation becomes the account's newest, and is tried at once. Answer: Account."""
+    """An earlier generation becomes the account's newest, and is tried at once. Answer: AccountChanged."""
 
     account: str = ""
     generation: Count = 0  # 0: the newest that is kept
+    anyway: bool = False  # also one that is spent, at a provider that ends the whole sign-in for a second use
 
 
 class ApiKey(Asked, frozen=True, tag="api-key"):
