@@ -40,8 +40,11 @@ class _Header(Struct, frozen=True):
     kid: str = ""
 
 
-async def check_sign_in(web: Web, client: Client, id_token: Secret, nonce: str, clock: Clock) -> Identity:
-    """Signature, `iss`, `aud`, `azp`, `nonce`, `exp`, `iat`. Raises SignInFailed, or Unreachable for the keys."""
+async def check_sign_in(web: Web, client: Client, id_token: Secret, nonce: str | None, clock: Clock) -> Identity:
+    """Signature, `iss`, `aud`, `azp`, `nonce`, `exp`, `iat`. Raises SignInFailed, or Unreachable for the keys.
+
+    `nonce`: of the authorization request; None: there was none that it could answer (a device grant, a refresh).
+    """
     try:
         claims = await _verified(web, client, id_token)
         _check_claims(claims, client, nonce, clock.wall())
@@ -86,7 +89,7 @@ async def ask_userinfo(web: Web, client: Client, access_token: Secret, subject: 
     return Identity(subject=found, who=_who(claims, client))
 
 
-def _check_claims(claims: dict[str, object], client: Client, nonce: str, now: float) -> None:
+def _check_claims(claims: dict[str, object], client: Client, nonce: str | None, now: float) -> None:
     if _text(claims, "iss") != _issuer(client, claims):
         raise _Bad("is from another issuer")
     audience = claims.get("aud")
@@ -96,7 +99,7 @@ def _check_claims(claims: dict[str, object], client: Client, nonce: str, now: fl
     party = claims.get("azp")
     if (len(audiences) > 1 and party is None) or (party is not None and party != client.client_id):
         raise _Bad("was issued to another client")
-    if not nonce or claims.get("nonce") != nonce:
+    if nonce is not None and (not nonce or claims.get("nonce") != nonce):
         raise _Bad("is not the answer to this sign-in (nonce)")
     if not 0 < len(_text(claims, "sub")) <= _LONGEST_SUBJECT:
         raise _Bad(f"names no subject of up to {_LONGEST_SUBJECT} characters")
