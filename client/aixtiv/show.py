@@ -19,6 +19,7 @@ from aixtiv_protocol.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -79,6 +80,11 @@ def _fitted(text: str, before: str, stream: TextIO | None = None) -> str:
 def colourful(stream: TextIO) -> bool:
     """https://no-color.org, and never into a file or a pipe."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def movable(stream: TextIO) -> bool:
+    """Whether what was shown there can be drawn over."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
 def result(text: str) -> None:
@@ -148,22 +154,29 @@ def _plain(value: object) -> object:
     return None if isinstance(value, Secret) else value
 
 
-def draw(table: "Table") -> None:
+def draw(drawing: "RenderableType") -> None:
     """On stdout: colours and the width of the terminal, or neither in a pipe."""
+    terminal = sys.stdout.isatty()
+    drawn = console()
+    with drawn.capture() as text:
+        drawn.print(drawing)
+    for line in text.get().splitlines():
+        _write(sys.stdout, line if terminal else line.rstrip())
+
+
+def console() -> "Console":
+    """rich's, on stdout: it shows text as it is, with colours where they are wanted."""
     from rich.console import Console  # noqa: PLC0415  # heavy: only where a person looks at more than a line
 
     terminal = sys.stdout.isatty()
-    console = Console(
+    return Console(
         highlight=False,
         markup=False,  # what is shown is a provider's in part: "[link=…]" is text
         emoji=False,
         width=None if terminal else 1000,
+        force_terminal=terminal,  # whatever FORCE_COLOR says
         color_system="auto" if colourful(sys.stdout) else None,
     )
-    with console.capture() as drawn:
-        console.print(table)
-    for line in drawn.get().splitlines():
-        _write(sys.stdout, line if terminal else line.rstrip())
 
 
 def hinted(command: str) -> "Text":
@@ -175,6 +188,11 @@ def hinted(command: str) -> "Text":
 
 def pairs(rows: "Iterable[tuple[str, str | Text]]") -> None:
     """Names and what they are, one a line; long values wrap under their own column."""
+    draw(grid(rows))
+
+
+def grid(rows: "Iterable[tuple[str, str | Text]]") -> "Table":
+    """The same, to be drawn with something else."""
     from rich.table import Table  # noqa: PLC0415  # heavy: see draw
     from rich.text import Text  # noqa: PLC0415  # heavy: see draw
 
@@ -183,7 +201,7 @@ def pairs(rows: "Iterable[tuple[str, str | Text]]") -> None:
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, Text(clean(value)) if isinstance(value, str) else value)
-    draw(table)
+    return table
 
 
 def short(path: str) -> str:
