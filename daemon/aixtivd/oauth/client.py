@@ -51,6 +51,7 @@ class Client(Struct, frozen=True, kw_only=True, omit_defaults=True):
     introspection_endpoint: str = ""
     userinfo_endpoint: str = ""
     jwks_uri: str = ""
+    device_authorization_endpoint: str = ""  # RFC 8628
     redirect_uri: str = ""  # exact, where the user named one; empty: loopback as the quirks say
     scopes: tuple[str, ...] = ()  # asked for where a sign-in names none
     quirks: Quirks = Quirks()

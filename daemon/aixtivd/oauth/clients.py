@@ -13,7 +13,7 @@ from aixtiv_protocol.requests import ClientSettings
 from aixtiv_protocol.secret import Secret
 from aixtivd.config import ProviderConfig
 from aixtivd.errors import BadConfig, Misconfigured, NoProvider
-from aixtivd.oauth.client import Client, Quirks
+from aixtivd.oauth.client import TENANT, Client, Quirks
 from aixtivd.oauth.discovery import Metadata, discover
 from aixtivd.oauth.provider import Provider
 from aixtivd.oauth.providers import READY
@@ -26,6 +26,7 @@ ENDPOINTS: Final = (
     "introspection_endpoint",
     "userinfo_endpoint",
     "jwks_uri",
+    "device_authorization_endpoint",
 )
 
 _NEEDED: Final = ("authorization_endpoint", "token_endpoint")  # the first only where a person signs in
@@ -82,6 +83,21 @@ async def client_for(
     )
 
 
+async def device_endpoint(web: Web, client: Client) -> str:
+    """Of a client that was bound before anybody asked for it; empty: its server has none that is known of."""
+    if client.device_authorization_endpoint:
+        return client.device_authorization_endpoint
+    ready = READY.get(client.provider)
+    if ready and (ready.issuer, ready.token_endpoint) == (client.issuer, client.token_endpoint):
+        return ready.device_authorization_endpoint
+    if not client.issuer or TENANT in client.issuer:
+        return ""
+    try:
+        return (await discover(web, client.issuer)).device_authorization_endpoint
+    except NoProvider:
+        return ""
+
+
 def merge(provider: str, ready: Provider | None, config: ProviderConfig, settings: ClientSettings) -> Known:
     """Pure. A layer that names another server takes away what lower layers know of theirs.
 
@@ -91,7 +107,7 @@ def merge(provider: str, ready: Provider | None, config: ProviderConfig, setting
     lowest = _urls(ready) if ready else {}
     middle = _over(lowest, _urls(config))
     urls = _over(middle, _urls(settings))
-    config_secret_fits = _same_server(middle, urls)
+    config_secret_fits = _same_server(middle, urls) and _same_place(middle, urls, "device_authorization_endpoint")
     quirks = ready.quirks if ready else Quirks()
     return Known(
         provider=provider,
@@ -125,6 +141,12 @@ def _same_server(below: dict[str, str], above: dict[str, str]) -> bool:
         return False
     before, now = (_server(urls.get("token_endpoint", "")) for urls in (below, above))
     return before == now
+
+
+def _same_place(below: dict[str, str], above: dict[str, str], name: str) -> bool:
+    """Nobody named another server for that endpoint than was known, or than its neighbours'."""
+    known = (below.get(name), above.get("token_endpoint"), above.get("issuer"))
+    return not above.get(name) or _server(above[name]) in {_server(url) for url in known if url}
 
 
 def _server(url: str) -> tuple[str, ...]:

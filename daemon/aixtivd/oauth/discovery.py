@@ -22,6 +22,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
     introspection_endpoint: str = ""
     userinfo_endpoint: str = ""
     jwks_uri: str = ""
+    device_authorization_endpoint: str = ""  # RFC 8628 §4
     scopes_supported: tuple[str, ...] = ()
     code_challenge_methods_supported: tuple[str, ...] | None = None  # None: not said
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)  # RFC 8414 §2's default
@@ -94,5 +95,6 @@ def _endpoints(found: Metadata) -> list[str]:
         found.introspection_endpoint,
         found.userinfo_endpoint,
         found.jwks_uri,
+        found.device_authorization_endpoint,
     )
     return [endpoint for endpoint in every if endpoint]

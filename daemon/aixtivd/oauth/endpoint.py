@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from authlib.oauth2.auth import ClientAuth
 
 JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+DEVICE_CODE: Final = "urn:ietf:params:oauth:grant-type:device_code"  # authlib has it behind its server's imports
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -85,6 +86,23 @@ class Endpoint:
             client, body, quirks.federation_body, quirks.federation_headers, (assertion,), refreshes=True
         )
 
+    async def device_code(self, client: Client, patience: float) -> Answer:
+        """Asks for a code that a person types elsewhere (RFC 8628 §3.1). Raises Unreachable, Misconfigured."""
+        from authlib.common.urls import url_encode  # noqa: PLC0415 - heavy: loads when first needed
+
+        body = url_encode([("scope", " ".join(client.scopes))]) if client.scopes else ""
+        timeout = min(self.timeout, patience)
+        return await self._post(client, client.device_authorization_endpoint, body, timeout=timeout)
+
+    async def device_token(self, client: Client, device_code: Secret) -> Answer:
+        """Whether the person has typed it (RFC 8628 §3.4). Raises WebFailure, Misconfigured."""
+        from authlib.oauth2.rfc6749.parameters import (  # noqa: PLC0415 - heavy: loads when first needed
+            prepare_token_request,
+        )
+
+        body = prepare_token_request(DEVICE_CODE, device_code=device_code.reveal())
+        return await self._post(client, client.token_endpoint, body)
+
     async def revoke(self, client: Client, token: Secret, hint: Literal["refresh_token", "access_token"]) -> str:
         """Empty when the provider confirmed (RFC 7009 §2.2), else a sentence. Raises nothing."""
         from authlib.oauth2.rfc7009 import (  # noqa: PLC0415 - heavy: loads when first needed
@@ -101,7 +119,7 @@ class Endpoint:
             return failure.sentence
         if answer.status in {200, 204} and "html" not in answer.headers.get("content-type", ""):
             return ""
-        error = answers.oauth_error(answer, as_object(answer.body), _said(client, (token,)))
+        error = answers.oauth_error(answer, as_object(answer.body), said(client, (token,)))
         return f"{host} says {error.words}" if error else f"{host} answered {answer.status} to the revocation"
 
     async def introspect(self, client: Client, token: Secret) -> bool | None:
@@ -119,7 +137,7 @@ class Endpoint:
         if isinstance(active, bool):
             return active
         host = _host(client.introspection_endpoint)
-        match answers.sort(answer, client.quirks, self._clock.wall(), host=host, secrets=_said(client, (token,))):
+        match answers.sort(answer, client.quirks, self._clock.wall(), host=host, secrets=said(client, (token,))):
             case outcomes.Misconfigured(reason=reason):
                 raise Misconfigured(reason)
             case outcomes.Refused(reason=reason) | outcomes.NeedsSignIn(reason=reason):
@@ -150,7 +168,7 @@ class Endpoint:
             client.quirks,
             self._clock.wall(),
             host=_host(client.token_endpoint),
-            secrets=_said(client, secrets),
+            secrets=said(client, secrets),
             refreshes=refreshes,
         )
 
@@ -161,6 +179,7 @@ class Endpoint:
         body: str,
         form: Literal["form", "json"] = "form",
         headers: Mapping[str, str] | None = None,
+        timeout: float = 0.0,  # noqa: ASYNC109 - as `web` has it; 0: the usual one
     ) -> Answer:
         ours: dict[str, str] = {}
         if client.client_id:
@@ -168,7 +187,7 @@ class Endpoint:
         if form == "json":
             body = json.dumps(dict(parse_qsl(body, keep_blank_values=True)), separators=(",", ":"))
         ours |= {"Content-Type": _FORM if form == "form" else "application/json"} | dict(headers or {})
-        return await self._web.send("POST", url, headers=ours, body=body.encode(), timeout=self.timeout)
+        return await self._web.send("POST", url, headers=ours, body=body.encode(), timeout=timeout or self.timeout)
 
 
 def _client_auth(client: Client) -> "ClientAuth":
@@ -185,7 +204,7 @@ def _client_auth(client: Client) -> "ClientAuth":
             return ClientAuth(client.client_id, secret, "client_secret_post")
 
 
-def _said(client: Client, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
+def said(client: Client, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
     """What a server that quotes its request may show: also the pair of the Basic header, as it stands in there."""
     if not client.client_secret:
         return secrets

@@ -18,6 +18,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     introspection_endpoint: str = ""
     userinfo_endpoint: str = ""
     jwks_uri: str = ""
+    device_authorization_endpoint: str = ""  # RFC 8628
     secret_sent: Literal["basic", "post"] = "post"  # how, where the client has one
     secret_needed: bool = False  # even of a client on a person's machine
     scopes: tuple[str, ...] = ()  # asked for where nobody says which

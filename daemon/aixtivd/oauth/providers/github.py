@@ -1,4 +1,7 @@
-"""GitHub (docs.github.com, "Authorizing OAuth apps", "Refreshing user access tokens")."""
+"""GitHub (docs.github.com, "Authorizing OAuth apps", "Refreshing user access tokens").
+
+Its device flow has to be enabled in the settings of the application; else `device_flow_disabled`.
+"""
 
 from typing import Final
 
@@ -10,6 +13,7 @@ PROVIDER: Final = Provider(
     authorization_endpoint="https://github.com/login/oauth/authorize",
     token_endpoint="https://github.com/login/oauth/access_token",
     userinfo_endpoint="https://api.github.com/user",
+    device_authorization_endpoint="https://github.com/login/device/code",
     secret_needed=True,
     quirks=Quirks(
         errors_in_200=True,

@@ -14,6 +14,7 @@ PROVIDER: Final = Provider(
     introspection_endpoint="https://gitlab.com/oauth/introspect",
     userinfo_endpoint="https://gitlab.com/oauth/userinfo",
     jwks_uri="https://gitlab.com/oauth/discovery/keys",
+    device_authorization_endpoint="https://gitlab.com/oauth/authorize_device",  # since GitLab 17.1
     scopes=("openid", "email", "read_user"),
     quirks=Quirks(default_lifetime=7200),
     register="https://gitlab.com/-/user_settings/applications",

@@ -1,4 +1,8 @@
-"""Google (developers.google.com, "OAuth 2.0 for Mobile & Desktop Apps")."""
+"""Google (developers.google.com, "OAuth 2.0 for Mobile & Desktop Apps").
+
+Its device flow is for clients of the type "TVs and Limited Input devices" alone, and for few scopes ("OAuth 2.0 for TV
+and Limited-Input Device Applications"); a desktop client is refused there, and signs in by loopback.
+"""
 
 from typing import Final
 
@@ -13,6 +17,7 @@ PROVIDER: Final = Provider(
     revocation_endpoint="https://oauth2.googleapis.com/revoke",
     userinfo_endpoint="https://openidconnect.googleapis.com/v1/userinfo",
     jwks_uri="https://www.googleapis.com/oauth2/v3/certs",
+    device_authorization_endpoint="https://oauth2.googleapis.com/device/code",
     secret_needed=True,  # desktop clients have one, which Google does not treat as secret
     scopes=("openid", "email"),
     quirks=Quirks(
