@@ -11,7 +11,7 @@ from aixtivd import log
 from aixtivd.vault import sealing
 from aixtivd.vault.manifest import Draft
 from aixtivd.vault.sealing import BrokenSeal, Sealer
-from aixtivd.vault.store import expect_written
+from aixtivd.vault.store import expect_written, remove
 
 DOUBT: Final = 2
 """Attempts that an unreadable intent counts as: it may have been anything, so aixtiv does not try by itself."""
@@ -42,6 +42,16 @@ def put(db: sqlite3.Connection, sealer: Sealer, draft: Draft, id_: bytes, genera
     draft.note_intent(id_, sealed)
 
 
+def attempts(
+    db: sqlite3.Connection, sealer: Sealer, draft: Draft, id_: bytes, generation: int, fingerprint: bytes
+) -> int:
+    """How often it was begun to spend that very token, and never settled."""
+    found = read(db, sealer, draft, id_)
+    if found is None or found[0] != generation:
+        return 0
+    return found[1].attempts if found[1].may_have_spent(fingerprint) else 0
+
+
 def read(db: sqlite3.Connection, sealer: Sealer, draft: Draft, id_: bytes) -> tuple[int, Begun] | None:
     """The open one, with its generation. One that was altered, put back or taken away may have been anything."""
     listed = draft.entry(id_)
@@ -53,3 +63,13 @@ def read(db: sqlite3.Connection, sealer: Sealer, draft: Draft, id_: bytes) -> tu
             return found[0], sealing.read(_unpack, sealer.unseal(_TABLE, id_, *found))
     log.error("intent-damaged", row=id_.hex()[:8])
     return listed.generation, Begun(_UNKNOWN, DOUBT, 0.0)
+
+
+def forget(db: sqlite3.Connection, sealer: Sealer, draft: Draft, id_: bytes) -> None:
+    """Part of a change of the store: one attempt less, or none at all."""
+    found = read(db, sealer, draft, id_)
+    if found and (known := found[1]).attempts > 1:
+        put(db, sealer, draft, id_, found[0], Begun(known.spending, known.attempts - 1, known.begun_at))
+        return
+    remove(db, _TABLE, id_)
+    draft.note_intent(id_, b"")

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from aixtiv_protocol.secret import Secret
 from aixtivd.vault.ledger import Ledger, Stale
-from aixtivd.vault.rows import Intent, Row
+from aixtivd.vault.rows import Intent, Kept, Relabelled, Row
 from aixtivd.vault.store import Store
 
 __all__ = ["Journal", "Notes", "Opened", "Stale"]
@@ -77,8 +77,20 @@ class Journal:
 
     async def kept(self, id_: bytes) -> list[Row]:
         """Earlier generations of a row within their grace time, newest first."""
+        return [kept.row for kept in await self.kept_until(id_)]
+
+    async def kept_until(self, id_: bytes) -> list[Kept]:
+        """The same, with the time at which each may go."""
         opened = self._opened()
         return await opened.store.transact(lambda db: opened.ledger.kept(db, id_))
+
+    async def relabel(self, relabelled: Relabelled) -> None:
+        """All of it in one transaction, or nothing. Open intents go on counting under the new generation.
+
+        Raises Stale, and StoreFailed where the store cannot be written.
+        """
+        opened = self._opened()
+        await opened.store.transact(lambda db: opened.ledger.relabel(db, relabelled))
 
     async def absorb(self) -> int:
         """Moves spilled rows into the store; every write does so too. The number moved."""

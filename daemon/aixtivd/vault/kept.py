@@ -1,10 +1,11 @@
 """Earlier generations in SQL: what a record said before, for a while."""
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Final
 
 from aixtivd import log
-from aixtivd.vault.rows import Row
+from aixtivd.vault.rows import Kept, Row
 from aixtivd.vault.sealing import BrokenSeal, Sealer
 from aixtivd.vault.store import expect_written
 
@@ -21,15 +22,17 @@ MOST: Final = 3
 _TABLE: Final = "kept"
 
 
-def read(db: sqlite3.Connection, sealer: Sealer, id_: bytes) -> list[Row]:
+def read(db: sqlite3.Connection, sealer: Sealer, id_: bytes) -> list[Kept]:
     """Those within their grace time, newest first."""
-    found = db.execute("SELECT generation, sealed FROM kept WHERE id = ? ORDER BY generation DESC", (id_,))
+    found = db.execute("SELECT generation, sealed, until FROM kept WHERE id = ? ORDER BY generation DESC", (id_,))
     rows = []
-    for generation, sealed in found:
+    for generation, sealed, until in found:
         try:
-            rows.append(Row(id_, generation, sealer.unseal(_TABLE, id_, generation, sealed)))
+            row = Row(id_, generation, sealer.unseal(_TABLE, id_, generation, sealed))
         except BrokenSeal:
             log.error("kept-row-damaged", row=id_.hex()[:8])
+        else:
+            rows.append(Kept(row, float(until) if isinstance(until, int | float) else 0.0))
     return rows
 
 
@@ -40,6 +43,13 @@ def put(db: sqlite3.Connection, sealer: Sealer, row: Row, now: float) -> None:
     expect_written(db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", kept))
     newest = "SELECT generation FROM kept WHERE id = ?1 ORDER BY generation DESC LIMIT ?2"
     db.execute(f"DELETE FROM kept WHERE id = ?1 AND generation NOT IN ({newest})", (row.id, MOST))  # noqa: S608  # two constants
+
+
+def rewrite(db: sqlite3.Connection, sealer: Sealer, rows: Iterable[Row]) -> None:
+    """Part of a change of the store: what those generations say now, for as long as they are kept."""
+    for row in rows:
+        sealed = sealer.seal(_TABLE, row.id, row.generation, row.payload)
+        db.execute("UPDATE kept SET sealed = ? WHERE id = ? AND generation = ?", (sealed, row.id, row.generation))
 
 
 def sweep(db: sqlite3.Connection, now: float) -> None:

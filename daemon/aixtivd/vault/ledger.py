@@ -15,7 +15,7 @@ from aixtivd.vault import folder, intents, kept, notes, resealing
 from aixtivd.vault.intents import Begun
 from aixtivd.vault.manifest import NONE, Draft, Entry, Manifest
 from aixtivd.vault.resealing import Seals
-from aixtivd.vault.rows import Intent, Row
+from aixtivd.vault.rows import Intent, Kept, Relabelled, Row
 from aixtivd.vault.sealing import ID, BrokenSeal, Sealer
 from aixtivd.vault.spill import Slot
 from aixtivd.vault.store import Meta, expect_written, fold, named, put_meta, read_meta, remove, transaction
@@ -115,7 +115,7 @@ class Ledger:
         """The slot's rows, but for those that were absorbed and followed by others."""
         return {id_: row for id_, row in self.slot.rows.items() if row.generation >= draft.entry(id_).generation}
 
-    def kept(self, db: sqlite3.Connection, id_: bytes) -> list[Row]:
+    def kept(self, db: sqlite3.Connection, id_: bytes) -> list[Kept]:
         """Earlier generations within their grace time, newest first."""
         return kept.read(db, self._sealer, id_)
 
@@ -126,17 +126,11 @@ class Ledger:
         with self._change(db) as draft:
             if (current := self._generation(db, draft, id_)) not in (None, generation):
                 raise Stale(f"generation {generation} was to be refreshed, and the store has {current}")
-            attempts = 1 + self._attempts(db, draft, id_, generation, fingerprint)
+            attempts = 1 + intents.attempts(db, self._sealer, draft, id_, generation, fingerprint)
             sealed = Begun(fingerprint, attempts, self._clock.wall())
             intents.put(db, self._sealer, draft, id_, generation, sealed)
         point("after-intent")
         return Intent(id_, generation, sealed.attempts, sealed.begun_at)
-
-    def _attempts(self, db: sqlite3.Connection, draft: Draft, id_: bytes, generation: int, fingerprint: bytes) -> int:
-        found = intents.read(db, self._sealer, draft, id_)
-        if found is None or found[0] != generation:
-            return 0
-        return found[1].attempts if found[1].may_have_spent(fingerprint) else 0
 
     def intents(self, db: sqlite3.Connection) -> list[Intent]:
         """The open ones: those whose pair is in neither store nor slot."""
@@ -153,13 +147,7 @@ class Ledger:
     def forget(self, db: sqlite3.Connection, id_: bytes) -> None:
         """The last attempt spent nothing. An earlier one whose answer was lost stays on record."""
         with self._change(db) as draft:
-            found = intents.read(db, self._sealer, draft, id_)
-            if found and (known := found[1]).attempts > 1:
-                less = Begun(known.spending, known.attempts - 1, known.begun_at)
-                intents.put(db, self._sealer, draft, id_, found[0], less)
-            else:
-                remove(db, "intents", id_)
-                draft.note_intent(id_, b"")
+            intents.forget(db, self._sealer, draft, id_)
 
     def commit(self, db: sqlite3.Connection, row: Row, previous: Row | None) -> bool:
         if len(row.id) != ID or row.generation <= (previous.generation if previous else -1):
@@ -183,6 +171,20 @@ class Ledger:
                 self._expect(db, row.id, previous)
                 self._succeed(db, draft, row, previous)
             point("before-commit-all")
+
+    def relabel(self, db: sqlite3.Connection, relabelled: Relabelled) -> None:
+        with self._change(db) as draft:
+            for row, previous in relabelled.changes:
+                self._expect(db, row.id, previous)
+                intent = intents.read(db, self._sealer, draft, row.id)
+                self._put(db, draft, row)
+                if intent and intent[0] == previous.generation:
+                    intents.put(db, self._sealer, draft, row.id, row.generation, intent[1])
+            kept.rewrite(db, self._sealer, relabelled.earlier)
+            for name, payload in relabelled.notes:
+                notes.write(db, self._sealer, draft, name, payload)
+            point("before-relabelled")
+        point("after-relabelled")
 
     def _succeed(self, db: sqlite3.Connection, draft: Draft, row: Row, previous: Row | None) -> None:
         if previous is not None:

@@ -17,6 +17,21 @@ class Row(Struct, frozen=True):
         return [("id", self.id.hex()[:8]), ("generation", self.generation)]
 
 
+class Kept(Struct, frozen=True):
+    """An earlier generation of a record."""
+
+    row: Row
+    until: float  # Unix time; not sealed: only how long it stays here
+
+
+class Relabelled(Struct, frozen=True):
+    """Rows that say the same as those before them in other words: what is known of these stays known."""
+
+    changes: tuple[tuple[Row, Row], ...]  # the row, and the one before it, which is not kept beside it
+    earlier: tuple[Row, ...] = ()  # in the place of kept ones of the same generation
+    notes: tuple[tuple[str, bytes], ...] = ()
+
+
 class Intent(Struct, frozen=True):
     """A refresh that was begun: between its POST and its commit, the token of `generation` may have been spent."""
 

@@ -11,7 +11,7 @@ from aixtiv_protocol.secret import Secret
 from aixtivd.errors import Locked, StoreFailed
 from aixtivd.vault.journal import Stale
 from aixtivd.vault.kept import GRACE, SWEEP
-from aixtivd.vault.rows import Intent, Row
+from aixtivd.vault.rows import Intent, Relabelled, Row
 from peers.clock import FakeClock
 from peers.leaks import files_under, leaks
 from peers.vaults import SECRET, crashed, image, opened, row
@@ -279,3 +279,41 @@ async def test_a_thousand_rows_come_back(folder: Path) -> None:
             for each in rows:
                 tasks.start_soon(vault.journal.commit, each, None)
         assert sorted(await vault.rows(), key=lambda found: found.id) == sorted(rows, key=lambda made: made.id)
+
+
+async def test_a_relabelled_row_keeps_its_intent_and_pushes_nothing_out(folder: Path) -> None:
+    async with opened(folder) as vault:
+        await vault.journal.commit(row(1), None)
+        await vault.journal.commit(row(1, 2), row(1))
+        await vault.journal.begin(row(1).id, 2, TOKEN)
+        renamed = Relabelled(((row(1, 3, b"another name"), row(1, 2)),), (row(1, 1, b"the same"),), (("a", b"note"),))
+        await vault.journal.relabel(renamed)
+        assert await vault.rows() == [row(1, 3, b"another name")]
+        assert await vault.journal.kept(row(1).id) == [row(1, 1, b"the same")]
+        assert await vault.notes.read("a") == b"note"
+        assert [(one.generation, one.attempts) for one in await vault.journal.intents()] == [(3, 1)]
+        assert (await vault.journal.begin(row(1).id, 3, TOKEN)).attempts == 2
+        copy = crashed(folder)
+    async with opened(copy) as again:
+        assert (await again.journal.begin(row(1).id, 3, TOKEN)).attempts == 3
+        assert await again.journal.kept(row(1).id) == [row(1, 1, b"the same")]
+
+
+async def test_rows_are_relabelled_all_of_them_or_none(folder: Path) -> None:
+    async with opened(folder) as vault:
+        await vault.journal.commit(row(1), None)
+        await vault.journal.commit(row(2, 5), None)
+        stale = Relabelled(((row(1, 2), row(1)), (row(2, 5), row(2, 4))), (), (("a", b"note"),))
+        with pytest.raises(Stale):
+            await vault.journal.relabel(stale)
+        assert sorted(one.generation for one in await vault.rows()) == [1, 5]
+        assert await vault.notes.read("a") is None
+
+
+async def test_what_is_kept_says_until_when(folder: Path) -> None:
+    clock = FakeClock(wall=1_800_000_000.0)
+    async with opened(folder, clock=clock) as vault:
+        await vault.journal.commit(row(1), None)
+        await vault.journal.commit(row(1, 2), row(1))
+        (kept,) = await vault.journal.kept_until(row(1).id)
+        assert (kept.row, kept.until) == (row(1), 1_800_000_000.0 + GRACE)
