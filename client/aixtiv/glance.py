@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from aixtiv import people, show
 from aixtiv.failures import AixtivError
-from aixtiv.words import clean, span, until
+from aixtiv.words import brief, clean, span, until
 from aixtiv_protocol.replies import Account, DaemonStatus
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ def _paths(daemon: DaemonStatus) -> list[tuple[str, str]]:
 
 def _problems(daemon: DaemonStatus) -> Iterator[tuple[str, str]]:
     if daemon.damaged:
-        yield "damaged", f"{daemon.damaged} records fail their seal; they are kept and not used"
+        yield "damaged", f"{_number(daemon.damaged, 'record fails its', 'records fail their')} seal; kept, and not used"
     if daemon.spilled:
-        yield "unsaved", f"{daemon.spilled} grants wait for room on the disk"
+        yield "unsaved", f"{_number(daemon.spilled, 'grant waits', 'grants wait')} for room on the disk"
     for name, problem in (
         ("gateway", daemon.gateway_problem),
         ("audit log", daemon.audit_problem),
@@ -106,6 +106,10 @@ def _problems(daemon: DaemonStatus) -> Iterator[tuple[str, str]]:
     for host, skew in sorted(daemon.skews.items()):
         if abs(skew) >= _ALIKE:
             yield "clock", f"{host} is {span(abs(skew))} {'ahead of' if skew > 0 else 'behind'} this machine"
+
+
+def _number(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
 
 
 def _counted(accounts: tuple[Account, ...]) -> Text:
@@ -126,12 +130,13 @@ class _Row(Struct, frozen=True):
     bar: Text
     left: Text
     coming: Text
+    life: Text  # both
     below: tuple[Text, ...]
 
 
 _LAYOUTS: Final = (  # the first that fits counts; what is left out of a line stands below it, or was the least of it
-    ("name", "kind", "state", "bar", "left", "coming"),
-    ("name", "state", "bar", "left", "coming"),
+    ("name", "kind", "state", "bar", "life"),
+    ("name", "state", "bar", "life"),
     ("name", "state", "bar", "left"),
     ("name", "state", "left"),
     ("name", "state"),
@@ -153,22 +158,23 @@ class Accounts:
         else:
             rows = [_plain_row(one, self._now) for one in self._accounts]
         longest = _LONG if console.is_terminal else width
-        widths = {cell: _widest(rows, cell, longest) for cell in _LAYOUTS[0]}
+        widths = {cell: _widest(rows, cell, longest) for cell in (*_LAYOUTS[0], "left")}
         layout = next((layout for layout in _LAYOUTS if _width(layout, widths) <= width), _LAYOUTS[-1])
         for row in rows:
             yield from _lines(row, [cell for cell in layout if widths[cell]], widths)
 
 
 def _row(account: Account, now: float, size: int, marks: tuple[str, str]) -> _Row:
-    return _shared(account, bar=_bar(account, now, size, marks), left=_left(account, now), coming=_coming(account, now))
+    bar = _bar(account, now, size, marks)
+    return _shared(account, bar=bar, left=_left(account, now), coming=_coming(account, now, brief))
 
 
 def _plain_row(account: Account, now: float) -> _Row:
-    parts = (until(account.expires_at, now), _coming(account, now).plain)
-    return _shared(account, left=Text(", ".join(part for part in parts if part)))
+    left = Text(until(account.expires_at, now))
+    return _shared(account, bar=Text(), left=left, coming=_coming(account, now, span))
 
 
-def _shared(account: Account, *, left: Text, bar: Text | None = None, coming: Text | None = None) -> _Row:
+def _shared(account: Account, *, bar: Text, left: Text, coming: Text) -> _Row:
     below = [Text(f"at {clean(account.endpoint)}")] if account.endpoint else []
     if account.problem:
         below.append(Text(clean(people.beside(account.name, account.problem))))
@@ -178,9 +184,10 @@ def _shared(account: Account, *, left: Text, bar: Text | None = None, coming: Te
         name=people.named(account),
         kind=Text(clean(people.kind(account)), style="dim"),
         state=people.stated(account),
-        bar=bar or Text(),
+        bar=bar,
         left=left,
-        coming=coming or Text(),
+        coming=coming,
+        life=Text(", ").join(text for text in (left, coming) if text),
         below=tuple(below),
     )
 
@@ -196,17 +203,18 @@ def _bar(account: Account, now: float, size: int, marks: tuple[str, str]) -> Tex
 
 
 def _left(account: Account, now: float) -> Text:
-    if account.expires_at > now:
-        return Text(f"{span(account.expires_at - now)} left")
-    return Text(until(account.expires_at, now), style="yellow" if account.expires_at else "dim")
+    if not account.expires_at:
+        return Text("no expiry", style="dim")
+    left = account.expires_at - now
+    return Text(f"{brief(left)} left") if left > 0 else Text(f"expired {brief(-left)} ago", style="yellow")
 
 
-def _coming(account: Account, now: float) -> Text:
+def _coming(account: Account, now: float, say: Callable[[float], str]) -> Text:
     if not account.next_refresh:
         return Text()
     when = account.next_refresh - now
     again = "tries again" if account.state == "failing" else "refreshes"
-    return Text(f"{again} in {span(when)}" if when >= 1 else f"{again} now", style="dim")
+    return Text(f"{again} in {say(when)}" if when >= 1 else f"{again} now", style="dim")
 
 
 def _lines(row: _Row, cells: list[str], widths: dict[str, int]) -> "Iterator[RenderableType]":
@@ -217,8 +225,8 @@ def _lines(row: _Row, cells: list[str], widths: dict[str, int]) -> "Iterator[Ren
     line = Text(" " * _GAP).join(texts)
     line.rstrip()
     yield line
-    below = row.below if "coming" in cells or not row.coming else (row.coming, *row.below)
-    for text in below:
+    rest = Text() if "life" in cells else row.coming if "left" in cells else row.life
+    for text in (*((rest,) if rest else ()), *row.below):
         yield Padding(text, (0, 0, 0, 2 * _GAP))
 
 

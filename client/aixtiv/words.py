@@ -29,6 +29,16 @@ def span(seconds: float) -> str:
     return _count(left // DAY, "day")
 
 
+def brief(seconds: float) -> str:
+    """The same where there is little room: `40 s`, `59 min`, `3 h`, `2 days`."""
+    left = max(0, round(seconds))
+    if left < 2 * MINUTE:
+        return f"{left} s"
+    if left < 2 * HOUR:
+        return f"{left // MINUTE} min"
+    return f"{left // HOUR} h" if left < 2 * DAY else _count(left // DAY, "day")
+
+
 def _two(left: int, big: int, big_name: str, small: int, small_name: str) -> str:
     whole, rest = divmod(left, big)
     parts = (_count(whole, big_name) if whole else "", _count(rest // small, small_name) if rest // small else "")
