@@ -14,6 +14,7 @@ from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access.audit import Audit
 from aixtivd.accounts import grant as grants
+from aixtivd.accounts.adopting import Adopting
 from aixtivd.accounts.book import Book, Entry, checked_name
 from aixtivd.accounts.changes import Changes, another, blank
 from aixtivd.accounts.credential import Credential
@@ -40,7 +41,7 @@ from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
 from aixtivd.config import Config
-from aixtivd.errors import AixtivError, Locked, Misconfigured, NoAccount, Refused
+from aixtivd.errors import AixtivError, Locked, Misconfigured, NoAccount, Refused, SignInFailed
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.response import parse_pasted
@@ -74,6 +75,18 @@ class Accounts:
         self._terms = Terms(self._book, web, config)
         self._paying = Paying(self._book, self._serving, self._events, config, clock)
         self._examining = Examining(self._book, vault, endpoint, web, self._serving, clock)
+        self._adopting = Adopting(
+            self._book,
+            vault,
+            web,
+            self._terms,
+            self._settling,
+            self._refresher,
+            turn,
+            self._work,
+            self._events,
+            clock,
+        )
         self.generations = Generations(
             self._book,
             vault,
@@ -189,7 +202,10 @@ class Accounts:
 
     async def adopt(self, asked: requests.Adopt) -> replies.SignedIn:
         """A refresh token from elsewhere: stored first, and then refreshed like any other."""
-        raise Refused("not yet")
+        name = self._name_for(asked.account)
+        if self._sign_ins.of(name):
+            raise SignInFailed(f"a sign-in to {name} is open: finish or end that first", hint=f"aixtiv callback {name}")
+        return await self._adopting.adopt(name, asked)
 
     async def refresh(self, asked: requests.Refresh) -> replies.Account:
         entry = self._book.named(asked.account, "refresh")

@@ -1,7 +1,7 @@
 """Work that a caller's hang-up must not cut: it runs in a task of the daemon's own, and the caller only waits."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, TypeVarTuple
+from typing import Generic, TypeVar, TypeVarTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -28,24 +28,16 @@ class Work:
 
     async def run(self, job: Callable[[*_Args], Awaitable[_T]], *args: *_Args) -> _T:
         """Runs `job` to its end even if the caller is cancelled meanwhile; its result or its failure comes back."""
-        results: list[_T] = []
-        failures: list[Exception] = []
-        done = anyio.Event()
-
-        async def kept() -> None:
-            try:
-                results.append(await job(*args))
-            except Exception as error:  # noqa: BLE001  # every failure belongs to the caller, raised again below
-                failures.append(error)
-            finally:
-                done.set()
-
+        kept = _Kept(job, args)
         self._open += 1
-        self._group.start_soon(self._counted, kept)
-        await done.wait()
-        if failures:
-            raise failures[0]
-        return results[0]
+        self._group.start_soon(self._counted, kept.run)
+        return await kept.result()
+
+    async def outlive(self, job: Callable[[*_Args], Awaitable[_T]], *args: *_Args) -> _T:
+        """As `run`, but `idle` does not wait for it, nor is it kept from being ended with the daemon."""
+        kept = _Kept(job, args)
+        self._group.start_soon(kept.run)
+        return await kept.result()
 
     async def idle(self) -> None:
         """Until no job started by `run` is open."""
@@ -74,3 +66,30 @@ class Work:
             log.warning("background", failure=error.code, detail=error.sentence)
         except Exception as error:  # noqa: BLE001  # one account's defect must not end the daemon
             log.error("background", exception=type(error).__name__)
+
+
+class _Kept(Generic[*_Args, _T]):
+    """A job, and how it ended, for who waits for that; if anybody still does."""
+
+    def __init__(self, job: Callable[[*_Args], Awaitable[_T]], args: tuple[*_Args]) -> None:
+        self._job = job
+        self._args = args
+        self._results: list[_T] = []
+        self._failures: list[Exception] = []
+        self._done = anyio.Event()
+
+    async def run(self) -> None:
+        try:
+            self._results.append(await self._job(*self._args))
+        except Exception as error:  # noqa: BLE001  # every failure belongs to the caller, raised again in `result`
+            self._failures.append(error)
+        finally:
+            self._done.set()
+
+    async def result(self) -> _T:
+        await self._done.wait()
+        if self._failures:
+            raise self._failures[0]
+        if not self._results:
+            raise AixtivError("the daemon has stopped meanwhile")
+        return self._results[0]

@@ -63,7 +63,8 @@ class Record:
 
     def answered(self, asked: Request, caller: Caller, answer: Reply) -> None:
         what = _WHAT.get(type(asked))
-        if what is not None and type(answer) is not replies.SignedIn:  # which `accounts.events` tells
+        # A sign-in is told by `accounts.events`, but not who brought it from elsewhere.
+        if what is not None and (type(answer) is not replies.SignedIn or type(asked) is requests.Adopt):
             self._audit.note(what, caller, account=_account(answer), detail=_detail(asked, answer))
 
     def begun(self, caller: Caller, first: Reply) -> None:
@@ -114,6 +115,8 @@ def _came_back(restored: replies.Restored) -> str:
 def _account(answer: Reply) -> str:
     if isinstance(answer, replies.Account):
         return answer.name
+    if isinstance(answer, replies.SignedIn):
+        return answer.account.name
     account = getattr(answer, "account", "")
     return account if isinstance(account, str) else ""
 
@@ -124,6 +127,8 @@ def _detail(asked: Request, answer: Reply) -> str:  # noqa: PLR0911  # one case 
             return "was asked for"
         case requests.ApiKey():
             return "stored" if asked.key else "removed"
+        case requests.Adopt():
+            return "brought a refresh token from elsewhere"
         case requests.RevokeTicket():
             return f"{asked.ticket} was revoked"
         case _ if isinstance(answer, replies.TicketMade):
