@@ -1,4 +1,4 @@
-"""Runs a command of the person's and takes what it prints: no shell, few variables, a time limit, a size, one end."""
+"""Runs a command of the person's, takes what it prints or tells it something: no shell, few variables, one end."""
 
 import os
 import select
@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 
 _LONGEST: Final = 64 * 1024  # bytes on stdout
+SAID: Final = 4096  # bytes on stdin: as many as any empty pipe takes at once, however little is left to this user
 _PASSED: Final = frozenset(
     {"HOME", "PATH", "LANG", "LANGUAGE", "USER", "LOGNAME", "SHELL", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS"}
 )
@@ -48,6 +49,25 @@ async def output_of(command: tuple[str, ...], seconds: float, environ: Mapping[s
         raise Failed("prints what is no text") from None
 
 
+async def tell(command: tuple[str, ...], said: bytes, seconds: float, environ: Mapping[str, str] | None = None) -> None:
+    """Runs it with `said` on its stdin, at most SAID bytes; what it prints goes nowhere. Raises Failed.
+
+    Otherwise as `output_of`.
+    """
+    start = partial(_fed, command, said, surroundings(os.environ if environ is None else environ))
+    process = await anyio.to_thread.run_sync(start)
+    try:
+        with anyio.fail_after(seconds):
+            await _ended(process.pid)
+    except TimeoutError:
+        raise Failed(f"did not end within {seconds:g} seconds") from None
+    finally:
+        with anyio.CancelScope(shield=True):
+            status = await anyio.to_thread.run_sync(_end, process)
+    if status:
+        raise Failed(f"ended with {_status(status)}")
+
+
 def surroundings(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that a command gets: where things are and who the person is; nothing that looks like a secret."""
     return {
@@ -58,22 +78,35 @@ def surroundings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _started(command: tuple[str, ...], environ: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """With the pipe of its stdout. Python's own, for uvloop's leaves every command copies of our descriptors."""
+    """With the pipe of its stdout."""
+    process = _popen(command, environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert process.stdout is not None  # it is a pipe
+    os.set_blocking(process.stdout.fileno(), False)
+    return process, process.stdout
+
+
+def _fed(command: tuple[str, ...], said: bytes, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """All of it is in the pipe before the command begins: whether it reads, and when, is its own business."""
+    if len(said) > SAID:
+        raise ValueError("that is more than a pipe takes")
+    reading, writing = os.pipe()
     try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environ,
-            start_new_session=True,
+        os.write(writing, said)
+        os.close(writing)
+        return _popen(command, environ, stdin=reading, stdout=subprocess.DEVNULL)
+    finally:
+        os.close(reading)
+
+
+def _popen(command: tuple[str, ...], environ: Mapping[str, str], *, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
+    """Python's own, for uvloop's leaves every command copies of our descriptors."""
+    try:
+        return subprocess.Popen(
+            command, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL, env=environ, start_new_session=True
         )
     except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None
         raise Failed(f"cannot be started: {os.strerror(number).lower() if number else 'a word of it'}") from None
-    assert process.stdout is not None  # it is a pipe
-    os.set_blocking(process.stdout.fileno(), False)
-    return process, process.stdout
 
 
 async def _printed(pid: int, pipe: int) -> bytes:
@@ -93,9 +126,13 @@ async def _printed(pid: int, pipe: int) -> bytes:
 
 
 async def _cancel_at_its_end(pid: int, scope: anyio.CancelScope) -> None:
+    await _ended(pid)
+    scope.cancel()
+
+
+async def _ended(pid: int) -> None:
     """In a thread of its own: those that others wait for are not kept busy."""
     await anyio.to_thread.run_sync(_await_end, pid, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
-    scope.cancel()
 
 
 def _await_end(pid: int) -> None:
@@ -119,11 +156,12 @@ def _take(pipe: int, printed: bytearray, *, patient: bool = True) -> bool:
     return bool(piece) and len(printed) <= _LONGEST
 
 
-def _end(process: subprocess.Popen[bytes], pipe: IO[bytes]) -> int:
+def _end(process: subprocess.Popen[bytes], pipe: IO[bytes] | None = None) -> int:
     """Kills what is left of the group, and reaps the command: its status. Blocking."""
     with suppress(ProcessLookupError, PermissionError):  # a Mac's word for a group of which nothing runs
         os.killpg(process.pid, signal.SIGKILL)
-    pipe.close()
+    if pipe is not None:
+        pipe.close()
     return process.wait()
 
 
