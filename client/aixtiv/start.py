@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -22,17 +23,22 @@ PATIENCE: Final = 5.0  # seconds until the socket must answer
 LOG_LIMIT: Final = 1 << 20  # bytes, beyond which the log is begun anew and the old one kept once
 UNIT: Final = "aixtivd.service"
 LABEL: Final = "io.github.aixtiv.aixtivd"
+_LOGS: Final = "aixtiv service logs"
+_NO_BUS: Final = re.compile("connect to (user scope )?bus")  # in the words of systemd until 255, and since
 
 # Everything else stays behind: a shell's environment is full of secrets, and the daemon needs none of it.
 _KEPT = {"HOME", "PATH", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS", "AIXTIV_SOCKET"}
 _KEPT_PREFIXES = ("XDG_", "LC_")
 
 
-def start(path: str, say: Callable[[str], None]) -> None:
-    """Returns when the socket at `path` answers. Raises NoDaemon with the daemon's own sentence where there is one."""
+def start(path: str, say: Callable[[str], None], *, alone: bool = False) -> None:
+    """Returns when the socket at `path` answers. Raises NoDaemon with the daemon's own sentence where there is one.
+
+    `alone`: the service manager is not asked.
+    """
     state = Path(platformdirs.user_state_dir("aixtiv"))
     try:
-        _start(path, state, say, time.monotonic() + PATIENCE)
+        _start(path, state, say, time.monotonic() + PATIENCE, alone=alone)
     except OSError as error:
         where = error.filename or state
         raise NoDaemon(
@@ -40,12 +46,12 @@ def start(path: str, say: Callable[[str], None]) -> None:
         ) from None
 
 
-def _start(path: str, state: Path, say: Callable[[str], None], until: float) -> None:
+def _start(path: str, state: Path, say: Callable[[str], None], until: float, *, alone: bool) -> None:
     _make_private(state)
     with _only_one(state / "start.lock", until):
         if _answers(path):  # another command was faster
             return
-        if _by_service_manager():
+        if not alone and _by_service_manager():
             while not _answers(path):
                 if time.monotonic() > until:
                     raise _unanswered()
@@ -64,9 +70,7 @@ def _with(command: str, path: object) -> str:
 
 def how() -> str:
     """The command that starts the daemon by hand."""
-    if unit := _unit():
-        return f"systemctl --user start {UNIT}" if unit.suffix == ".service" else f"launchctl kickstart {_target()}"
-    return "aixtivd"
+    return "aixtiv service start" if unit() else "aixtivd"
 
 
 def executable() -> str:
@@ -107,18 +111,22 @@ def _only_one(lock: Path, until: float) -> Iterator[None]:
         yield
 
 
-def _unit() -> Path | None:
+def unit() -> Path | None:
     """Our unit's file, if it is installed. One socket has one owner: with `AIXTIV_SOCKET` the unit is not asked."""
     if os.environ.get("AIXTIV_SOCKET"):
         return None
     if sys.platform == "darwin":
         return _first_file([Path.home() / f"Library/LaunchAgents/{LABEL}.plist"])
+    return _first_file([folder / UNIT for folder in unit_folders()])
+
+
+def unit_folders() -> list[Path]:
+    """Where a user's units may lie (systemd.unit(5)); the first is the person's own."""
     folders = [
         Path(platformdirs.user_config_dir("systemd")) / "user",
         Path(platformdirs.user_data_dir("systemd")) / "user",
     ]
-    folders += [Path(f"{root}/systemd/user") for root in ("/etc", "/usr/local/lib", "/usr/lib")]
-    return _first_file([folder / UNIT for folder in folders])
+    return folders + [Path(f"{root}/systemd/user") for root in ("/etc", "/usr/local/lib", "/usr/lib")]
 
 
 def _first_file(candidates: list[Path]) -> Path | None:
@@ -131,26 +139,34 @@ def _target() -> str:
 
 def _by_service_manager() -> bool:
     """Whether the service manager took it on. False where there is no unit of ours, or no manager to ask."""
-    if _unit() is None:
+    if (file := unit()) is None:
         return False
-    ask = ["launchctl", "kickstart", _target()] if sys.platform == "darwin" else ["systemctl", "--user", "start", UNIT]
-    try:
-        asked = subprocess.run(ask, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    except subprocess.TimeoutExpired:
-        raise _unanswered() from None
-    except OSError:
-        return False
-    if "connect to bus" in asked.stderr:  # no session (cron, a container): the unit cannot be started by anybody
-        return False
-    if asked.returncode:
-        raise NoDaemon("the daemon's service does not start", hint=f"journalctl --user -u {UNIT} -n 20")
-    return True
+    for ask in _questions(file):
+        try:
+            asked = subprocess.run(ask, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        except subprocess.TimeoutExpired:
+            raise _unanswered() from None
+        except OSError:
+            return False
+        if asked.returncode == 0:
+            return True
+        if _NO_BUS.search(asked.stderr):  # no session (cron, a container): the unit cannot be started by anybody
+            return False
+    raise NoDaemon("the daemon's service does not start", hint=_LOGS)
+
+
+def _questions(file: Path) -> list[list[str]]:
+    """What is asked of the manager, one after the other until it obeys. launchd starts only what it has loaded."""
+    if sys.platform != "darwin":
+        return [["systemctl", "--user", "start", UNIT]]
+    kick, domain = ["launchctl", "kickstart", _target()], f"gui/{os.getuid()}"
+    return [kick, ["launchctl", "bootstrap", domain, str(file)]]
 
 
 def _unanswered() -> NoDaemon:
     return NoDaemon(
         f"the daemon's service was started and does not answer after {PATIENCE:.0f} seconds",
-        hint=f"systemctl --user status {UNIT}" if sys.platform != "darwin" else f"launchctl list {LABEL}",
+        hint=_LOGS,
     )
 
 

@@ -151,7 +151,7 @@ def test_an_installed_unit_is_started_by_the_service_manager(home: Home) -> None
         start.start(home.socket, said.append)
     assert home.asked.read_text() == f"--user start {start.UNIT}\n"
     assert said == ["started the daemon's service"]
-    assert start.how() == f"systemctl --user start {start.UNIT}"
+    assert start.how() == "aixtiv service start"
 
 
 def test_a_service_that_does_not_start_says_where_its_log_is(home: Home) -> None:
@@ -160,7 +160,7 @@ def test_a_service_that_does_not_start_says_where_its_log_is(home: Home) -> None
     with pytest.raises(failures.NoDaemon, match="does not start") as caught:
         start.start(home.socket, said.append)
     assert said == []
-    assert caught.value.hint == f"journalctl --user -u {start.UNIT} -n 20"
+    assert caught.value.hint == "aixtiv service logs"
 
 
 @pytest.mark.parametrize("manager", ["exit 0", "exec sleep 60"])
@@ -173,8 +173,18 @@ def test_a_service_that_never_answers_is_not_waited_for_for_ever(
         start.start(home.socket, print)
 
 
-def test_without_a_session_it_is_started_in_the_background(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.manager("echo 'Failed to connect to bus: No medium found' >&2; exit 1")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Failed to connect to bus: No medium found",
+        "Failed to connect to user scope bus via local transport: No medium found",
+    ],
+    ids=["systemd until 255", "and since"],
+)
+def test_without_a_session_it_is_started_in_the_background(
+    home: Home, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    home.manager(f"echo '{words}' >&2; exit 1")
     background = home.folder / "background"
     background.write_text("#!/bin/sh\necho 'aixtivd: error: of the background' >&2; exit 1\n")
     background.chmod(0o700)
@@ -190,12 +200,18 @@ def test_a_socket_of_ones_own_is_not_the_units(home: Home, monkeypatch: pytest.M
     assert start.how() == "aixtivd"
 
 
-def test_on_a_mac_launchd_is_asked(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_mac_launchd_is_asked_and_loads_what_was_unloaded(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = home.folder / "Library/LaunchAgents" / f"{start.LABEL}.plist"
     agent.parent.mkdir(parents=True)
     agent.touch()
+    launchctl = home.folder / "launchctl"
+    launchctl.write_text(f'#!/bin/sh\necho "$@" >> {home.asked}\ntest "$1" = bootstrap\n')
+    launchctl.chmod(0o700)
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert start.how() == f"launchctl kickstart gui/{os.getuid()}/{start.LABEL}"
+    assert start.how() == "aixtiv service start"
+    assert start._by_service_manager()
+    domain = f"gui/{os.getuid()}"
+    assert home.asked.read_text() == f"kickstart {domain}/{start.LABEL}\nbootstrap {domain} {agent}\n"
 
 
 def test_a_state_folder_that_cannot_be_is_a_sentence(home: Home) -> None:

@@ -37,6 +37,7 @@ COMMANDS: Final = {
         "doctor": "doctor:doctor",
     },
     "Daemon": {
+        "service": "service:service",
         "lock": "lock:lock",
         "unlock": "unlock:unlock",
         "export": "export:export",

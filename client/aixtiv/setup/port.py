@@ -2,17 +2,16 @@
 
 import contextlib
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import platformdirs
 from msgspec import structs
 
-from aixtiv import ports
+from aixtiv import ports, start
 from aixtiv.client import Client
 from aixtiv.failures import AixtivError, NotRunning, Usage
+from aixtiv.service import port as socket_port
 from aixtiv.setup import record
 from aixtiv.setup.goal import Goal, put_toml
 from aixtiv.setup.record import Pending, Record
@@ -21,8 +20,8 @@ from aixtiv_protocol.replies import DaemonStatus
 NAME: Final = "port"
 FIRST: Final = 27823  # nobody's at IANA, and below what systems give out by themselves (Linux: 32768 on, macOS: 49152)
 _TRIED: Final = 20
-UNIT: Final = "aixtivd-claude.socket"
-SERVICE: Final = "aixtivd.service"
+UNIT: Final = socket_port.SOCKET
+SERVICE: Final = start.UNIT
 _PATIENCE: Final = 60.0  # seconds; a service that stops lets open refreshes finish
 _RESTART: Final = (  # a socket cannot be changed while its service runs
     ("daemon-reload",),
@@ -55,20 +54,9 @@ def choose(asked: int, tables: Mapping[str, Any], status: DaemonStatus) -> int:
 
 def goals(config: Path, port: int) -> tuple[Goal, ...]:
     found = [Goal(config, "toml", lambda text: put_toml(text, _KEY, port), (_KEY,))]
-    if unit := _unit():
-        text = f"[Socket]\nListenStream=127.0.0.1:{port}\n"  # beside the Unix socket of the unit itself
-        found.append(Goal(unit, "whole", lambda _: text, mode=0o644))
+    if unit := socket_port.unit():
+        found.append(Goal(unit, "whole", lambda _: socket_port.lines(port), mode=0o644))
     return tuple(found)
-
-
-def _unit() -> Path | None:
-    """The drop-in for the gateway's socket unit, where that unit is installed."""
-    if sys.platform != "linux":
-        return None
-    home = Path(platformdirs.user_config_dir("systemd")) / "user"
-    folders = [home, Path(platformdirs.user_data_dir("systemd")) / "user"]
-    folders += [Path(f"{root}/systemd/user") for root in ("/etc", "/usr/local/lib", "/usr/lib")]
-    return home / f"{UNIT}.d/port.conf" if any((folder / UNIT).is_file() for folder in folders) else None
 
 
 def check_users(kept: Record, port: int, name: str) -> None:
@@ -128,13 +116,14 @@ def release(name: str, client: Client) -> list[record.Undone]:
 
 def _reload(client: Client) -> None:
     """The port as it is written down now. One of the service manager's is handed over when the service starts."""
+    socket_port.follow()
     if not (is_managed() and all(_systemctl(*words) for words in _RESTART)):
         client.reload()
 
 
 def is_managed() -> bool:
     """Whether the daemon has its sockets from systemd, and so has to be started anew for another one."""
-    return _unit() is not None and _systemctl("is-active", SERVICE)
+    return socket_port.unit() is not None and _systemctl("is-active", SERVICE)
 
 
 def _systemctl(*words: str) -> bool:

@@ -1,0 +1,1 @@
+"""The daemon as a service of this machine's own manager: installed, asked how it is, taken away without a trace."""

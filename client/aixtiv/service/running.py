@@ -1,0 +1,74 @@
+"""The daemon that answers at the socket, whoever started it: whether there is one, its end, its being replaced."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from aixtiv.client import Client
+from aixtiv.commands.stop import see_off
+from aixtiv.failures import AixtivError, NoDaemon, NotRunning, NotUnderstood
+from aixtiv.service.state import Manager
+from aixtiv_protocol import replies
+
+PATIENCE: Final = 10.0  # seconds until a daemon that was started has to answer
+
+
+def answering() -> replies.DaemonStatus | None:
+    """None where none can be asked, for whatever reason."""
+    try:
+        with Client() as client:
+            return client.status()
+    except AixtivError:
+        return None
+
+
+def end_stray(managed: int) -> bool:
+    """Ends the daemon that answers, unless it is the manager's own (`managed`: its process); whether there was one."""
+    try:
+        with Client() as client:
+            pid = client.status().pid
+            if pid == managed:
+                return False
+            client.stop()
+    except NotRunning:
+        return False
+    see_off(pid)
+    return True
+
+
+def awaited(log: str) -> replies.DaemonStatus:
+    """What the daemon says that was just started. Raises NoDaemon; `log`: the command that shows why."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with Client() as client:
+                return client.status()
+        except NoDaemon:
+            if time.monotonic() > until:
+                raise NoDaemon("the daemon was started and does not answer", hint=log) from None
+            time.sleep(0.05)  # nothing announces a socket to a caller who has only its path
+
+
+def locked(status: replies.DaemonStatus) -> tuple[tuple[str, str], ...]:
+    """The warning where a person has to open the vault before anybody gets a token."""
+    if not status.locked:
+        return ()
+    what = "a passphrase for the vault is still to be chosen" if status.new_store else "the vault is locked"
+    return ((what, "aixtiv unlock"),)
+
+
+def restart(manager: Manager, say: Callable[[str], None]) -> tuple[str, replies.DaemonStatus]:
+    """The daemon's own restart, in which no caller is refused; where it is too old for that, an end and a start."""
+    before = answering()
+    try:
+        with Client() as client:
+            note = client.restart().note
+    except NotRunning:
+        say(manager.start().note)
+        note = ""
+    except NotUnderstood:
+        say(f"this daemon {f'({before.version}) ' if before else ''}cannot hand over to another: it is stopped first")
+        manager.stop()
+        manager.start()
+        note = ""
+    return note, awaited("aixtiv service logs")
