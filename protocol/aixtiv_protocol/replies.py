@@ -114,6 +114,7 @@ class SignInStarted(Told, frozen=True, tag="sign-in-started"):
     verification_uri: str = ""  # of the device grant; empty: it is not open
     verification_uri_complete: str = ""  # with the code in it, for a QR code; empty: the server gave none
     user_code: str = ""  # to be typed there
+    device_problem: str = ""  # why there is no code though the server has the device grant, a sentence
 
 
 class Generation(Told, frozen=True, tag="generation"):

@@ -16,9 +16,9 @@ from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry
 from aixtivd.accounts.events import Events
 from aixtivd.accounts.grant import Bound, Grant, endpoint_for, kind_of, moved
-from aixtivd.accounts.login import SignIn
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.settling import Settling
+from aixtivd.accounts.signin import SignIn
 from aixtivd.accounts.sources import check_source, left_behind
 from aixtivd.accounts.typed import login_command
 from aixtivd.clock import Clock
@@ -173,7 +173,8 @@ class Changes:
         client = sign_in.client
         subject = who = ""
         if tokens.id_token is not None:
-            identity = await check_sign_in(self._web, client, tokens.id_token, sign_in.nonce, self._clock)
+            nonce = None if sign_in.by_code else sign_in.nonce
+            identity = await check_sign_in(self._web, client, tokens.id_token, nonce, self._clock)
             subject, who = identity.subject, identity.who
         elif "openid" in client.scopes:
             raise SignInFailed(f"{client.provider} sent no ID token though the scope openid was asked for")

@@ -1,17 +1,13 @@
-"""Signing in: authorization code with PKCE, loopback and paste at the same time, the first valid `state` wins (D10)."""
+"""Signing in: code with PKCE by loopback or paste, and the device grant, at the same time; the first wins (D10)."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final, assert_never
-
-import anyio
-import msgspec
+from typing import assert_never
 
 from aixtiv_protocol import replies, requests
-from aixtiv_protocol.secret import Secret
-from aixtivd import log
 from aixtivd.accounts.book import is_name
+from aixtivd.accounts.codes import Answered, Codes, none_there
 from aixtivd.accounts.events import Events
-from aixtivd.accounts.grant import Bound
+from aixtivd.accounts.signin import LIFE, SignIn, told
 from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
@@ -25,68 +21,23 @@ from aixtivd.errors import (
     Unreachable,
 )
 from aixtivd.oauth import outcomes
-from aixtivd.oauth.authorization import authorization_url, check_issuer, new_nonce, new_state, new_verifier, same_state
+from aixtivd.oauth.authorization import authorization_url, check_issuer, same_state
 from aixtivd.oauth.callback import CallbackListener, PortTaken, listens
-from aixtivd.oauth.client import Client
+from aixtivd.oauth.device import Over
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.page import Page
 from aixtivd.oauth.response import Response
+from aixtivd.oauth.web import Web
 
-LIFE: Final = 600.0  # seconds a sign-in stays open: what RFC 6749 §4.1.2 allows a code at most
-
-Finish = Callable[["SignIn", outcomes.Tokens], Awaitable[replies.SignedIn]]
+Finish = Callable[[SignIn, outcomes.Tokens], Awaitable[replies.SignedIn]]
 """What the owner does with tokens whose response was in order: check, commit, serve. Raises AixtivError."""
-
-
-class SignIn:
-    """One sign-in under way. Its secrets live only here and end with it."""
-
-    def __init__(self, account: str, client: Client, terms: Bound, asked: requests.Login) -> None:
-        self.account = account
-        self.client = client  # the one of the terms: there is one where a person signs in
-        self.terms = terms  # as they will be bound into the grant, with the scopes asked for now
-        self.asked = asked
-        self.again = login_command(asked, account)
-        self.state = new_state()
-        self.nonce = new_nonce()
-        self.verifier: Secret = new_verifier()
-        self.url = ""
-        self.redirect_uri = ""
-        self.port = 0
-        self.expires_at = 0.0  # steady
-        self.used = False  # a code has been taken to the token endpoint
-        self.ready = anyio.Event()  # its address is known, or it failed before
-        self.done = anyio.Event()
-        self.gone = anyio.Event()  # its listener is closed, too
-        self.result: replies.SignedIn | None = None
-        self.failure: AixtivError | None = None
-
-    def suits(self, asked: requests.Login) -> bool:
-        """Whether who asks for that may join this one: it says the same, or nothing in particular."""
-        same = msgspec.structs.replace(self.asked, account=asked.account, agent=asked.agent)
-        return asked in (same, requests.Login(account=asked.account, agent=asked.agent))
-
-    def succeed(self, result: replies.SignedIn) -> None:
-        self.result = result
-        self.done.set()
-
-    def fail(self, failure: AixtivError) -> None:
-        if not self.done.is_set():
-            self.failure = failure
-            self.done.set()
-
-    async def outcome(self) -> replies.SignedIn:
-        await self.done.wait()
-        if self.result is not None:
-            return self.result
-        failure = self.failure or SignInFailed()
-        raise type(failure)(failure.sentence, hint=failure.hint)
 
 
 class SignIns:
     """Every sign-in that is open, one an account."""
 
-    def __init__(self, endpoint: Endpoint, work: Work, events: Events, clock: Clock, finish: Finish) -> None:
+    def __init__(self, endpoint: Endpoint, web: Web, work: Work, events: Events, clock: Clock, finish: Finish) -> None:
+        self._codes = Codes(endpoint, web, work, clock, self._take)
         self._endpoint = endpoint
         self._work = work
         self._events = events
@@ -113,6 +64,22 @@ class SignIns:
         self._open[sign_in.account] = sign_in
         sign_in.expires_at = self._clock.steady() + LIFE
         self._work.start(self._attend, sign_in, port)
+
+    async def started(self, sign_in: SignIn, asked: requests.Login, *, joined: bool) -> replies.SignInStarted:
+        """Once its address is known; with a code beside it, where that was asked for and can be had.
+
+        Raises what it failed with, and where a code is wanted and there is none NoProvider or SignInFailed.
+        """
+        await sign_in.ready.wait()
+        if sign_in.failure:
+            await sign_in.outcome()
+        if asked.device:
+            await self._work.run(self._codes.add, sign_in)
+        if asked.device == "wanted" and sign_in.code is None and sign_in.open:
+            if not joined:
+                self.end(sign_in.account, "the code that was wanted cannot be had")
+            raise none_there(sign_in)
+        return sign_in.started(self._clock, joined=joined)
 
     async def redeem_pasted(self, account: str, response: Response) -> replies.SignedIn:
         """Raises SignInFailed or NoAccount where the pasted text belongs to no open sign-in."""
@@ -150,7 +117,7 @@ class SignIns:
         except PortTaken as taken:
             sign_in.fail(self._by_ourselves(taken) or taken)
         except Exception as error:  # noqa: BLE001  # a defect here must be told to whoever waits for this sign-in
-            sign_in.fail(_told(error, sign_in))
+            sign_in.fail(told(error, sign_in))
         finally:
             if self._open.get(sign_in.account) is sign_in:
                 del self._open[sign_in.account]
@@ -195,19 +162,40 @@ class SignIns:
             return Page("Not this sign-in", "This answer belongs to another sign-in.", ok=False)
         if sign_in.used or sign_in.done.is_set():
             return Page("Already answered", "This sign-in has had its answer.", ok=False, command="aixtiv status")
+        settled = await self._settled(sign_in, lambda: self._exchange(sign_in, response))
+        if isinstance(settled, AixtivError):
+            return Page("Not signed in", f"{settled.sentence}.", ok=False, command=settled.hint or again)
+        who = settled.account.who or settled.account.subject
+        sentence = f"{sign_in.account} is signed in{f' as {who}' if who else ''}{settled.note and '; '}{settled.note}."
+        return Page("Signed in", sentence, ok=True)
+
+    async def _take(self, sign_in: SignIn, answered: Answered) -> None:
+        """What polling for a code brought; nothing, where another way was first."""
+        if not sign_in.open:
+            return
+        sign_in.by_code = True
+
+        async def tokens() -> outcomes.Tokens:
+            if isinstance(answered, Over):
+                raise SignInFailed(answered.reason, hint=sign_in.again)
+            return _tokens(sign_in, answered)
+
+        await self._settled(sign_in, tokens)
+
+    async def _settled(
+        self, sign_in: SignIn, tokens: Callable[[], Awaitable[outcomes.Tokens]]
+    ) -> replies.SignedIn | AixtivError:
+        """How it ended: from here on nothing else may end it."""
         sign_in.used = True
         try:
-            tokens = await self._exchange(sign_in, response)
-            done = await self._finish(sign_in, tokens)
+            done = await self._finish(sign_in, await tokens())
         except Exception as error:  # noqa: BLE001  # a defect, too, has to end this sign-in for whoever waits for it
-            failure = _told(error, sign_in)
+            failure = told(error, sign_in)
             self._events.exchange_failed(sign_in.account, failure.sentence)
             sign_in.fail(failure)
-            return Page("Not signed in", f"{failure.sentence}.", ok=False, command=failure.hint or again)
+            return failure
         sign_in.succeed(done)
-        who = done.account.who or done.account.subject
-        sentence = f"{sign_in.account} is signed in{f' as {who}' if who else ''}{done.note and '; '}{done.note}."
-        return Page("Signed in", sentence, ok=True)
+        return done
 
     async def _exchange(self, sign_in: SignIn, response: Response) -> outcomes.Tokens:
         again = sign_in.again
@@ -226,22 +214,7 @@ class SignIns:
             redirect_uri=sign_in.redirect_uri,
             state=sign_in.state,
         )
-        match outcome:
-            case outcomes.Granted():
-                return outcome.tokens
-            case outcomes.TryAgain():
-                raise Unreachable(f"{sign_in.account}: {outcome.reason}", hint=again)
-            case outcomes.NeedsSignIn():
-                raise SignInFailed(f"the provider did not take the code: {outcome.reason}", hint=again)
-            case outcomes.Misconfigured():
-                raise Misconfigured(
-                    f"{sign_in.account}: {outcome.reason}",
-                    hint=login_command(sign_in.asked, sign_in.account, "--client-id ID"),
-                )
-            case outcomes.Refused() | outcomes.Rotated():
-                raise Refused(f"{sign_in.account}: {outcome.reason}", hint=again)
-            case _:
-                assert_never(outcome)
+        return _tokens(sign_in, outcome)
 
     def of_pasted(self, account: str, response: Response, may: Callable[[str], bool] = bool) -> SignIn:
         """`may`: which accounts may be meant; every name is true. Raises as `redeem_pasted` does."""
@@ -266,9 +239,21 @@ class SignIns:
         return candidates[0]
 
 
-def _told(error: Exception, sign_in: SignIn) -> AixtivError:
-    """The failure that a person is told of."""
-    if isinstance(error, AixtivError):
-        return error
-    log.error("sign-in", account=sign_in.account, exception=type(error).__name__)
-    return AixtivError("the sign-in hit a defect in aixtiv", hint=sign_in.again)
+def _tokens(sign_in: SignIn, outcome: outcomes.Outcome) -> outcomes.Tokens:
+    """Raises what any other answer than tokens means."""
+    match outcome:
+        case outcomes.Granted():
+            return outcome.tokens
+        case outcomes.TryAgain():
+            raise Unreachable(f"{sign_in.account}: {outcome.reason}", hint=sign_in.again)
+        case outcomes.NeedsSignIn():
+            raise SignInFailed(f"the provider did not take the code: {outcome.reason}", hint=sign_in.again)
+        case outcomes.Misconfigured():
+            raise Misconfigured(
+                f"{sign_in.account}: {outcome.reason}",
+                hint=login_command(sign_in.asked, sign_in.account, "--client-id ID"),
+            )
+        case outcomes.Refused() | outcomes.Rotated():
+            raise Refused(f"{sign_in.account}: {outcome.reason}", hint=sign_in.again)
+        case _:
+            assert_never(outcome)

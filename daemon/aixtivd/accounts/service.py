@@ -26,7 +26,7 @@ from aixtivd.accounts.hosts import Hosts
 from aixtivd.accounts.identities import Identities
 from aixtivd.accounts.keys import check_key
 from aixtivd.accounts.locking import Locking
-from aixtivd.accounts.login import SignIn, SignIns
+from aixtivd.accounts.login import SignIns
 from aixtivd.accounts.origin import origin_of
 from aixtivd.accounts.page import page
 from aixtivd.accounts.paying import Fallback, Paying
@@ -35,6 +35,7 @@ from aixtivd.accounts.renewal import Renewal
 from aixtivd.accounts.restoring import Restored, Restoring
 from aixtivd.accounts.serving import Serving
 from aixtivd.accounts.settling import Settling
+from aixtivd.accounts.signin import SignIn
 from aixtivd.accounts.sources import Sources
 from aixtivd.accounts.terms import Terms
 from aixtivd.accounts.typed import login_command
@@ -71,7 +72,7 @@ class Accounts:
         self._changes = Changes(self._book, vault, endpoint, web, self._settling, self._refresher, self._events, clock)
         turn = self._changes.turn
         self._restoring = Restoring(self._book, self._settling, self._refresher, turn, self._events, clock)
-        self._sign_ins = SignIns(endpoint, self._work, self._events, clock, self._changes.sign_in)
+        self._sign_ins = SignIns(endpoint, web, self._work, self._events, clock, self._changes.sign_in)
         self._terms = Terms(self._book, web, config)
         self._paying = Paying(self._book, self._serving, self._events, config, clock)
         self._examining = Examining(self._book, vault, endpoint, web, self._serving, clock)
@@ -182,17 +183,7 @@ class Accounts:
                 yield await self._by_source(name, terms, asked)
                 return
             sign_in = await self._new_sign_in(name, terms, terms.client, asked)
-        await sign_in.ready.wait()
-        if sign_in.failure:
-            await sign_in.outcome()
-        yield replies.SignInStarted(
-            account=name,
-            url=sign_in.url,
-            redirect_uri=sign_in.redirect_uri,
-            port=sign_in.port,
-            expires_in=round(sign_in.expires_at - self._clock.steady()),
-            joined=joined,
-        )
+        yield await self._sign_ins.started(sign_in, asked, joined=joined)
         yield await sign_in.outcome()
 
     async def callback(self, asked: requests.Callback) -> replies.SignedIn:

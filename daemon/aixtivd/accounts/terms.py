@@ -35,6 +35,7 @@ class Terms:
         as_before = old if old and _says_nothing(asked, old) else None
         source = self.source(name, asked)
         if source is not None:
+            _check_device(source, name, asked)
             check_source(source, name, self._book)
         try:
             client = await self._client(provider, source, as_before, asked)
@@ -87,6 +88,15 @@ class Terms:
 
 def _says_nothing(asked: requests.Login, old: Grant) -> bool:
     return asked.source is None and asked.settings == requests.ClientSettings() and asked.provider in {"", old.provider}
+
+
+def _check_device(source: requests.Source, name: str, asked: requests.Login) -> None:
+    if asked.device == "wanted":
+        kind = kind_of(source, signed_in=True)
+        raise BadRequest(
+            f"{name} is an account of the kind {kind}: nobody signs in to it, and so there is no code to type",
+            hint=login_command(msgspec.structs.replace(asked, device=""), name),
+        )
 
 
 def _check_needs(source: Federation, client: Client, asked: requests.Login) -> None:

@@ -48,6 +48,7 @@ def _said(asked: requests.Login, name: str) -> Iterator[tuple[str, str | None]]:
         ("--authorization-endpoint", settings.authorization_endpoint),
         ("--token-endpoint", settings.token_endpoint),
         ("--redirect-uri", settings.redirect_uri),
+        ("--device-authorization-endpoint", settings.device_authorization_endpoint),
     ):
         if value:
             yield option, value
@@ -60,5 +61,7 @@ def _said(asked: requests.Login, name: str) -> Iterator[tuple[str, str | None]]:
         yield "--scope", scope
     if asked.port:
         yield "--port", str(asked.port)
+    if asked.device == "wanted":
+        yield "--device", None
     if asked.replace:
         yield "--replace", None

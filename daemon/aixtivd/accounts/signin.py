@@ -1,0 +1,109 @@
+"""One sign-in under way: what it was begun with, which ways lead to its end, and that end."""
+
+from typing import Final
+
+import anyio
+import msgspec
+from msgspec import Struct
+
+from aixtiv_protocol import replies, requests
+from aixtiv_protocol.secret import Secret
+from aixtivd import log
+from aixtivd.accounts.grant import Bound
+from aixtivd.accounts.typed import login_command
+from aixtivd.clock import Clock
+from aixtivd.errors import AixtivError, SignInFailed
+from aixtivd.oauth.authorization import new_nonce, new_state, new_verifier
+from aixtivd.oauth.client import Client
+from aixtivd.oauth.device import DeviceCode
+
+LIFE: Final = 600.0  # seconds a sign-in stays open: what RFC 6749 §4.1.2 allows a code at most
+
+
+class OpenCode(Struct, frozen=True):
+    """The code that a person types on another machine, while it is good."""
+
+    shown: DeviceCode
+    ends_at: float  # steady
+
+
+class SignIn:
+    """Its secrets live only here and end with it."""
+
+    def __init__(self, account: str, client: Client, terms: Bound, asked: requests.Login) -> None:
+        self.account = account
+        self.client = client  # the one of the terms: there is one where a person signs in
+        self.terms = terms  # as they will be bound into the grant, with the scopes asked for now
+        self.asked = asked
+        self.again = login_command(asked, account)
+        self.state = new_state()
+        self.nonce = new_nonce()
+        self.verifier: Secret = new_verifier()
+        self.url = ""
+        self.redirect_uri = ""
+        self.port = 0
+        self.code: OpenCode | None = None
+        self.by_code = False  # it ended by that, which has no place for a nonce
+        self.code_problem = ""  # why there is no code though somebody asked for one
+        self.coding = anyio.Lock()  # one caller at a time asks for the code
+        self.expires_at = 0.0  # steady
+        self.used = False  # an answer has been taken to the token endpoint, or came from there
+        self.ready = anyio.Event()  # its address is known, or it failed before
+        self.done = anyio.Event()
+        self.gone = anyio.Event()  # its listener is closed, too
+        self.result: replies.SignedIn | None = None
+        self.failure: AixtivError | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether any of its ways may still end it."""
+        return not (self.used or self.done.is_set())
+
+    def suits(self, asked: requests.Login) -> bool:
+        """Whether who asks for that may join this one: it says the same, or nothing in particular.
+
+        A code beside the other ways can be had at any time: who wants one joins whoever did not.
+        """
+        same = msgspec.structs.replace(self.asked, account=asked.account, agent=asked.agent, device=asked.device)
+        return asked in (same, requests.Login(account=asked.account, agent=asked.agent, device=asked.device))
+
+    def started(self, clock: Clock, *, joined: bool) -> replies.SignInStarted:
+        """What a person is shown."""
+        ends = [self.expires_at, self.code.ends_at] if self.code else [self.expires_at]
+        code = self.code.shown if self.code else None
+        return replies.SignInStarted(
+            account=self.account,
+            url=self.url,
+            redirect_uri=self.redirect_uri,
+            port=self.port,
+            expires_in=max(round(min(ends) - clock.steady()), 0),
+            joined=joined,
+            verification_uri=code.verification_uri if code else "",
+            verification_uri_complete=code.verification_uri_complete if code else "",
+            user_code=code.user_code if code else "",
+            device_problem=self.code_problem,
+        )
+
+    def succeed(self, result: replies.SignedIn) -> None:
+        self.result = result
+        self.done.set()
+
+    def fail(self, failure: AixtivError) -> None:
+        if not self.done.is_set():
+            self.failure = failure
+            self.done.set()
+
+    async def outcome(self) -> replies.SignedIn:
+        await self.done.wait()
+        if self.result is not None:
+            return self.result
+        failure = self.failure or SignInFailed()
+        raise type(failure)(failure.sentence, hint=failure.hint)
+
+
+def told(error: Exception, sign_in: SignIn) -> AixtivError:
+    """The failure that a person is told of."""
+    if isinstance(error, AixtivError):
+        return error
+    log.error("sign-in", account=sign_in.account, exception=type(error).__name__)
+    return AixtivError("the sign-in hit a defect in aixtiv", hint=sign_in.again)
