@@ -71,6 +71,7 @@ class App:
         self._audit = Audit(where.state, self._vault, clock, config.audit)
         self._tickets = Tickets(self._vault, self._audit, clock)
         self._accounts = Accounts(self._vault, self._endpoint, self._web, self._audit, config, clock)
+        self._notices = self._accounts.notices(config)
         self._relay = Relay(self._accounts, self._audit, config, self._rules)
         self._gateway = Gateway(self._relay, self._tickets, self._audit, config)
         self._notifier = Notifier(os.environ, os.getpid())
@@ -109,6 +110,7 @@ class App:
         self._address = address = await anyio.to_thread.run_sync(found)
         self._where = msgspec.structs.replace(self._where, socket=address.path)
         await tasks.start(self._gateway.run, address.path.with_name(gateway.SOCKET), handed.gateway, handed.ports)
+        await tasks.start(self._notices.run)
         dispatch = Dispatch(
             self._accounts,
             self._relay,
@@ -235,6 +237,7 @@ class App:
             spilled=vault.spilled,
             audit_problem=self._audit.announced,
             skews=dict(self._web.skews),
+            notice_problem=self._notices.problem,
         )
         shown = page(self._accounts.states(), room_beside(status))
         return msgspec.structs.replace(status, accounts=shown.accounts, more=shown.more)
@@ -246,6 +249,7 @@ class App:
         self._web.configure(config.network)
         self._audit.reconfigure(config.audit)
         self._accounts.reconfigure(config)
+        self._notices.reconfigure(config)
         self._relay.reconfigure(config)
         self._rules.reconfigure(config)
         await self._gateway.reconfigure(config)

@@ -27,6 +27,7 @@ from aixtivd.accounts.identities import Identities
 from aixtivd.accounts.keys import check_key
 from aixtivd.accounts.locking import Locking
 from aixtivd.accounts.login import SignIns
+from aixtivd.accounts.notices import Notices
 from aixtivd.accounts.origin import origin_of
 from aixtivd.accounts.page import page
 from aixtivd.accounts.paying import Fallback, Paying
@@ -308,6 +309,10 @@ class Accounts:
 
     def watch(self) -> AsyncIterator[replies.Event]:
         return self._events.watch()
+
+    def notices(self, config: Config) -> Notices:
+        """What tells the person of accounts in trouble, for whoever runs it."""
+        return Notices(self._book, self._sign_ins, self._events, self._vault, config, self._clock)
 
     @property
     def locked(self) -> bool:
