@@ -283,6 +283,9 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--trusts", default="", metavar="ISSUER", help="take its identity tokens for access tokens")
     parser.add_argument("--id-token-ttl", type=float, default=3600.0, metavar="S")
     parser.add_argument("--id-token-on-refresh", action="store_true")
+    parser.add_argument("--device", action="store_true", help="a device grant")
+    parser.add_argument("--device-ttl", type=float, default=600.0, metavar="S")
+    parser.add_argument("--device-interval", type=float, default=5.0, metavar="S")
     return parser.parse_args(words)
 
 

@@ -23,11 +23,11 @@ class Visited(Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
-def visit(url: str, who: str = "ada", *, refuse: bool = False, stop_at: str = "") -> Visited:
+def visit(url: str, who: str = "ada", *, refuse: bool = False, stop_at: str = "", code: str = "") -> Visited:
     """From the authorization URL to the last page, which is the callback's, or the provider's own where it refuses.
 
     `refuse`: says no instead of yes. `stop_at`: an address that begins so is not visited, as on a machine whose
-    browser cannot reach the callback.
+    browser cannot reach the callback. `code`: what a device shows, where a page asks for that.
     """
     browser = _Browser()
     step: tuple[str, str, str] | None = ("GET", url, "")
@@ -39,8 +39,13 @@ def visit(url: str, who: str = "ada", *, refuse: bool = False, stop_at: str = ""
         if stop_at and target.startswith(stop_at):
             return Visited(url=target)
         page, location = browser.ask(method, target, body)
-        step = ("GET", location, "") if location else _next(page, who, refuse=refuse)
+        step = ("GET", location, "") if location else _next(page, who, code, refuse=refuse)
     raise AssertionError(f"the sign-in did not end within {STEPS} pages; the last was {page.url}")
+
+
+def type_code(url: str, code: str = "", who: str = "ada", *, refuse: bool = False) -> str:
+    """The text of the last page of a device grant, at its address: the code is in that already, or typed there."""
+    return visit(url, who, refuse=refuse, code=code).text
 
 
 def sign_in(url: str, who: str = "ada") -> str:
@@ -53,7 +58,7 @@ def redirected(url: str, callback: str, who: str = "ada") -> str:
     return visit(url, who, stop_at=callback).url
 
 
-def _next(page: Visited, who: str, *, refuse: bool) -> tuple[str, str, str] | None:
+def _next(page: Visited, who: str, code: str, *, refuse: bool) -> tuple[str, str, str] | None:
     """What a person does on that page: fills in its form, or takes the way out; None where there is no form."""
     form = _Form()
     form.feed(page.text)
@@ -63,6 +68,7 @@ def _next(page: Visited, who: str, *, refuse: bool) -> tuple[str, str, str] | No
         return "GET", urljoin(page.url, form.way_out), ""
     fields = form.fields | ({"login": who} if "login" in form.fields else {})
     fields |= {"password": "any will do"} if "password" in fields else {}
+    fields |= {"user_code": code} if fields.get("user_code") == "" else {}
     return form.method, urljoin(page.url, form.action), urlencode(fields)
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from peers.authority import pages
+from peers.authority import device, pages
 from peers.authority.federation import JWT_BEARER, identified, lone
 from peers.authority.grants import Asked, Given, Grants, Refusal, Settings, claims
 
@@ -44,6 +44,7 @@ class Endpoints:
         self.key = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256", "kid": "peer"}, auto_kid=False)
         self._settings = settings
         self._grants = grants
+        self.devices = device.Devices(settings, grants)
         self._open: dict[str, Asked] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -58,6 +59,10 @@ class Endpoints:
             web.post("/revoke", self.revoke),
             web.post("/introspect", self.introspect),
             web.get("/userinfo", self.userinfo),
+            web.post("/device_authorization", self.device_authorization),
+            web.get("/device", self.device_page),
+            web.post("/device", self.device_answered),
+            web.get("/device/{code}/abort", self.device_refused),
         ]
 
     # What it says of itself
@@ -72,7 +77,7 @@ class Endpoints:
             "introspection_endpoint": "introspect",
             "userinfo_endpoint": "userinfo",
             "jwks_uri": "jwks",
-        }
+        } | ({"device_authorization_endpoint": "device_authorization"} if self._settings.device else {})
         return web.json_response(
             {name: f"{self.issuer}/{path}" for name, path in names.items()}
             | {
@@ -152,7 +157,30 @@ class Endpoints:
         query = said | {"state": asked.state} | ({"iss": self.issuer} if self._settings.iss else {})
         return web.Response(status=303, headers={"Location": f"{asked.redirect_uri}?{urlencode(query)}"})
 
+    async def device_page(self, request: web.Request) -> web.Response:
+        return _page(device.page(request.query.get("user_code", "")))
+
+    async def device_answered(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        code, who = str(form.get("user_code", "")), str(form.get("login", ""))
+        if not (who and form.get("password") and self.devices.answer(code, who)):
+            return _page(device.page(code, "There is no such code."), 400)
+        return _page(device.done("You can go back to your device."))
+
+    async def device_refused(self, request: web.Request) -> web.Response:
+        self.devices.answer(request.match_info["code"], "nobody", yes=False)
+        return _page(device.done("It was refused."))
+
     # What a client asks
+
+    async def device_authorization(self, request: web.Request) -> web.Response:
+        if not self._settings.device:
+            raise web.HTTPNotFound
+        said = await spoken(request)
+        client_id = self.client(request, said)
+        scopes = tuple(said.get("scope", "").split())
+        asked = Asked(client_id=client_id, redirect_uri="", scopes=scopes, state="", nonce="", challenge="")
+        return web.json_response(self.devices.begin(self.issuer, asked))
 
     async def token(self, request: web.Request, said: Mapping[str, str]) -> dict[str, Any]:
         """The answer's fields. Raises Refusal."""
@@ -177,6 +205,9 @@ class Endpoints:
                     _check_claude_refresh(request, said)
                 given = self._grants.refresh(said.get("refresh_token", ""), client_id)
                 return self._answer(given, with_id_token=self._settings.id_token_on_refresh)
+            case device.GRANT:
+                given = self.devices.redeem(said.get("device_code", ""), client_id)
+                return self._answer(given, with_id_token=True)
             case "client_credentials":
                 if CLIENTS[client_id] == "none":
                     raise Refusal("unauthorized_client", "a public client has no credentials")

@@ -25,6 +25,10 @@ class Settings(Struct, kw_only=True):
     trusts: str = ""  # issuer whose identity tokens are taken for access tokens (RFC 7523)
     id_token_ttl: float = 3600.0
     id_token_on_refresh: bool = False  # OpenID Connect Core §12.2 leaves it to the server
+    device: bool = False  # whether there is a device grant (RFC 8628)
+    device_ttl: float = 600.0
+    device_interval: float = 5.0
+    device_complete: bool = True  # whether an address with the code in it is given, too
 
 
 class Refusal(Exception):
@@ -72,7 +76,7 @@ class Grants:
         self.families: list[Family] = []  # of all consents, in their order
 
     def code(self, asked: Asked) -> str:
-        code = self._new("code")
+        code = self.new("code")
         self._codes[code] = (asked, time.time() + self.settings.code_ttl)
         return code
 
@@ -94,7 +98,7 @@ class Grants:
         family = Family(asked=asked)
         self._spent_codes[code] = family
         self.families.append(family)
-        return self._give(family)
+        return self.give(family)
 
     def refresh(self, token: str, client_id: str) -> "Given":
         family = self._refresh.get(token)
@@ -106,16 +110,16 @@ class Grants:
             self.reuses += 1
             family.ended = self.settings.punish
             raise Refusal("invalid_grant", "refresh token already used")
-        return self._give(family)
+        return self.give(family)
 
-    def _give(self, family: Family) -> "Given":
-        access = self._new("at")
+    def give(self, family: Family) -> "Given":
+        access = self.new("at")
         self._access[access] = (family, time.time() + self.settings.access_ttl)
         refresh = ""
         if self.settings.refresh_token and (self.settings.rotate or not family.live):
             if family.live:
                 self._spent[family.live] = time.time()
-            refresh = family.live = self._new("rt")
+            refresh = family.live = self.new("rt")
             self._refresh[refresh] = family
             family.first = family.first or refresh
         family.generations += 1
@@ -124,7 +128,7 @@ class Grants:
     def give_alone(self, asked: Asked) -> "Given":
         """An access token and no refresh token, as whoever needs no person gets it."""
         family = Family(asked=asked, generations=1)
-        access = self._new("at")
+        access = self.new("at")
         self._access[access] = (family, time.time() + self.settings.access_ttl)
         return Given(family=family, access=access, refresh="")
 
@@ -144,7 +148,7 @@ class Grants:
         holder, until = self._access.get(token, (None, 0.0))
         return holder if holder and not holder.ended and time.time() < until else None
 
-    def _new(self, kind: str) -> str:
+    def new(self, kind: str) -> str:
         token = f"{kind}-{secrets.token_urlsafe(24)}"
         self.issued.append(token)
         return token

@@ -2,7 +2,7 @@
 
 from html import escape
 
-_DOCUMENT = """<!doctype html>
+DOCUMENT = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
 <body><h1>{title}</h1>
 {content}
@@ -11,7 +11,7 @@ _DOCUMENT = """<!doctype html>
 
 
 def login(action: str, abort: str) -> str:
-    return _DOCUMENT.format(
+    return DOCUMENT.format(
         title="Sign in",
         content=f"""<form autocomplete="off" action="{escape(action)}" method="post">
 <input type="hidden" name="prompt" value="login">
@@ -25,7 +25,7 @@ def login(action: str, abort: str) -> str:
 
 def consent(action: str, abort: str, client_id: str, scopes: tuple[str, ...]) -> str:
     wanted = "".join(f"<li>{escape(scope)}</li>" for scope in scopes)
-    return _DOCUMENT.format(
+    return DOCUMENT.format(
         title=f"Authorize {escape(client_id)}",
         content=f"""<ul>{wanted}</ul>
 <form autocomplete="off" action="{escape(action)}" method="post">
@@ -37,7 +37,7 @@ def consent(action: str, abort: str, client_id: str, scopes: tuple[str, ...]) ->
 
 
 def failed(error: str, description: str) -> str:
-    return _DOCUMENT.format(
+    return DOCUMENT.format(
         title="oops! something went wrong",
         content=f"<pre>error: {escape(error)}\nerror_description: {escape(description)}</pre>",
     )

@@ -10,7 +10,7 @@ TOO_LARGE = 2 * 1024 * 1024  # bytes
 class Weather(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happens to one token request. Without any field set it is answered as usual."""
 
-    grant: Literal["", "refresh_token", "authorization_code"] = ""  # only a request of that type; "": any
+    grant: str = ""  # only a request of that type; "": any
     hang: bool = False  # waits for `release`, before anything else
     spend: bool = False  # the request does its work, whatever is said about it: the new pair exists, and nobody has it
     status: int = 0  # instead of the real answer

@@ -10,6 +10,7 @@ const told = {
   code: 60,
   refreshToken: 86400,
   secret: 'unset', // of the confidential clients
+  device: false, // whether there is a device grant
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -35,6 +36,7 @@ const client = (client_id, token_endpoint_auth_method) => ({
   application_type: 'native',
   grant_types: [
     'authorization_code', 'refresh_token', ...(token_endpoint_auth_method === 'none' ? [] : ['client_credentials']),
+    ...(told.device ? ['urn:ietf:params:oauth:grant-type:device_code'] : []),
   ],
   ...(token_endpoint_auth_method === 'none' ? {} : { client_secret: told.secret }),
 });
@@ -53,6 +55,7 @@ const provider = new Provider(issuer, {
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
+    deviceFlow: { enabled: told.device },
     introspection: { enabled: true },
     revocation: { enabled: true },
   },
@@ -62,6 +65,7 @@ const provider = new Provider(issuer, {
     AccessToken: () => told.accessToken,
     ClientCredentials: () => told.accessToken,
     AuthorizationCode: () => told.code,
+    DeviceCode: 600,
     RefreshToken: () => told.refreshToken,
     IdToken: 3600,
     Grant: 86400,
@@ -82,6 +86,7 @@ const held = ({ access_token, refresh_token, id_token }) => [access_token, refre
 // `secrets` are for the tests that search logs, files and processes for the actual values.
 provider.on('authorization.success', (_, out) => say('code', { secrets: [out.code] }));
 provider.on('authorization.error', (ctx, error) => say('authorization-error', { ...used(ctx), error: error.error }));
+provider.on('device_authorization.success', (_, body) => say('device-code', { secrets: [body.device_code] }));
 provider.on('grant.success', (ctx) => say('granted', {
   ...used(ctx),
   sub: ctx.oidc.account?.accountId,
