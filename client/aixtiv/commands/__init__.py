@@ -15,6 +15,7 @@ COMMANDS: Final = {
         "callback": "callback:callback",
         "logout": "logout:logout",
         "api-key": "api_key:api_key",
+        "import": "import_:import_",
     },
     "Use": {
         "token": "token:token",

@@ -1,0 +1,185 @@
+"""`aixtiv import`: keys, tokens and sign-ins that other programs left behind, shown and then taken over."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from msgspec import Struct
+
+from aixtiv import show
+from aixtiv.client import Client
+from aixtiv.commands import options
+from aixtiv.failures import AixtivError, Usage
+from aixtiv.importing import work
+from aixtiv.importing.find import Find, Source
+from aixtiv.importing.look import LOOKS, look
+from aixtiv.setup import diff
+from aixtiv.words import clean
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+class Done(Struct):
+    """What became of one find."""
+
+    find: Find
+    done: bool = False
+    problem: AixtivError | None = None
+
+
+@click.command("import")
+@click.argument("source", type=click.Choice(list(LOOKS)), required=False)
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask; files stay as they are.")
+@click.option("--clean", is_flag=True, help="With --yes: take what is sealed out of the files, too.")
+@options.common
+def import_(source: Source | None, dry_run: bool, yes: bool, clean: bool, as_json: bool, no_start: bool) -> int:
+    """Take over what other programs have.
+
+    \b
+    old          the older command's three files
+    oidc-agent   its accounts, by its own command
+    environment  keys and client ids in shell profiles
+
+    Shows what it finds, never a value, and asks before each step: an API key is sealed, a refresh token is stored and
+    tried at once, and a line that held a key is commented out, with the file as it was beside it. Can be repeated.
+    """  # noqa: D301  # \b is click's mark for "do not wrap this"
+    sources: tuple[Source, ...] = (source,) if source else tuple(LOOKS)
+    with options.Asking(no_start=no_start) as client:
+        finds, troubles = look(sources, client.accounts(), lambda name, value: _holds(client, name, value))
+        for trouble in troubles:
+            show.warning(trouble)
+        asking = not (yes or as_json) and sys.stdin.isatty() and sys.stderr.isatty()
+        if not as_json:
+            _show(finds)
+        idle = dry_run or not (asking or yes)
+        done = [Done(find) for find in finds] if idle else _carried_out(client, finds, asking=asking)
+        changed = [] if idle else _cleaned(done, asking=asking, clean=clean, as_json=as_json)
+    if as_json:
+        show.as_json({"found": [_shape(one) for one in done], "changed": changed, "troubles": troubles})
+    elif idle and not dry_run and any(find.deed in {"seal", "adopt"} for find in finds):
+        raise Usage("nobody can be asked here, and nothing was changed", hint=_again(source))
+    else:
+        _tell_next(done)
+    return next((one.problem.exit_status for one in done if one.problem), 0)
+
+
+def _again(source: str | None) -> str:
+    return " ".join(filter(None, ("aixtiv import", source, "--yes")))
+
+
+def _holds(client: Client, name: str, value: str) -> bool:
+    """Whether that very key is sealed; where the account gives it out to nobody, it cannot be said."""
+    try:
+        return client.token(name).access_token.reveal() == value
+    except AixtivError:
+        return False
+
+
+def _show(finds: list[Find]) -> None:
+    from rich.table import Table  # noqa: PLC0415  # heavy: see show.draw
+
+    if not finds:
+        show.result("nothing was found that aixtiv could take over")
+        return
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for find in finds:
+        grid.add_row(clean(find.what), _row(find))
+    show.draw(grid)
+
+
+def _row(find: Find) -> "Text":
+    from rich.text import Text  # noqa: PLC0415  # heavy: see show.draw
+
+    return Text.assemble(clean(find.stands), "\n", (clean(find.note), "dim"))
+
+
+def _carried_out(client: Client, finds: list[Find], *, asking: bool) -> list[Done]:
+    all_done = [Done(find) for find in finds]
+    for one in all_done:
+        question = _question(one.find)
+        if not question or (asking and not click.confirm(question, default=True, err=True)):
+            continue
+        try:
+            one.done = _do(client, one.find)
+        except AixtivError as failure:
+            one.problem = failure
+            show.error(failure)
+    return all_done
+
+
+def _question(find: Find) -> str:
+    """Empty where there is nothing to be asked: a sign-in needs its person at the browser."""
+    match find.deed:
+        case "seal":
+            return f"seal the API key of {find.stands} as {find.account}?"
+        case "adopt":
+            return f"take over {find.account} from {find.stands}?"
+        case _:
+            return ""
+
+
+def _do(client: Client, find: Find) -> bool:
+    if find.deed == "seal":
+        work.seal(client, find, options.endpoint_of(os.environ, find.account))
+        show.note(f"sealed the API key of {find.stands} as {find.account}")
+    else:
+        done = work.adopt(client, find)
+        who = done.account.who or done.account.subject
+        show.note(f"took over {find.account}{f', signed in as {who}' if who else ''}")
+        if done.note:
+            show.note(done.note)
+    return True
+
+
+def _cleaned(done: list[Done], *, asking: bool, clean: bool, as_json: bool) -> list[str]:
+    """Paths of the files that no longer hold what is sealed."""
+    sealed = [one.find for one in done if one.find.what == "API key" and (one.done or one.find.sealed)]
+    changed: list[str] = []
+    for change in work.changes(sealed):
+        path, spare = show.short(str(change.path)), show.short(str(change.spare))
+        if change.path.is_symlink():  # into a repository, maybe, whose history would keep it
+            show.note(f"{path} is a link, and is left to you")
+            continue
+        if not as_json:
+            show.plain("\n".join(diff.unified(str(change.path), change.before.encode(), change.after.encode())))
+        question = f"change {path} so (as it was: {spare})?"
+        if not (click.confirm(question, default=False, err=True) if asking else clean):
+            show.note(f"{path} still holds it")
+            continue
+        try:
+            work.write(change)
+        except AixtivError as failure:
+            show.error(failure)
+            continue
+        changed.append(str(change.path))
+        show.note(f"{path} is changed; {spare} has it as it was: delete that when all goes well")
+    return changed
+
+
+def _tell_next(done: list[Done]) -> None:
+    """The command to type next: for what was taken over, else for what a person has to sign in to."""
+    taken = next((one.find.account for one in done if one.done), "")
+    waiting = next((one.find.account for one in done if one.find.deed == "sign-in"), "")
+    if taken:
+        show.hint(f"aixtiv token {taken}")
+    elif waiting:
+        show.hint(f"aixtiv login {waiting}")
+
+
+def _shape(one: Done) -> dict[str, object]:
+    find = one.find
+    return {
+        "source": find.source,
+        "what": find.what,
+        "where": find.stands,
+        "deed": find.deed,
+        "account": find.account,
+        "note": find.note,
+        "done": one.done,
+        "problem": one.problem.sentence if one.problem else "",
+    }

@@ -1,0 +1,1 @@
+"""What other programs left behind on this machine, and how it becomes an account: for `aixtiv import`."""

@@ -1,0 +1,169 @@
+"""Keys and client settings in the files that a shell reads at its start: found, and commented out."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from aixtiv import environment, filed
+from aixtiv.importing.find import Accounts, Deed, Find, Place, Source
+from aixtiv_protocol.secret import Secret
+
+_KEYS: Final = ("ANTHROPIC_API_KEY", "DR_CLAUDE_API")
+_CLIENT: Final = re.compile(
+    r"([A-Z][A-Z0-9_]*)_OAUTH_(CLIENT_ID|CLIENT_SECRET|REDIRECT_URI|SCOPE|TOKEN_ENDPOINT|AUTH_ENDPOINT)"
+)
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEY_BEGINS: Final = "sk-ant-"  # Anthropic's; what does not begin so is no key, or one for another place
+_EXPORTING: Final = {"export", "declare", "typeset", "readonly", "local"}
+
+
+class Line(Struct, frozen=True):
+    """One assignment."""
+
+    place: Place
+    value: Secret
+    alone: bool = True  # the line does nothing else, so that it can be taken out
+
+
+def profiles(environ: Mapping[str, str], home: Path) -> list[Path]:
+    """Those that can be there, of every shell: who changed theirs left the other's files behind."""
+    zsh = Path(environ.get("ZDOTDIR") or home)
+    fish = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "fish/config.fish"
+    shells = (".profile", ".bash_profile", ".bash_login", ".bashrc")
+    return [*(home / name for name in shells), *(zsh / name for name in (".zshenv", ".zprofile", ".zshrc")), fish]
+
+
+def look(environ: Mapping[str, str], home: Path, accounts: Accounts) -> tuple[list[Find], list[str]]:
+    """What was found, and sentences about files that could not be read."""
+    lines: list[Line] = []
+    troubles: list[str] = []
+    for path in profiles(environ, home):
+        try:
+            lines += assignments(path, filed.contents(path))
+        except FileNotFoundError:
+            continue
+        except filed.Misread as error:
+            troubles.append(error.sentence)
+    return [*_keys(lines, accounts), *_clients(lines, accounts, environ)], troubles
+
+
+def assignments(path: Path, data: bytes) -> Iterator[Line]:
+    """Of the variables that are ours to know, those whose value stands there as it is."""
+    text = data.decode(errors="surrogateescape")
+    read = _fish if path.suffix == ".fish" else _posix
+    for number, line in enumerate(text.splitlines(), 1):
+        if not any(name in line for name in (*_KEYS, "_OAUTH_")):
+            continue
+        found = list(read(line))
+        alone = len(found) == 1
+        for name, value in found:
+            known = name in _KEYS or _CLIENT.fullmatch(name)
+            if known and value and not re.search(r"[$`\udc80-\udcff]", value):  # what a shell computes is not there yet
+                yield Line(Place(path, number, name), Secret(value), alone)
+
+
+def _posix(line: str) -> Iterator[tuple[str, str]]:
+    """All assignments of a line that is nothing but those; none of any other."""
+    try:
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words = list(lexer)
+    except ValueError:  # a quote that ends on another line
+        return
+    found = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word in _EXPORTING or word == ";" or word in ("-x", "-gx"):
+            continue
+        if not equals or not _NAME.fullmatch(name):
+            return
+        found.append((name, value))
+    yield from found
+
+
+def _fish(line: str) -> Iterator[tuple[str, str]]:
+    """`set -gx NAME VALUE`."""
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError:
+        return
+    plain = [word for word in words[1:] if not word.startswith("-")]
+    if words[:1] == ["set"] and len(plain) == 2 and _NAME.fullmatch(plain[0]):
+        yield plain[0], plain[1]
+
+
+def _keys(lines: list[Line], accounts: Accounts) -> Iterator[Find]:
+    """One find for each key, wherever it stands."""
+    places: dict[str, list[Place]] = {}
+    for line in lines:
+        value = line.value.reveal().strip()
+        if line.place.name in _KEYS and "://" not in value and not value.startswith("aixtiv-ticket-"):
+            places.setdefault(value, []).append(line.place)
+    for value, at in places.items():
+        yield key("environment", value, tuple(at), accounts)
+
+
+def key(source: Source, value: str, places: tuple[Place, ...], accounts: Accounts) -> Find:
+    """An API key of Anthropic's that lies about, under whatever name."""
+    account = "anthropic"
+    deed: Deed = "none"
+    if sealed := accounts.keyed(account) and accounts.holds(account, value):
+        note = f"is sealed as {account} already"
+    elif not value.startswith(_KEY_BEGINS):
+        note = f"does not begin with {_KEY_BEGINS}, as Anthropic's do; `aixtiv api-key set NAME` keeps it all the same"
+    elif accounts.keyed(account):
+        note = f"{account} has another API key, sealed; `aixtiv api-key set {account}` replaces it"
+    else:
+        deed, note = "seal", f"is sealed as {account}"
+    return Find(source, "API key", places, deed=deed, account=account, note=note, value=Secret(value), sealed=sealed)
+
+
+def _clients(lines: list[Line], accounts: Accounts, environ: Mapping[str, str]) -> Iterator[Find]:
+    """One for each provider: what a sign-in there is told, which goes on working where it lies."""
+    of: dict[str, list[Line]] = {}
+    for line in lines:
+        if found := _CLIENT.fullmatch(line.place.name):
+            of.setdefault(_provider(found[1]), []).append(line)
+    for provider, found_lines in of.items():
+        values = {line.place.name: line.value for line in found_lines}
+        said = environment.said({name: value.reveal() for name, value in values.items()}, provider)
+        if not said.settings.client_id:
+            continue
+        secret = " and secret" if said.settings.client_secret else ""
+        places = tuple(line.place for line in found_lines)
+        there = accounts.signed_in(provider)
+        note = f"{provider} is signed in, and its client sealed with it" if there else f"for `aixtiv login {provider}`"
+        lacking = tuple((name, value) for name, value in values.items() if name not in environ)
+        yield Find(
+            "environment",
+            f"client id{secret}",
+            places,
+            deed="none" if there else "sign-in",
+            account=provider,
+            note=note,
+            environ=lacking,
+        )
+
+
+def _provider(prefix: str) -> str:
+    return "anthropic" if prefix == "CLAUDE" else prefix.lower().replace("_", "-")
+
+
+def without(text: str, places: list[Place]) -> str:
+    """The text of a profile with those lines commented out, and their values no longer in it."""
+    lines = text.splitlines(keepends=True)
+    for place in places:
+        line = lines[place.line - 1]
+        end = line[len(line.rstrip("\r\n")) :]
+        lines[place.line - 1] = f"# {place.name}=… was here; `aixtiv import` has sealed it{end}"
+    return "".join(lines)
+
+
+def removable(path: Path, place: Place, value: Secret) -> bool:
+    """Whether the line does nothing else, and is still the one that was found."""
+    found = [line for line in assignments(path, filed.contents(path)) if line.place == place]
+    return bool(found) and found[0].alone and found[0].value == value
