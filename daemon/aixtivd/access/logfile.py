@@ -26,28 +26,43 @@ class LogFile:
     def __init__(self, path: Path, later: Path | None = None) -> None:
         self.path = path
         self._later = later
+        self._left: tuple[int, bytes] | None = None  # where a write failed, and what may stand there of it
+        self._unsettled = False  # its name is not durable yet
 
     def append(self, data: bytes) -> int:
         """Durable when it returns: the file's size before. Raises OSError, and then nothing is there."""
-        made = not self.path.exists()
+        self._unsettled |= not self.path.exists()
         held = os.open(
-            self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
+            self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
         )
         try:
-            before = _ours(held)
+            before = self._cut_back(held)
             try:
                 _write_all(held, data)
                 folder.sync(held)
+                if self._unsettled:
+                    settle(self.path.parent)
             except OSError:
-                with suppress(OSError):  # what is left of it is a torn line, which the next start cuts
-                    os.ftruncate(held, before)
+                self._left = (before, data)
+                with suppress(OSError):  # the next one tries it again
+                    self._cut_back(held)
                 raise
         finally:
             os.close(held)
-        if made:
-            settle(self.path.parent)
+        self._unsettled = False
         point("audit-written")
         return before
+
+    def _cut_back(self, held: int) -> int:
+        """Its size, less what a write that failed has left there. Raises OSError."""
+        size, left = _ours(held), self._left
+        if left is not None:
+            before, data = left
+            if size > before and data.startswith(os.pread(held, size - before, before)):
+                os.ftruncate(held, before)
+                size = before
+            self._left = None
+        return size
 
     def size(self) -> int:
         """0 where there is no file. Raises OSError."""
