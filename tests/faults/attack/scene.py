@@ -148,9 +148,10 @@ class Scene:
         self.unlock()
 
     def unlock(self) -> None:
+        reply: replies.Reply | Secret = replies.Done()
         for _ in range(_LOCKS):
             reply = self.machine.ask(requests.Unlock(passphrase=self.passphrase))
-            if not (isinstance(reply, replies.Failure) and reply.code == "locked"):  # a lock came in between
+            if not (isinstance(reply, replies.Failure) and reply.code == "locked"):  # else a lock came in between
                 break
         if not isinstance(reply, replies.Done):
             raise Violation(f"the vault does not open: {reply}")
