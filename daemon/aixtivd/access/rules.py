@@ -118,6 +118,10 @@ class Rules:
     def relay_only(self, account: str) -> bool:
         return bool(account) and any(fits(pattern, account) for pattern in self._access.relay_only)
 
+    def bares(self, account: str, name: str) -> bool:
+        """Whether that name would end an account's being relay-only."""
+        return self.relay_only(account) and not self.relay_only(name)
+
     def without_names(self, text: str, caller: Caller, about: str, known: Callable[[str], bool]) -> str:
         """The sentence without the accounts that the caller may not be told of. `about`: the one it named itself.
 

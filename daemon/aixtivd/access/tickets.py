@@ -2,7 +2,8 @@
 
 import math
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -187,7 +188,7 @@ class Tickets:
         async with self._saving:
             if not self._loaded:
                 raise Locked("the vault is locked, and with it the tickets that last", hint="aixtiv unlock")
-            lasting = [Stored(one.digest, one.held) for one in self._tickets.values() if not one.held.holder]
+            lasting = [Stored(one.digest, one.held) for one in self._lasting()]
             self._unsaved = False
             try:
                 await self._vault.notes.write(_NOTE, _pack.encode(lasting))
@@ -304,6 +305,23 @@ class Tickets:
     def opened(self, id_: str, port: int) -> None:
         """The gateway listens on `port` for this ticket."""
         for ticket in self._tickets.values():
+    @asynccontextmanager
+    async def renaming(self, account: str, to: str) -> AsyncIterator[dict[str, bytes]]:
+        """While an account gets another name: the note that goes into the store with it, if one is to.
+
+        Left without a failure, its tickets are good for the account under its new name.
+        """
+        async with self._saving:
+            if not self._loaded:
+                raise Locked("the tickets that last could not be read, and would be left behind", hint="aixtiv status")
+            theirs = [one for one in self._tickets.values() if one.held.account == account]
+            renamed = {one.digest: msgspec.structs.replace(one.held, account=to) for one in theirs}
+            lasting = [Stored(one.digest, renamed.get(one.digest, one.held)) for one in self._lasting()]
+            yield {_NOTE: _pack.encode(lasting)} if any(not one.held.holder for one in theirs) else {}
+            for one in self._tickets.values():  # also what was made meanwhile
+                if one.held.account == account:
+                    one.held = msgspec.structs.replace(one.held, account=to)
+
             if ticket.held.id == id_:
                 ticket.port = port
 

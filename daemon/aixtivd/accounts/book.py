@@ -97,7 +97,7 @@ class Entry:
             account=grant.name,
             access_token=grant.access_token or grant.api_key or Secret(""),
             token_type=grant.token_type if grant.access_token else "api-key",
-            expires_at=_unix(grant.expires_at),
+            expires_at=unix(grant.expires_at),
             scopes=grant.scopes,
             generation=grant.generation,
         )
@@ -180,10 +180,10 @@ class Entry:
             issuer=grant.issuer,
             scopes=grant.scopes,
             generation=grant.generation,
-            expires_at=_unix(grant.expires_at),
+            expires_at=unix(grant.expires_at),
             next_refresh=int(clock.wall() + self.due - clock.steady()) if self.due is not None else 0,
-            refreshed_at=_unix(grant.refreshed_at),
-            signed_in_at=_unix(grant.signed_in_at),
+            refreshed_at=unix(grant.refreshed_at),
+            signed_in_at=unix(grant.signed_in_at),
             problem=problem.sentence if problem else "",
             hint=problem.hint if problem else "",
             default=default,
@@ -230,10 +230,19 @@ class Book:
 
     def remove(self, entry: Entry) -> None:
         if entry in self:
-            name = entry.grant.name
-            del self._entries[name]
-            del self._names[bisect_left(self._names, name)]
+            self._drop(entry.grant.name)
         entry.announce()
+
+    def rename(self, entry: Entry, before: str) -> None:
+        """It has got another name."""
+        if self._entries.get(before) is entry:
+            self._drop(before)
+            self.add(entry)
+        entry.announce()
+
+    def _drop(self, name: str) -> None:
+        del self._entries[name]
+        del self._names[bisect_left(self._names, name)]
 
     def behind(self, name: str = "") -> Iterator[Entry]:
         """The accounts whose names come after that one, in order."""
@@ -304,7 +313,7 @@ def is_name(word: str) -> bool:
     return len(word) <= _NAME_LENGTH and _NAME.fullmatch(word) is not None and not is_secret(word)
 
 
-def _unix(seconds: float) -> int:
+def unix(seconds: float) -> int:
     """A time as an answer can hold it. One that is none must not keep all other accounts from being shown."""
     return int(seconds) if 0 <= seconds <= LAST else 0
 

@@ -2,6 +2,8 @@
 
 import secrets
 from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import PurePath
 from typing import Final
 from urllib.parse import urlsplit
@@ -164,6 +166,7 @@ class Changes:
             await self._vault.journal.delete(grant.id)
         finally:
             entry.leaving = False
+            entry.announce()
         self._book.remove(entry)
         self._events.tell("logged-out", account=grant.name, detail=note)
         return replies.LoggedOut(account=grant.name, revoked=revoked, note=note)
@@ -227,6 +230,24 @@ async def landed(entry: Entry) -> None:
     """Lets the open refresh finish: another generation would close its intent while its answer is on its way."""
     while entry.flying:
         await entry.changed.wait()
+
+
+@asynccontextmanager
+async def grounded(entries: Iterable[Entry], book: Book, refresher: Refresher) -> AsyncIterator[None]:
+    """Meanwhile no refresh of them is under way, and none begins."""
+    resting: list[Entry] = []
+    try:
+        for entry in entries:
+            await landed(entry)
+            entry.leaving = True
+            resting.append(entry)
+        yield
+    finally:
+        for entry in resting:
+            entry.leaving = False
+            if entry in book:
+                refresher.plan(entry)
+            entry.announce()
 
 
 def another(old: Grant, terms: Bound, asked: Login, *, known: bool) -> SignInFailed | None:

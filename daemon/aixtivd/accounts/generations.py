@@ -1,15 +1,25 @@
-"""What an account is called, and which of its generations counts."""
+"""Which of an account's generations counts: what is kept of the earlier ones, and one of them made the newest."""
+
+from typing import Final
+
+import msgspec
 
 from aixtiv_protocol import replies, requests
-from aixtivd.accounts.book import Book
-from aixtivd.accounts.changes import Changes
+from aixtivd import log
+from aixtivd.accounts import grant as grants
+from aixtivd.accounts.book import Book, Entry, unix
+from aixtivd.accounts.changes import Changes, grounded
 from aixtivd.accounts.events import Events
+from aixtivd.accounts.grant import Grant
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.settling import Settling
+from aixtivd.accounts.sources import check_source
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
-from aixtivd.errors import BadRequest
+from aixtivd.errors import NoAccount, Refused, WaitedTooLong
 from aixtivd.vault.vault import Vault
+
+_PATIENCE: Final = 30.0  # seconds for the refresh that tries it
 
 
 class Generations:
@@ -35,11 +45,120 @@ class Generations:
         self._events = events
         self._clock = clock
 
-    async def rename(self, asked: requests.Rename) -> replies.Account:
-        raise BadRequest("not yet")
-
     async def shown(self, asked: requests.Generations) -> replies.GenerationList:
-        raise BadRequest("not yet")
+        entry = self._book.named(asked.account, "account restore")
+        kept = await self._kept(entry.grant)
+        line = [entry.grant, *(grant for grant, _ in kept)]
+        ends = [0.0, *(until for _, until in kept)]
+        shown = (
+            replies.Generation(
+                number=grant.generation,
+                current=grant is entry.grant,
+                made_at=unix(grant.refreshed_at or grant.signed_in_at),
+                kept_until=unix(until),
+                expires_at=unix(grant.expires_at),
+                renewable=grant.renewable,
+                spent=spent(grant, line),
+                who=grant.who,
+                scopes=grant.scopes,
+            )
+            for grant, until in zip(line, ends, strict=True)
+        )
+        return replies.GenerationList(account=entry.grant.name, generations=tuple(shown))
 
-    async def reinstate(self, asked: requests.Reinstate) -> replies.Account:
-        raise BadRequest("not yet")
+    async def reinstate(self, asked: requests.Reinstate) -> replies.AccountChanged:
+        """Durable first, whoever hangs up; then tried by one refresh, whose outcome the account tells."""
+        name = self._book.named(asked.account, "account restore").grant.name
+        entry, said = await self._work.run(self._reinstate, name, asked)
+        if entry.grant.renewable and not entry.leaving:
+            said = f"{said}; {await self._tried(entry)}"
+        account = entry.described(self._clock, default=name == self._book.default)
+        return replies.AccountChanged(account=account, note=said)
+
+    async def _reinstate(self, name: str, asked: requests.Reinstate) -> tuple[Entry, str]:
+        async with self._changes.turn(name):
+            entry = self._book.named(name)
+            async with grounded([entry], self._book, self._refresher):
+                now = entry.grant
+                kept = [grant for grant, _ in await self._kept(now)]
+                then = _picked(name, kept, asked.generation)
+                if not asked.anyway:
+                    _check_spent(then, [now, *kept])
+                if then.source is not None:
+                    check_source(then.source, name, self._book)
+                new = reinstated(now, then)
+                await self._settling.adopt_all([(entry, new)])
+                entry.forgive()
+            self._refresher.lives(entry)
+        said = f"generation {then.generation} counts again, as generation {new.generation}"
+        self._events.tell("reinstated", account=name, detail=said, expires_at=unix(new.expires_at))
+        return entry, f"{said}, and {now.generation} is kept for a day"
+
+    async def _tried(self, entry: Entry) -> str:
+        """How one refresh of it went, as the end of a sentence."""
+        before = entry.grant
+        self._refresher.force(entry)
+        try:
+            await self._refresher.settled(entry, self._clock.steady() + _PATIENCE)
+        except WaitedTooLong:
+            return "its refresh has no answer yet"
+        if entry.problem or entry.grant.quarantined:
+            return "its refresh failed"
+        return "its refresh brought a new token" if entry.grant is not before else "it was not refreshed"
+
+    async def _kept(self, now: Grant) -> list[tuple[Grant, float]]:
+        """Newest first, each with the time at which it may go."""
+        found = []
+        for kept in await self._vault.journal.kept_until(now.id):
+            try:
+                grant = grants.from_row(kept.row)
+            except msgspec.DecodeError:
+                log.error("unreadable-grant", row=kept.row.id.hex()[:8])
+            else:
+                if grant.generation < now.generation:
+                    found.append((grant, kept.until))
+        return found
+
+
+def spent(grant: Grant, line: list[Grant]) -> bool:
+    """Whether its refresh token was exchanged for that of a later generation in `line`, of the same sign-in."""
+    return grant.refresh_token is not None and any(
+        later.generation > grant.generation
+        and later.signed_in_at == grant.signed_in_at
+        and later.refresh_token not in (None, grant.refresh_token)
+        for later in line
+    )
+
+
+def reinstated(now: Grant, then: Grant) -> Grant:
+    """The next generation, which is as an earlier one was. A key for the same place stays: nobody meant to drop it."""
+    stays = now.api_key is not None and (now.provider, now.endpoint) == (then.provider, then.endpoint)
+    return msgspec.structs.replace(
+        then,
+        name=now.name,
+        generation=now.generation + 1,
+        api_key=now.api_key if stays else then.api_key,
+        quarantined="",
+    )
+
+
+def _picked(name: str, kept: list[Grant], number: int) -> Grant:
+    if not kept:
+        raise NoAccount(
+            f"nothing is kept of {name}: an earlier generation is kept for a day, and three of them at most",
+            hint=f"aixtiv login {name}",
+        )
+    for grant in kept:
+        if number in (0, grant.generation):
+            return grant
+    raise NoAccount(f"generation {number} of {name} is not kept", hint=f"aixtiv account restore {name} --list")
+
+
+def _check_spent(then: Grant, line: list[Grant]) -> None:
+    """A provider that punishes a second use may end what works now, too."""
+    if then.client is not None and then.client.quirks.punishes_reuse and spent(then, line):
+        raise Refused(
+            f"the refresh token of generation {then.generation} has been spent, and {then.client.provider} ends the"
+            f" whole sign-in to {then.name} where one is used twice",
+            hint=f"aixtiv account restore {then.name} --generation {then.generation} --anyway",
+        )

@@ -194,6 +194,11 @@ def with_key(grant: Grant, key: Secret | None, endpoint: str = "") -> Grant:
     )
 
 
+def another(grant: Grant) -> Grant:
+    """The next generation, which says the same."""
+    return msgspec.structs.replace(grant, generation=grant.generation + 1)
+
+
 def moment(unix: float) -> str:
     """A time as sentences show it."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(unix))

@@ -113,6 +113,11 @@ class Refresher:
                 other.failures, other.not_before = 0, 0.0
                 self.plan(other)
 
+    def renamed(self, before: str, now: str) -> None:
+        """Those that wait for the identity of an account go on waiting for it under its new name."""
+        if waiting := self._starved.pop(before, None):
+            self._starved.setdefault(now, set()).update(waiting)
+
     async def settled(self, entry: Entry, deadline: float) -> None:
         """Until something has changed for this account. Raises WaitedTooLong at `deadline` (steady)."""
         changed = entry.changed

@@ -1,15 +1,15 @@
 """Every account into a backup, and back out of one: all that is in it, or nothing."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import msgspec
 from msgspec import Struct
 
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry, checked_name
-from aixtivd.accounts.changes import landed
+from aixtivd.accounts.changes import grounded
 from aixtivd.accounts.events import Events
 from aixtivd.accounts.grant import Grant
 from aixtivd.accounts.refresher import Refresher
@@ -61,28 +61,13 @@ class Restoring:
             if self._book.closed:
                 raise Locked
             there = {name: entry for name in sorted(found) if (entry := self._book.find(name))}
-            async with self._landed(list(there.values()) if replace else []):
+            async with grounded(list(there.values()) if replace else [], self._book, self._refresher):
                 kept = tuple(name for name, at in there.items() if not replace or self._newer(at, content.made_at))
                 steps = [self._step(there.get(name), found[name]) for name in sorted(found) if name not in kept]
                 await self._settling.adopt_all(steps)
             for entry, grant in steps:
                 self._serve(entry, grant)
         return Restored(tuple(grant.name for _, grant in steps), kept)
-
-    @asynccontextmanager
-    async def _landed(self, there: list[Entry]) -> AsyncIterator[None]:
-        """Meanwhile no refresh of them is under way, and none begins."""
-        for entry in there:
-            entry.leaving = True
-        try:
-            for entry in there:
-                await landed(entry)
-            yield
-        finally:
-            for entry in there:
-                entry.leaving = False
-                if entry in self._book:
-                    self._refresher.plan(entry)
 
     def _newer(self, entry: Entry, made_at: float) -> bool:
         """Whether an account works, and has a token or a sign-in that came after the backup."""

@@ -13,6 +13,7 @@ from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access.audit import Audit
+from aixtivd.access.tickets import Tickets
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.adopting import Adopting
 from aixtivd.accounts.book import Book, Entry, checked_name
@@ -32,6 +33,7 @@ from aixtivd.accounts.origin import origin_of
 from aixtivd.accounts.page import page
 from aixtivd.accounts.paying import Fallback, Paying
 from aixtivd.accounts.refresher import Refresher
+from aixtivd.accounts.renaming import Renaming
 from aixtivd.accounts.renewal import Renewal
 from aixtivd.accounts.restoring import Restored, Restoring
 from aixtivd.accounts.serving import Serving
@@ -57,7 +59,16 @@ _MANY: Final = 1000  # accounts, from which on a look at all objects in memory t
 class Accounts:
     """Every method raises AixtivError, and while the vault is locked Locked."""
 
-    def __init__(self, vault: Vault, endpoint: Endpoint, web: Web, audit: Audit, config: Config, clock: Clock) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        endpoint: Endpoint,
+        web: Web,
+        audit: Audit,
+        config: Config,
+        clock: Clock,
+        tickets: Tickets | None = None,
+    ) -> None:
         self._vault = vault
         self._clock = clock
         self._book = Book()
@@ -98,6 +109,16 @@ class Accounts:
             self._work,
             self._events,
             clock,
+        )
+        self._renaming = Renaming(
+            self._book,
+            self._changes,
+            self._settling,
+            self._refresher,
+            self._sign_ins,
+            self._terms,
+            tickets,
+            self._events,
         )
         self._locking = Locking(
             self._book,
@@ -222,6 +243,11 @@ class Accounts:
             return replies.LoggedOut(account=name, note=f"the API key of {name} stays", remains=True)
         entry = self._book.named(asked.account, "logout")
         return await self._work.run(self._changes.log_out, entry.grant.name)
+
+    async def rename(self, asked: requests.Rename) -> replies.AccountChanged:
+        entry = self._book.named(asked.account, "account rename")
+        note = await self._work.run(self._renaming.rename, entry.grant.name, checked_name(asked.to))
+        return replies.AccountChanged(account=self._examining.described(entry), note=note)
 
     async def verify(self, asked: requests.Verify) -> replies.Verified:
         return await self._examining.verify(self._book.named(asked.account, "verify"), asked.wait)

@@ -35,7 +35,7 @@ class Serving:
         deadline = self._clock.steady() + asked.wait
         before = entry.grant
         while (reply := self.cached(asked)) is None:
-            if entry not in self._book:
+            if self._book.find(asked.account) is not entry:
                 entry = self._book.named(asked.account)  # says why it is gone
             if entry.grant is not before and entry.grant.refreshed_at > before.refreshed_at:
                 raise _too_short(entry, asked.min_ttl, self._clock)
@@ -59,6 +59,9 @@ class Serving:
 
     async def _newer(self, entry: Entry, deadline: float) -> None:
         """Until a refresh of this account has settled. Raises why there is or will be none before `deadline`."""
+        if entry.leaving:  # signed out, or changed: what comes of it is looked at then
+            await self._refresher.settled(entry, deadline)
+            return
         if not entry.renewable:
             raise entry.over(self._clock)
         if not entry.flying:

@@ -1,9 +1,11 @@
 """One refresh as a transaction over two machines: intent, POST, and what each outcome means for the grant (D6, D7)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import assert_never
 
 import anyio
+from msgspec import DecodeError
 
 from aixtiv_protocol.replies import Happening
 from aixtiv_protocol.secret import Secret
@@ -11,7 +13,7 @@ from aixtivd import log
 from aixtivd.accounts import states
 from aixtivd.accounts.book import Book, Entry, Problem
 from aixtivd.accounts.events import Events
-from aixtivd.accounts.grant import Grant, put_aside, renewed, rotated, to_row
+from aixtivd.accounts.grant import Grant, another, from_row, put_aside, renewed, rotated, to_row
 from aixtivd.accounts.hosts import Host, Hosts
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, Misconfigured, Refused, SignInNeeded, StoreFailed, Unreachable
@@ -19,7 +21,7 @@ from aixtivd.host import faults
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.vault.journal import Stale
-from aixtivd.vault.rows import Intent
+from aixtivd.vault.rows import Intent, Relabelled
 from aixtivd.vault.vault import Vault
 
 
@@ -90,6 +92,33 @@ class Settling:
             for entry, new in changes:
                 entry.adopt(new, self._clock)
                 self._is_saved(entry, new)
+
+    async def relabel(
+        self, entries: Sequence[Entry], words: Callable[[Grant], Grant], notes: Mapping[str, bytes]
+    ) -> None:
+        """As `adopt_all`, of grants that say the same of other names: `words`, also of each that is kept.
+
+        An open intent stays, and what they said before is not kept beside it.
+        """
+        async with self._turn:
+            for entry in entries:
+                await self._save(entry)
+            changes = [(entry, another(words(entry.grant))) for entry in entries]
+            rows = tuple((to_row(new), to_row(entry.grant)) for entry, new in changes)
+            earlier = [to_row(words(grant)) for entry in entries for grant in await self._kept(entry)]
+            await self._vault.journal.relabel(Relabelled(rows, tuple(earlier), tuple(notes.items())))
+            for entry, new in changes:
+                before = entry.grant.name
+                entry.adopt(new, self._clock)
+                self._book.rename(entry, before)
+                self._is_saved(entry, new)
+
+    async def _kept(self, entry: Entry) -> list[Grant]:
+        found = []
+        for row in await self._vault.journal.kept(entry.grant.id):
+            with suppress(DecodeError):  # a newer aixtiv's, maybe: it stays as it is
+                found.append(from_row(row))
+        return found
 
     async def _commit(self, entry: Entry, new: Grant) -> bool:
         return await self._vault.journal.commit(to_row(new), to_row(entry.saved) if entry.saved else None)

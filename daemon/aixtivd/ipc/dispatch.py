@@ -231,7 +231,7 @@ class Dispatch:
             case requests.Verify():
                 return await accounts.verify(request)
             case requests.Rename():
-                return await accounts.generations.rename(request)
+                return await accounts.rename(request)
             case requests.Generations():
                 return await accounts.generations.shown(request)
             case requests.Reinstate():

@@ -90,8 +90,7 @@ class Gate:
                     check(caller, "manage", "")
                 self._rules.be_sure(caller)
             case requests.Rename():
-                for name in (asked.account, asked.to):
-                    check(caller, "manage", name)
+                asked = self._renaming(asked, caller)
             case requests.Usage() | requests.Tickets() | requests.Metrics():
                 check(caller, "manage", "")
                 self._rules.be_sure(caller)
@@ -124,6 +123,20 @@ class Gate:
         asked = self._about(asked, caller, "manage")
         self._feeding(caller, self._accounts.source_of(asked))
         return asked
+
+    def _renaming(self, asked: requests.Rename, caller: Caller) -> requests.Rename:
+        """Rules are about names: nobody gets by another one what the present one forbids."""
+        name = self._accounts.meant(asked.account)
+        for each in (name, asked.to):
+            self._rules.check(caller, "manage", each)
+        now, then = (self._rules.verdict(caller, each) for each in (name, asked.to))
+        more = [right for right in then.rights if right not in now.rights]
+        if more or (now.paths and now.paths != then.paths) or self._rules.bares(name, asked.to):
+            raise NotAllowed(
+                f"the rules allow more under that name than under {name}: no account gets out of a rule by its name",
+                hint=f"aixtiv access explain {name}",
+            )
+        return replace(asked, account=name)
 
     def _feeding(self, caller: Caller, source: requests.Source | None) -> None:
         """Whoever has an account's identity sent somewhere has its token, as far as that goes."""
@@ -177,7 +190,7 @@ class Gate:
 
     # What of an answer is told
 
-    def told(self, asked: Request, caller: Caller, answer: Reply) -> Reply:
+    def told(self, asked: Request, caller: Caller, answer: Reply) -> Reply:  # noqa: C901  # one case an answer: a table
         """Raises NotAllowed for a token that may not be handed out any more: it may have been waited for."""
         match answer:
             case replies.AccessToken():
@@ -194,6 +207,10 @@ class Gate:
                 answer = replace(answer, findings=self._listed(answer.findings, caller))
             case replies.Account() if not self._rules.lists(caller, answer.name):
                 answer = _unnamed(answer)
+            case replies.AccountChanged() if not self._rules.lists(caller, answer.account.name):
+                answer = replace(answer, account=_unnamed(answer.account))
+            case replies.GenerationList() if not self._rules.lists(caller, answer.account):
+                answer = replace(answer, generations=tuple(replace(one, who="") for one in answer.generations))
             case replies.Verified() if not self._rules.lists(caller, answer.account.name):
                 answer = replace(answer, account=_unnamed(answer.account))
             case _:
