@@ -27,15 +27,16 @@ def service() -> None:
 
 
 @service.command("install")
-@click.option("--linger", is_flag=True, help="On a server: run without a login, too (loginctl enable-linger).")
+@click.option("--linger", is_flag=True, help="Run without a login, too (loginctl enable-linger).")
+@click.option("--headless", is_flag=True, help="On a server: no desktop is looked for, and none can be reached.")
 @options.json
-def install(linger: bool, as_json: bool) -> None:
+def install(linger: bool, headless: bool, as_json: bool) -> None:
     """Install the service, and start it.
 
     Writes the units with this installation's paths, and starts them. Once more, it brings them up to date. A daemon
     that runs in the background is ended first. Nothing of it needs root.
     """
-    _did(_manager().install(linger=linger), as_json=as_json)
+    _did(_manager().install(linger=linger, headless=headless), as_json=as_json)
 
 
 @service.command("uninstall")

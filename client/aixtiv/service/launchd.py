@@ -29,9 +29,9 @@ class Launchd:
         self._domain: Final = f"gui/{os.getuid()}"
         self._job: Final = f"{self._domain}/{units.LABEL}"
 
-    def install(self, *, linger: bool) -> Done:
-        if linger:
-            raise AixtivError("launchd runs nothing for a person who is not logged in: --linger is systemd's")
+    def install(self, *, linger: bool, headless: bool) -> Done:
+        if linger or headless:
+            raise AixtivError("launchd has agents for people who are logged in: --linger and --headless are systemd's")
         before = self.state()
         changed = laid.lay(self._wanted())
         if before.running and not changed:

@@ -20,6 +20,7 @@ _ASKED: Final = "Id,LoadState,ActiveState,UnitFileState,MainPID,ActiveEnterTimes
 # 24.04 on (kernel.apparmor_restrict_unprivileged_userns), hardened kernels, many containers.
 _NO_NAMESPACE: Final = {"217", "218", "226"}
 _LOOSENED: Final = "no-namespace.conf"
+_HEADLESS: Final = "headless.conf"
 LOG: Final = f"journalctl --user -u {units.SERVICE} -n 20"
 
 
@@ -47,9 +48,9 @@ def unreachable() -> tuple[str, str] | None:
 class Systemd:
     name = "systemd"
 
-    def install(self, *, linger: bool) -> Done:
+    def install(self, *, linger: bool, headless: bool) -> Done:
         before = self.state()
-        changed = laid.lay(self._wanted())
+        changed = laid.lay(self._wanted(_HEADLESS) if headless else self._wanted())
         port.follow()
         fresh = not (before.enabled and before.running) or changed
         warnings: tuple[tuple[str, str], ...] = ()
@@ -119,16 +120,17 @@ class Systemd:
     def log(self, *, lines: int, follow: bool) -> list[str]:
         return ["journalctl", "--user", "--unit", units.SERVICE, f"--lines={lines}", *(["--follow"] if follow else [])]
 
-    def _wanted(self) -> dict[Path, str]:
-        """With the drop-in that opens the sandbox, where this machine turned out to need it."""
-        wanted = units.systemd(units.site(os.environ))
-        if (loosened := _loosened()).is_file():
-            wanted[loosened] = units.template("systemd", _LOOSENED)
-        return wanted
+    def _wanted(self, *more: str) -> dict[Path, str]:
+        """With the drop-ins `more`, and those that were chosen once: whoever installs again need not know of them."""
+        chosen = (name for name in (_LOOSENED, _HEADLESS) if name in more or _drop_in(name).is_file())
+        return {
+            **units.systemd(units.site(os.environ)),
+            **{_drop_in(name): units.template("systemd", name) for name in chosen},
+        }
 
     def _files(self) -> list[Path]:
         folder = units.systemd_folder()
-        return [*(folder / name for name in _ALL), port.drop_in(folder), _loosened()]
+        return [*(folder / name for name in _ALL), port.drop_in(folder), _drop_in(_LOOSENED), _drop_in(_HEADLESS)]
 
     def _left(self) -> tuple[tuple[str, str], ...]:
         """Drop-ins of the person's own, and units that a package brought."""
@@ -142,21 +144,21 @@ class Systemd:
         try:
             _told("start", *units.SOCKETS, units.SERVICE)
         except AixtivError:
-            if _shown()[units.SERVICE].get("ExecMainStatus") not in _NO_NAMESPACE or _loosened().is_file():
+            if _shown()[units.SERVICE].get("ExecMainStatus") not in _NO_NAMESPACE or _drop_in(_LOOSENED).is_file():
                 raise
             self._loosen()
             told = (("this system allows a user's service no namespaces: its sandbox is without those", ""),)
         return (*told, *running.locked(running.awaited(LOG)))
 
     def _loosen(self) -> None:
-        laid.lay({_loosened(): units.template("systemd", _LOOSENED)})
+        laid.lay(self._wanted(_LOOSENED))
         _told("daemon-reload")
         _asked("reset-failed", units.SERVICE)
         _told("start", *units.SOCKETS, units.SERVICE)
 
 
-def _loosened() -> Path:
-    return units.systemd_folder() / f"{units.SERVICE}.d/{_LOOSENED}"
+def _drop_in(name: str) -> Path:
+    return units.systemd_folder() / f"{units.SERVICE}.d/{name}"
 
 
 def _packaged() -> tuple[str, ...]:

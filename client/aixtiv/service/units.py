@@ -116,7 +116,7 @@ def _put_home(value: Any, home: str) -> Any:
 
 def template(folder: str, name: str) -> str:
     """From the wheel, where they travel beside this module; in an editable install from the checkout."""
-    for place in (resources.files("aixtiv.service") / folder / name, _CHECKOUT / folder / name):
+    for place in (resources.files("aixtiv.service") / "templates" / folder / name, _CHECKOUT / folder / name):
         if place.is_file():
             return place.read_text(encoding="utf-8")
     raise AixtivError(f"this installation lacks {folder}/{name}", hint="pipx reinstall aixtiv")

@@ -90,7 +90,7 @@ def test_the_sandbox_is_as_tight_as_the_work_allows(installed: Path) -> None:
         "RootDirectoryOrRootImage",
         "DeviceAllow",
         "ProtectProc",  # callers are told apart by their /proc, and in a user namespace it would hide them
-        "PrivateMounts",  # a mount namespace comes with ProtectSystem=
+        "MemoryDenyWriteExecute",  # hooks and command sources may be programs for Node or Java
     }
 
 
