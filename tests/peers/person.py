@@ -59,7 +59,7 @@ def redirected(url: str, callback: str, who: str = "ada") -> str:
 
 
 def _next(page: Visited, who: str, code: str, *, refuse: bool) -> tuple[str, str, str] | None:
-    """What a person does on that page: fills in its form, or takes the way out; None where there is no form."""
+    """What a person does on that page: fills in its form, or takes the way out; None where nothing can be done."""
     form = _Form()
     form.feed(page.text)
     if not form.found or page.status >= 400:
@@ -68,7 +68,10 @@ def _next(page: Visited, who: str, code: str, *, refuse: bool) -> tuple[str, str
         return "GET", urljoin(page.url, form.way_out), ""
     fields = form.fields | ({"login": who} if "login" in form.fields else {})
     fields |= {"password": "any will do"} if "password" in fields else {}
-    fields |= {"user_code": code} if fields.get("user_code") == "" else {}
+    if fields.get("user_code") == "":
+        if not code:
+            return None  # nothing to be typed there
+        fields["user_code"] = code
     return form.method, urljoin(page.url, form.action), urlencode(fields)
 
 

@@ -84,7 +84,7 @@ const used = (ctx) => ({ client: ctx.oidc?.client?.clientId, grant: ctx.oidc?.pa
 const held = ({ access_token, refresh_token, id_token }) => [access_token, refresh_token, id_token];
 
 // `secrets` are for the tests that search logs, files and processes for the actual values.
-provider.on('authorization.success', (_, out) => say('code', { secrets: [out.code] }));
+provider.on('authorization.success', (_, out) => out && say('code', { secrets: [out.code] }));
 provider.on('authorization.error', (ctx, error) => say('authorization-error', { ...used(ctx), error: error.error }));
 provider.on('device_authorization.success', (_, body) => say('device-code', { secrets: [body.device_code] }));
 provider.on('grant.success', (ctx) => say('granted', {
