@@ -4,7 +4,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import FrameType
 from typing import Final, NoReturn, Self
 
@@ -46,7 +46,7 @@ def _ended(number: int, _: FrameType | None) -> NoReturn:
     sys.exit(128 + number)  # as a shell reports it
 
 
-def _looks(seen: Seen) -> Iterator[Seen]:
+def _looks(seen: Seen) -> Generator[Seen]:
     with Client() as client, _Events(client) as events:
         while True:
             asked = time.monotonic()

@@ -29,6 +29,14 @@ def test_a_length_of_time(seconds: float, said: str) -> None:
     assert words.span(seconds) == said
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-5, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 days")],
+)
+def test_a_length_of_time_where_there_is_little_room(seconds: float, said: str) -> None:
+    assert words.brief(seconds) == said
+
+
 def test_a_point_in_time_has_a_date_only_where_it_is_not_today() -> None:
     assert words.moment(NOON + 60, NOON) == "12:01"
     assert words.moment(NOON + 86_400, NOON) == "2026-11-24 12:00"
