@@ -1,7 +1,7 @@
 """Read this first: builds every part of the daemon, starts all in one task group, says when ready, stops in order.
 
 Exit status: 0 after an orderly stop, 1 if it cannot start or go on (the sentence is on stderr and in the log), 64 for
-a wrong option.
+a wrong option, 71 (EX_OSERR) if it was to become another one and could not: then a service manager starts that.
 """
 
 import asyncio
@@ -9,8 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Final, NoReturn
 
 import anyio
@@ -26,13 +24,17 @@ from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.page import page, room_beside
 from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock, SystemClock
-from aixtivd.config import Config, load
-from aixtivd.errors import AixtivError, BadConfig, BadRequest
+from aixtivd.config import Config
+from aixtivd.config.options import Options, options, read_config
+from aixtivd.errors import AixtivError, BadConfig, Busy
 from aixtivd.gateway import gateway
 from aixtivd.gateway.gateway import Gateway
-from aixtivd.host.activation import handed_over
+from aixtivd.host import activation, succession
+from aixtivd.host.activation import Handed, handed_over
 from aixtivd.host.address import Address, claim, taken_over
+from aixtivd.host.farewell import give_up, say, unhandled
 from aixtivd.host.hardening import harden
+from aixtivd.host.succession import Left, Successor, Will
 from aixtivd.host.systemd import Notifier
 from aixtivd.ipc.dispatch import OPS, Dispatch, defect
 from aixtivd.ipc.limits import Limits
@@ -46,12 +48,6 @@ from aixtivd.vault.vault import Vault
 LAUNCHD_LABEL: Final = "io.github.aixtiv.aixtivd"
 LAST_LOOK: Final = 0.1  # seconds, for whoever does not want to wait
 LONGEST_STOP: Final = 40.0  # seconds; the units wait a little longer before they kill
-
-
-class Options(msgspec.Struct, frozen=True):
-    config: Path | None = None  # None: the usual place, where there need not be a file
-    level: str = ""  # of the log; empty: as the config says
-    check: bool = False  # only says whether the config is right
 
 
 class App:
@@ -70,7 +66,7 @@ class App:
         self._rules = Rules(config)
         self._audit = Audit(where.state, self._vault, clock, config.audit)
         self._tickets = Tickets(self._vault, self._audit, clock)
-        self._accounts = Accounts(self._vault, self._endpoint, self._web, self._audit, config, clock)
+        self._accounts = Accounts(self._vault, self._endpoint, self._web, self._audit, config, clock, self._tickets)
         self._notices = self._accounts.notices(config)
         self._relay = Relay(self._accounts, self._audit, config, self._rules)
         self._gateway = Gateway(self._relay, self._tickets, self._audit, config)
@@ -79,37 +75,44 @@ class App:
         self._dispatch: Dispatch | None = None
         self._ready = anyio.Event()
         self._stopping = anyio.Event()
+        self._heir: tuple[str, ...] = ()  # the command that this daemon becomes when it has stopped
         self._patience = anyio.CancelScope()  # of an orderly stop
 
-    async def run(self) -> None:
-        """Returns after an orderly stop. Raises AixtivError (in a group) where it cannot start."""
-        asyncio.get_running_loop().set_exception_handler(_unhandled)
+    async def run(self) -> Successor | None:
+        """Returns after an orderly stop, with what is to take this one's place, if anything is.
+
+        Raises AixtivError (in a group) where it cannot start.
+        """
+        asyncio.get_running_loop().set_exception_handler(unhandled)
+        successor = None
         try:
             async with anyio.create_task_group() as tasks:
                 await tasks.start(self._heed_signals, tasks)
                 listener = await self._start(tasks)
                 await self._stopping.wait()
                 await self._wind_down(listener)
+                successor = await self._bequeathed() if self._heir else None
                 tasks.cancel_scope.cancel()
         finally:  # after every task has ended: none may find the vault closed with a new token in its hands
             with anyio.CancelScope(shield=True):
-                await self._close()
+                await self._close(leaving=successor is not None)
         log.info("stopped")
+        return successor
 
     async def _start(self, tasks: TaskGroup) -> Listener:
         """First what callers need, then the socket, then the word that it is ready."""
         handed = handed_over(os.environ, os.getpid())
-        await self._vault.open()
+        await self._open_vault(handed.will)
         await tasks.start(self._audit.run)
         await tasks.start(self._tickets.run)
+        await self._tickets.inherit(handed.will.tickets)
         await tasks.start(self._accounts.run)
         if not self._vault.locked:
             await self._accounts.start()
             await self._tickets.start()
-        found = partial(taken_over, handed.main) if handed.main else partial(claim, self._where.socket)
-        self._address = address = await anyio.to_thread.run_sync(found)
+        self._address = address = await anyio.to_thread.run_sync(self._found, handed)
         self._where = msgspec.structs.replace(self._where, socket=address.path)
-        await tasks.start(self._gateway.run, address.path.with_name(gateway.SOCKET), handed.gateway, handed.ports)
+        await tasks.start(self._gateway.run, address.path.with_name(gateway.SOCKET), handed)
         await tasks.start(self._notices.run)
         dispatch = Dispatch(
             self._accounts,
@@ -134,33 +137,79 @@ class App:
         log.info("ready", version=VERSION, socket=str(address.path), activated=handed.any)
         return listener
 
+    async def _open_vault(self, will: Will) -> None:
+        """What somebody locked is not opened by a restart."""
+        await self._vault.open()
+        if will.locked and not self._vault.locked:
+            await self._vault.lock(will.locked)
+
+    def _found(self, handed: Handed) -> Address:
+        if handed.main is None:
+            return claim(self._where.socket)
+        return taken_over(handed.main, handed.will.inodes.get(activation.NAME))
+
     async def _wind_down(self, listener: Listener) -> None:
-        """Nobody new; open refreshes finish and are sealed, callers get their answers: but not for ever."""
+        """Nobody new; open refreshes finish and are sealed, callers get their answers: but not for ever.
+
+        Before a restart, callers are let in and answered while the refreshes finish; then they wait at the sockets.
+        """
         seconds = patience(self._config)
-        log.info("stopping")
-        self._notifier.stopping(seconds)
-        listener.close()
-        await self._gateway.close()
-        await self._give_up_address()
+        restarting = bool(self._heir)
+        if restarting:
+            self._notifier.status("restarting")
+            self._accounts.tell("restarting")
+        else:
+            log.info("stopping")
+            self._notifier.stopping(seconds)
+            await self._shut(listener)
         self._patience.deadline = anyio.current_time() + seconds
         with self._patience:
             try:
                 await self._accounts.drain()
             except Exception as error:  # noqa: BLE001  # the vault is closed in order whatever else is broken
                 defect(error)
+            await self._shut(listener)
             await self._gateway.finish()
             listener.finish()  # not before: a sign-in that succeeded meanwhile is told to who waits for it
             await listener.empty()
         if self._patience.cancelled_caught:
             log.warning("stopped-early")
+            await self._shut(listener)
             await anyio.sleep(LAST_LOOK)  # an answer that is here already is read; once read, it is sealed
         if self._dispatch is not None:
             self._dispatch.close()
         await self._relay.aclose()
         await self._web.aclose()  # ends what is still under way: a refresh is shielded from everything else
 
-    async def _close(self) -> None:
-        await self._give_up_address()
+    async def _shut(self, listener: Listener) -> None:
+        """Nobody comes in any more: whoever knocks is turned away, or waits for the next daemon."""
+        listener.close()
+        if self._heir:
+            await self._gateway.leave()
+        else:
+            await self._gateway.close()
+            await self._give_up_address()
+
+    async def _bequeathed(self) -> Successor:
+        assert self._address is not None  # it was served until now
+        doors = await self._gateway.leave()
+        inodes = {activation.NAME: self._address.inode}
+        inodes[activation.GATEWAY] = next((door.inode for door in doors if not door.port), None)
+        will = Will(
+            inodes={name: inode for name, inode in inodes.items() if inode is not None},
+            fixed=tuple(door.port for door in doors if door.fixed),
+            doors={door.port: door.ticket for door in doors if door.ticket},
+            tickets=self._tickets.left(),
+            locked=self._vault.lock_reason if self._vault.locked else "",
+        )
+        sockets = [Left(activation.TICKET if door.ticket else activation.GATEWAY, door.listening) for door in doors]
+        sockets.insert(0, Left(activation.NAME, self._address.socket))
+        return Successor(self._heir, tuple(sockets), will, self._notifier.words)
+
+    async def _close(self, *, leaving: bool) -> None:
+        if not leaving:
+            await self._gateway.close()
+            await self._give_up_address()
         await self._audit.flush()  # what tasks noted while they ended
         await self._vault.aclose()
         await self._web.aclose()
@@ -184,7 +233,7 @@ class App:
                     await self._reload_and_log()
                 elif which == signal.SIGUSR1:
                     tasks.start_soon(self._lock_by_signal)  # it may wait for a refresh
-                elif self._stopping.is_set():
+                elif self._stopping.is_set() and not self._heir:
                     self._patience.cancel()  # asked twice: no more waiting
                 else:
                     self.stop()
@@ -207,11 +256,13 @@ class App:
 
     @property
     def restart(self) -> str:
+        return "aixtiv service restart"
+
+    @property
+    def _manager(self) -> str:
         if sys.platform == "darwin" and os.environ.get("XPC_SERVICE_NAME") == LAUNCHD_LABEL:
-            return f"launchctl kickstart -k gui/{os.getuid()}/{LAUNCHD_LABEL}"
-        if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()):
-            return "systemctl --user restart aixtivd"
-        return "aixtiv stop"  # the next command starts it again
+            return "launchd"
+        return "systemd" if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()) else ""
 
     def hello(self, asked: requests.Hello) -> replies.Welcome:  # noqa: ARG002  # part of the conversation, not of the answer
         return replies.Welcome(version=VERSION, protocol=PROTOCOL, ops=OPS, locked=self._vault.locked)
@@ -221,6 +272,7 @@ class App:
         status = replies.DaemonStatus(
             version=VERSION,
             pid=os.getpid(),
+            manager=self._manager,
             started_at=int(self._started_at),
             locked=vault.locked,
             lock_reason=vault.lock_reason,
@@ -243,7 +295,7 @@ class App:
         return msgspec.structs.replace(status, accounts=shown.accounts, more=shown.more)
 
     async def reload(self) -> str:
-        config = await anyio.to_thread.run_sync(read_config, self._where, self._options)
+        config = await anyio.to_thread.run_sync(read_config, self._where.config, self._options)
         self._config = config
         self._endpoint.timeout = config.refresh.timeout
         self._web.configure(config.network)
@@ -266,9 +318,19 @@ class App:
         )
 
     async def restart_now(self) -> str:
-        raise BadRequest("not yet")
+        """Raises Busy, NotReplaced, BadConfig: then everything is as it was."""
+        command = succession.successor(sys.argv[0], self._options.words)
+        version = await succession.tried(command)
+        if self._stopping.is_set():
+            raise Busy("the daemon is ending already")
+        self._heir = command
+        self._stopping.set()
+        person = self._vault.locked or self._vault.key_source == "passphrase"
+        return f"restarting as aixtivd {version}" + ("; the vault is locked then: aixtiv unlock" if person else "")
 
     def stop(self) -> None:
+        """Where it was about to become another one, it ends all the same."""
+        self._heir = ()
         self._stopping.set()
 
 
@@ -277,50 +339,30 @@ def patience(config: Config) -> float:
     return min(config.refresh.timeout + 2, LONGEST_STOP)
 
 
-def read_config(where: Paths, options: Options) -> Config:
-    """Blocking. A file that was named has to be there. Raises BadConfig."""
-    named = options.config
-    try:
-        there = named is None or named.exists()
-    except OSError as error:  # below a folder that may not be entered, or a name that is too long
-        reason = os.strerror(error.errno) if error.errno else "it has no path"
-        raise BadConfig(f"{named} cannot be read: {reason}") from None
-    if named is not None and not there:
-        raise BadConfig(f"there is no config file {named}", hint=f"ls -l {named.parent}")
-    return load(where.config)
-
-
-def _unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """What asyncio has to tell: kinds and places only, since its texts quote arguments."""
-    error = context.get("exception")
-    if isinstance(error, BaseException):
-        log.error("unhandled", exception=type(error).__name__, where=log.places(error))
-    else:
-        log.error("unhandled")
-
-
 def main() -> NoReturn:
     """The command `aixtivd`."""
     sys.exit(run(sys.argv[1:], _loop_factory()))
 
 
 def run(arguments: Sequence[str], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None) -> int:
-    """The daemon's whole life, in this thread; its exit status."""
-    options = _options(arguments)
-    log.to_stderr(options.level or "info")
+    """The daemon's whole life, in this thread; its exit status. Does not return where it becomes another one."""
+    asked = options(arguments)
+    log.to_stderr(asked.level or "info")
     try:
         harden()
         where = paths()
-        if options.config is not None:
-            where = msgspec.structs.replace(where, config=options.config.absolute())
-        if options.check:
-            return _check_config(where, options)
-        config = read_config(where, options)
-        log.to_stderr(options.level or config.log)
+        if asked.config is not None:
+            where = msgspec.structs.replace(where, config=asked.config.absolute())
+        if asked.check:
+            return _check_config(where, asked)
+        config = read_config(where.config, asked)
+        log.to_stderr(asked.level or config.log)
         # Not asyncio.Runner: callbacks of the loop start tasks in the group, and anyio has to know its loop there, too.
-        anyio.run(_serve, where, options, config, backend_options={"loop_factory": loop_factory})
+        heir = anyio.run(_serve, where, asked, config, backend_options={"loop_factory": loop_factory})
+        if heir is not None:
+            succession.become(heir, os.environ)
     except Exception as group:  # noqa: BLE001  # a traceback on stderr would show texts, which may quote anything
-        return _give_up(_first(group))
+        return give_up(group)
     return 0
 
 
@@ -328,60 +370,15 @@ def _check_config(where: Paths, options: Options) -> int:
     """Says which file it is, and if it is wrong, where. For `aixtiv config check`, which reads this output."""
     sys.stdout.write(f"{where.config}\n")
     try:
-        read_config(where, options)
+        read_config(where.config, options)
     except BadConfig as error:
-        _say(error)
+        say(error)
         return 1
     return 0
 
 
-async def _serve(where: Paths, options: Options, config: Config) -> None:
-    await App(where, options, config, SystemClock()).run()
-
-
-def _first(error: BaseException) -> BaseException:
-    """Out of the groups in which a task group raises."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _give_up(error: BaseException) -> int:
-    if not isinstance(error, AixtivError):
-        kind = type(error).__name__
-        log.error("defect", exception=kind, where=log.places(error))
-        error = AixtivError(f"a defect in aixtiv ({kind}); the line above says where")
-    log.error("ended", reason=error.sentence)
-    _say(error)
-    return 1
-
-
-def _say(error: AixtivError) -> None:
-    for kind, text in (("error", error.sentence), ("hint", error.hint)):
-        if text:
-            sys.stderr.write(f"aixtivd: {kind}: {text}\n")
-
-
-def _options(arguments: Sequence[str]) -> Options:
-    if not arguments:
-        return Options()
-    import argparse  # noqa: PLC0415  # heavy: a service has no options
-
-    class Parser(argparse.ArgumentParser):
-        """In the voice of the command, with its exit status for a wrong option (EX_USAGE)."""
-
-        def error(self, message: str) -> NoReturn:
-            self.exit(64, f"aixtivd: error: {message}\naixtivd: hint: aixtivd --help\n")
-
-    parser = Parser(prog="aixtivd", description="Owns this person's OAuth2 credentials. Runs in the foreground.")
-    parser.add_argument("--version", action="version", version=f"aixtivd {VERSION}")
-    parser.add_argument("--config", type=Path, metavar="PATH", help="the config file, instead of the usual place")
-    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="", dest="level")
-    parser.add_argument(
-        "--check-config", action="store_true", dest="check", help="say whether the config is right, and end"
-    )
-    asked = parser.parse_args(arguments)
-    return Options(config=asked.config, level=asked.level, check=asked.check)
+async def _serve(where: Paths, options: Options, config: Config) -> Successor | None:
+    return await App(where, options, config, SystemClock()).run()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

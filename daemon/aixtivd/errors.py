@@ -161,3 +161,9 @@ class BadConfig(AixtivError):
 
 class SocketFailed(AixtivError):
     """the socket cannot be opened"""  # of a starting daemon only: nobody hears this one over the wire
+
+
+class NotReplaced(AixtivError):
+    """the daemon cannot be replaced by the one that is installed"""
+
+    code = "refused"

@@ -14,6 +14,7 @@ from aixtivd.accounts.service import Accounts
 from aixtivd.app import App
 from aixtivd.clock import SystemClock
 from aixtivd.config import Config
+from aixtivd.config.options import Options, read_config
 from aixtivd.errors import BadConfig
 from aixtivd.paths import paths
 from aixtivd.vault.vault import Vault
@@ -60,14 +61,14 @@ def test_a_config_that_may_not_be_looked_at_is_a_sentence(monkeypatch: pytest.Mo
     named = Path("/tmp") / ("x" * 300)
     where = paths()
     with pytest.raises(BadConfig, match=r"cannot be read: File name too long"):
-        app.read_config(where, app.Options(config=named))
+        read_config(where.config, Options(config=named))
 
     def forbidden(_: Path) -> bool:
         raise PermissionError(13, "a text that quotes hunter2")
 
     monkeypatch.setattr(Path, "exists", forbidden)
     with pytest.raises(BadConfig, match=r"/secret/config.toml cannot be read: Permission denied"):
-        app.read_config(where, app.Options(config=Path("/secret/config.toml")))
+        read_config(where.config, Options(config=Path("/secret/config.toml")))
 
 
 @pytest.mark.parametrize("fails", [PermissionError(13, "hunter2"), TypeError("hunter2")])
@@ -82,7 +83,7 @@ async def test_a_reload_that_fails_in_an_unknown_way_ends_nothing(
 
     monkeypatch.setattr(App, "reload", fail)
     log.to_stderr("info")
-    app_ = App(paths(), app.Options(), Config(), SystemClock())
+    app_ = App(paths(), Options(), Config(), SystemClock())
     async with anyio.create_task_group() as tasks:
         await tasks.start(app_._heed_signals, tasks)
         os.kill(os.getpid(), signal.SIGHUP)

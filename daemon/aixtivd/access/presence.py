@@ -91,20 +91,24 @@ class Presence:
         self._to_look_at = anyio.Event()
         self._number = 0
 
-    async def watch(self, pid: int, since: float, ended: Callable[[], None]) -> Callable[[], None]:
+    async def watch(self, pid: int, since: float, ended: Callable[[], None], started: str = "") -> Callable[[], None]:
         """`ended` is called in the loop, once, unless what is returned was called before.
 
         `since`: when that number was seen (CLOCK_BOOTTIME; 0: not known): a process that began later is another one.
-        Raises Gone.
+        `started`: as `started` said of it; one that began at another time is another one. Raises Gone.
         """
         fd = self._opened(pid)
         try:
             found = await anyio.to_thread.run_sync(process, pid)
-            _expect_there(fd, found, since)
+            _expect_there(fd, found, since, started)
         except BaseException:
             _close(fd)
             raise
         return self._join(_Watched(pid, found.started if found else "", fd), ended)
+
+    def started(self, pid: int) -> str:
+        """When a process that is watched began; empty: it is not, or a sandbox hides that."""
+        return next((started for watched, started in self._watched if watched == pid), "")
 
     def _opened(self, pid: int) -> int | None:
         if self._opener is None:
@@ -170,8 +174,10 @@ class Presence:
             self._forget(key)
 
 
-def _expect_there(fd: int | None, found: Process | None, since: float) -> None:
+def _expect_there(fd: int | None, found: Process | None, since: float, started: str) -> None:
     """Raises Gone. With a descriptor and nothing in /proc it is there, and a sandbox hides it."""
+    if started and (found is None or found.started != started):
+        raise Gone
     if found is not None and since and not began_before(found, since):
         raise Gone
     # Looked at last: while it lives, its number is nobody else's, so what was found was about it.

@@ -18,6 +18,7 @@ from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access import presence, shells
 from aixtivd.access.audit import Audit
+from aixtivd.access.bequest import packed, unpacked
 from aixtivd.access.caller import DAEMON, Caller
 from aixtivd.access.presence import Gone, Presence
 from aixtivd.access.ticket import PREFIX, Held, Stored, Ticket, digest, found, mint
@@ -112,6 +113,33 @@ class Tickets:
         self._loaded = True
         self._changed.set()
 
+    def left(self) -> tuple[bytes, ...]:
+        """Those that the vault does not keep, for the daemon that takes this one's place."""
+        self._prune()
+        return tuple(
+            packed(ticket, self._presence.started(ticket.held.holder))
+            for ticket in self._tickets.values()
+            if ticket.held.holder or self._unsaved
+        )
+
+    async def inherit(self, left: Iterable[bytes]) -> None:
+        """What the daemon before this one left. Whose holder has ended meanwhile, or cannot be told, has ended too."""
+        for ticket, started in filter(None, map(unpacked, left)):
+            if ticket.held.holder:
+                ended = partial(self._end, ticket, "the process that held it has ended")
+                try:
+                    ticket.release = await self._presence.watch(ticket.held.holder, 0.0, ended, started or "unknown")
+                except Gone:
+                    self._past[ticket.digest] = "the process that held it ended while the daemon was restarted"
+                    continue
+            self._tickets.setdefault(ticket.digest, ticket)
+        self._changed.set()
+
+    @property
+    def held(self) -> bool:
+        """Whether there is any that ends with this daemon: its holder lives, or the vault does not keep it."""
+        return any(ticket.held.holder or self._unsaved for ticket in self._tickets.values())
+
     async def make(self, asked: requests.Ticket, account: str, caller: Caller) -> tuple[Held, Secret]:
         """Raises BadRequest, Denied, Busy; for one that has no holder also Locked and StoreFailed.
 
@@ -196,6 +224,9 @@ class Tickets:
                 self._unsaved = True
                 raise
 
+    def _lasting(self) -> Iterator[Ticket]:
+        return (ticket for ticket in self._tickets.values() if not ticket.held.holder)
+
     async def _save_or_say(self) -> None:
         try:
             await self._save()
@@ -274,6 +305,23 @@ class Tickets:
             await self._save_revoked()
         return len(named)
 
+    @asynccontextmanager
+    async def renaming(self, account: str, to: str) -> AsyncIterator[dict[str, bytes]]:
+        """While an account gets another name: the note that goes into the store with it, if one is to.
+
+        Left without a failure, its tickets are good for the account under its new name.
+        """
+        async with self._saving:
+            if not self._loaded:
+                raise Locked("the tickets that last could not be read, and would be left behind", hint="aixtiv status")
+            theirs = [one for one in self._tickets.values() if one.held.account == account]
+            renamed = {one.digest: msgspec.structs.replace(one.held, account=to) for one in theirs}
+            lasting = [Stored(one.digest, renamed.get(one.digest, one.held)) for one in self._lasting()]
+            yield {_NOTE: _pack.encode(lasting)} if any(not one.held.holder for one in theirs) else {}
+            for one in self._tickets.values():  # also what was made meanwhile
+                if one.held.account == account:
+                    one.held = msgspec.structs.replace(one.held, account=to)
+
     async def _save_revoked(self) -> None:
         try:
             with anyio.CancelScope(shield=True):
@@ -305,23 +353,6 @@ class Tickets:
     def opened(self, id_: str, port: int) -> None:
         """The gateway listens on `port` for this ticket."""
         for ticket in self._tickets.values():
-    @asynccontextmanager
-    async def renaming(self, account: str, to: str) -> AsyncIterator[dict[str, bytes]]:
-        """While an account gets another name: the note that goes into the store with it, if one is to.
-
-        Left without a failure, its tickets are good for the account under its new name.
-        """
-        async with self._saving:
-            if not self._loaded:
-                raise Locked("the tickets that last could not be read, and would be left behind", hint="aixtiv status")
-            theirs = [one for one in self._tickets.values() if one.held.account == account]
-            renamed = {one.digest: msgspec.structs.replace(one.held, account=to) for one in theirs}
-            lasting = [Stored(one.digest, renamed.get(one.digest, one.held)) for one in self._lasting()]
-            yield {_NOTE: _pack.encode(lasting)} if any(not one.held.holder for one in theirs) else {}
-            for one in self._tickets.values():  # also what was made meanwhile
-                if one.held.account == account:
-                    one.held = msgspec.structs.replace(one.held, account=to)
-
             if ticket.held.id == id_:
                 ticket.port = port
 

@@ -50,6 +50,11 @@ class SignIns:
         sign_in = self._open.get(account)
         return sign_in if sign_in and not sign_in.done.is_set() else None
 
+    @property
+    def any(self) -> bool:
+        """Whether one is open."""
+        return any(not sign_in.done.is_set() for sign_in in self._open.values())
+
     async def vacated(self, account: str) -> None:
         """Until a sign-in that has ended has given back its port: its last page may still be on its way."""
         before = self._open.get(account)

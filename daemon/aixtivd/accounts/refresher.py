@@ -16,7 +16,7 @@ from aixtivd.accounts.hosts import Host, Hosts
 from aixtivd.accounts.renewal import Renewal
 from aixtivd.accounts.settling import Settling
 from aixtivd.clock import Clock
-from aixtivd.errors import AixtivError, StoreFailed, WaitedTooLong
+from aixtivd.errors import AixtivError, Busy, StoreFailed, WaitedTooLong
 
 _STORE_AGAIN: Final = 5.0  # seconds until a store that could not be written is tried again
 _TURN: Final = 100  # accounts that one turn of the plan begins with; callers are answered between two
@@ -119,7 +119,11 @@ class Refresher:
             self._starved.setdefault(now, set()).update(waiting)
 
     async def settled(self, entry: Entry, deadline: float) -> None:
-        """Until something has changed for this account. Raises WaitedTooLong at `deadline` (steady)."""
+        """Until something has changed for this account. Raises WaitedTooLong at `deadline` (steady), and Busy where
+        this daemon will not refresh it any more.
+        """
+        if self._over and not entry.flying:
+            raise Busy("the daemon is ending, and the next one will know")
         changed = entry.changed
         await self._clock.pause(changed, max(0.0, deadline - self._clock.steady()))
         if not changed.is_set():
@@ -136,6 +140,14 @@ class Refresher:
         while self._flights:
             self._landed = anyio.Event()
             await self._landed.wait()
+        if for_good:
+            for entry in self._book:  # nobody waits for what does not come any more
+                entry.announce()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any refresh is planned, lined up or under way."""
+        return bool(self._flights or self._starved) or any(entry.due is not None for entry in self._book)
 
     def forget(self) -> None:
         """The plan, and with it every account that it names."""

@@ -333,6 +333,15 @@ class Accounts:
         """What the daemon can find out about itself and an account."""
         return await self._examining.examine(asked.account)
 
+    def tell(self, name: replies.Happening) -> None:
+        """Whoever watches: of what happens to the daemon itself."""
+        self._events.tell(name)
+
+    @property
+    def due(self) -> bool:
+        """Whether there is anything that only a running daemon can do: a refresh, a sign-in, tokens not stored yet."""
+        return self._refresher.busy or self._sign_ins.any or self._work.busy or bool(self._settling.unsaved)
+
     def watch(self) -> AsyncIterator[replies.Event]:
         return self._events.watch()
 

@@ -39,6 +39,10 @@ class Work:
         self._group.start_soon(kept.run)
         return await kept.result()
 
+    @property
+    def busy(self) -> bool:
+        return self._open > 0
+
     async def idle(self) -> None:
         """Until no job started by `run` is open."""
         while self._open:

@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from aixtivd.host.accepting import connections
+from aixtivd.host.accepting import Arrivals
 from aixtivd.host.address import Address
 from aixtivd.host.loopback import bound
 
@@ -38,26 +38,57 @@ class Door:
         self.fixed = fixed  # opened because the config says so
         self._socket = listening
         self._address = address  # of a Unix socket
-        self._scope = anyio.CancelScope()
+        self._arrivals: Arrivals | None = None
+        self._shut = False
+        self._left = False  # to the next daemon
         self._over = anyio.Event()
         self._over.set()
 
     async def run(self, admit: Callable[["Door", socket.socket], Awaitable[None]], starved: float) -> None:
         """Until it is shut. `starved`: seconds of pause when there are no descriptors left."""
+        if self._shut:
+            return
         self._over = anyio.Event()
+        self._arrivals = Arrivals(self._socket, starved)
         try:
-            with self._scope:
-                async with aclosing(connections(self._socket, starved)) as arriving:
-                    async for connection in arriving:
-                        await admit(self, connection)
+            async with aclosing(self._arrivals.connections()) as arriving:
+                async for connection in arriving:
+                    await admit(self, connection)
         finally:
-            if self._address is None:
-                self._socket.close()
             self._over.set()
+            self._end()
 
     def shut(self) -> None:
         """Lets in nobody more. A port is free again in a moment, the Unix socket when it is given up."""
-        self._scope.cancel()
+        self._shut = True
+        if self._arrivals is not None:
+            self._arrivals.close()
+        if self._over.is_set():
+            self._close()
+
+    def _end(self) -> None:
+        if self._shut or not self._left:
+            self._close()
+
+    def _close(self) -> None:
+        if self._address is None:
+            self._socket.close()
+
+    async def leave(self) -> None:
+        """Lets in nobody more, and stays open: who knocks waits for the next daemon."""
+        self._left = True
+        if self._arrivals is not None:
+            self._arrivals.close()
+        await self._over.wait()
+
+    @property
+    def inode(self) -> tuple[int, int] | None:
+        """Of the Unix socket's path, if it is ours to remove."""
+        return self._address.inode if self._address else None
+
+    @property
+    def listening(self) -> socket.socket:
+        return self._socket
 
     async def give_up(self) -> None:
         self.shut()

@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,7 +24,8 @@ from aixtivd.gateway.bounds import Bounds
 from aixtivd.gateway.doors import Door, fixed_doors, port_door
 from aixtivd.gateway.refusals import UNREADABLE
 from aixtivd.host.accepting import hand_over
-from aixtivd.host.address import Address, claim, taken_over
+from aixtivd.host.activation import GATEWAY, Handed
+from aixtivd.host.address import claim, taken_over
 from aixtivd.host.loopback import LEFT, asked, is_ours
 from aixtivd.relay.relay import Relay
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # aiohttp: heavy, loads with the first connection
 SOCKET: Final = "claude.sock"
 """Beside the main socket."""
 
+_NOTHING: Final = Handed()
 _CUT: Final = 5.0  # seconds in which what was cut off has to be over
 
 
@@ -58,6 +60,8 @@ class Gateway:
         self._loading = anyio.Lock()
         self._tasks: TaskGroup | None = None  # while it runs
         self._closing = False
+        self._leaving = False  # the doors to the next daemon
+        self.begun = 0  # connections, since the start
         tickets.ended.append(self._ended)
 
     @property
@@ -68,17 +72,18 @@ class Gateway:
     async def run(
         self,
         path: Path | None = None,
-        handed: socket.socket | None = None,
-        ports: Sequence[socket.socket] = (),
+        handed: Handed = _NOTHING,
         *,
         task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Until it is cancelled. `path`: of the Unix socket; `handed`, `ports`: listened on by the service manager."""
+        """Until it is cancelled. `path`: of the Unix socket. `handed`: what is listened on already."""
         try:
             async with anyio.create_task_group() as self._tasks:
                 await self._open_socket(path, handed)
-                for listening in ports:
-                    self._serve(Door(listening, port=listening.getsockname()[1]))
+                for listening in handed.ports:
+                    self._reopen_port(listening, handed.will.fixed)
+                for listening in handed.doors:
+                    self._reopen(listening, handed.will.doors)
                 await self._open_fixed()
                 task_status.started()
                 await anyio.sleep_forever()
@@ -114,14 +119,28 @@ class Gateway:
     async def close(self) -> None:
         """Lets in nobody more. What is being answered goes on; the sockets are free again."""
         self._closing = True
+        self._leaving = False
         doors, self._doors = self._doors, []
         for door in doors:
             await door.give_up()
         self.path, self.port = None, 0
 
+    async def leave(self) -> tuple[Door, ...]:
+        """Lets in nobody more. What is being answered goes on; who knocks now waits for whoever gets these doors."""
+        self._closing = self._leaving = True
+        for door in self._doors:
+            await door.leave()
+        return tuple(self._doors)
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody is connected."""
+        return bool(self._visitors)
+
     async def finish(self) -> None:
         """Returns when every call that was open is over. Cancel it to cut them off."""
-        await self.close()
+        if not self._leaving:
+            await self.close()
         for visitor in tuple(self._visitors):
             visitor.finish()
         while self._visitors:
@@ -130,17 +149,36 @@ class Gateway:
 
     # Doors
 
-    async def _open_socket(self, path: Path | None, handed: socket.socket | None) -> None:
+    async def _open_socket(self, path: Path | None, handed: Handed) -> None:
         if path is None:
             return
+        found = partial(taken_over, handed.gateway, handed.will.inodes.get(GATEWAY)) if handed.gateway else None
         try:
-            address = await anyio.to_thread.run_sync(taken_over, handed) if handed else await _claimed(path)
+            address = await anyio.to_thread.run_sync(found or partial(claim, path))
         except SocketFailed as failure:  # tokens are served all the same
             self._problems["socket"] = failure.sentence
             log.error("gateway-closed", reason=failure.sentence, hint=failure.hint)
             return
         self.path = address.path
         self._serve(Door(address.socket, address=address))
+
+    def _reopen_port(self, listening: socket.socket, fixed: Sequence[int]) -> None:
+        """`fixed`: those that the daemon before this one opened for its config, which may have changed meanwhile."""
+        port = listening.getsockname()[1]
+        if port in fixed and port != self._wanted:
+            listening.close()
+        else:
+            self._serve(Door(listening, port=port, fixed=port in fixed))
+
+    def _reopen(self, listening: socket.socket, tickets: Mapping[int, str]) -> None:
+        """The port of a ticket that the daemon before this one made, if it is still good."""
+        port = listening.getsockname()[1]
+        ticket = tickets.get(port, "")
+        if not any(shown.id == ticket for shown in self._tickets.shown()):
+            listening.close()
+            return
+        self._serve(Door(listening, port=port, ticket=ticket))
+        self._tickets.opened(ticket, port)
 
     async def _open_fixed(self) -> None:
         """A port that somebody else has is a sentence: the rest works without it."""
@@ -190,6 +228,7 @@ class Gateway:
         except BaseException:
             connection.close()
             raise
+        self.begun += 1
         await hand_over(connection, visitor, partial(self.left, visitor))
 
     async def _caller(self, door: Door, connection: socket.socket) -> Caller | None:
@@ -241,16 +280,13 @@ class Gateway:
         for visitor in tuple(self._visitors):
             visitor.cut()
         with anyio.move_on_after(_CUT) as patience:
-            await self.close()
+            if not self._leaving:
+                await self.close()
             if self._server is not None:
                 await self._server.over()
         self._denials.flush()  # what it held back
         if patience.cancelled_caught:
             log.warning("gateway-cut")
-
-
-async def _claimed(path: Path) -> Address:
-    return await anyio.to_thread.run_sync(claim, path)
 
 
 def _load() -> "type[Server]":

@@ -52,14 +52,17 @@ def claim(path: Path) -> Address:
         raise SocketFailed(f"the socket {path} cannot be made: {error.strerror}", hint=_elsewhere(path)) from None
 
 
-def taken_over(listening: socket.socket) -> Address:
-    """A socket that the service manager listens on already. Raises SocketFailed where it is not what it must be."""
+def taken_over(listening: socket.socket, made: tuple[int, int] | None = None) -> Address:
+    """A socket that is listened on already. Raises SocketFailed where it is not what it must be.
+
+    `made`: device and number of its path, where a daemon made it: then it is ours to remove. None: the manager's.
+    """
     if listening.family != socket.AF_UNIX or listening.type != socket.SOCK_STREAM:
         raise SocketFailed("the service manager handed over something that is not a Unix stream socket")
     path = Path(os.fsdecode(listening.getsockname()))
     check_folder(path.parent)
     _check_socket(path)
-    return Address(socket=listening, path=path, inode=None)
+    return Address(socket=listening, path=path, inode=made)
 
 
 def check_folder(folder: Path) -> None:

@@ -10,6 +10,8 @@ from aixtivd import log
 FIRST_FD: Final = 3  # SD_LISTEN_FDS_START
 MOST_FDS: Final = 64  # far above what any unit of ours passes: a wrong number must not make us close half the world
 
+_WORDS: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+
 
 def handed_over(environ: MutableMapping[str, str], pid: int) -> tuple[tuple[str, int], ...]:
     """Names and numbers of the sockets passed to the process `pid`.
@@ -33,10 +35,11 @@ class Notifier:
     """Tells the service manager how we are. Without one, every word goes nowhere."""
 
     def __init__(self, environ: MutableMapping[str, str], pid: int) -> None:
-        """Takes the variables out of `environ`: no child of ours speaks for us."""
-        self._to = environ.pop("NOTIFY_SOCKET", "")
-        usec = environ.pop("WATCHDOG_USEC", "")
-        watched = environ.pop("WATCHDOG_PID", str(pid)) == str(pid)
+        """Takes the variables out of `environ`: no child of ours speaks for us. The next daemon gets `words` back."""
+        self.words = {name: environ.pop(name) for name in _WORDS if name in environ}
+        self._to = self.words.get("NOTIFY_SOCKET", "")
+        usec = self.words.get("WATCHDOG_USEC", "")
+        watched = self.words.get("WATCHDOG_PID", str(pid)) == str(pid)
         self.watchdog = int(usec) / 1_000_000 if usec.isdecimal() and watched else 0.0
         """Seconds within which the watchdog must be fed; 0: there is none."""
 

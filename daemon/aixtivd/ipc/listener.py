@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 from aixtiv_protocol.replies import Failure
 from aixtivd.access.caller import caller_of
 from aixtivd.access.doorkeeper import Doorkeeper
-from aixtivd.host.accepting import connections, hand_over
+from aixtivd.host.accepting import Arrivals, hand_over
 from aixtivd.ipc.dispatch import Dispatch
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.session import Session
@@ -20,27 +20,31 @@ TOO_MANY = Failure(code="busy", message="the daemon has as many callers as it ta
 
 class Listener:
     def __init__(self, listening: socket.socket, dispatch: Dispatch, tasks: TaskGroup, limits: Limits) -> None:
-        self._socket = listening
         self._dispatch = dispatch
         self._tasks = tasks
         self._limits = limits
         self._sessions: set[Session] = set()
         self._empty = anyio.Event()
-        self._accepting = anyio.CancelScope()
+        self._arrivals = Arrivals(listening, limits.starved)
+        self.begun = 0  # conversations, since the start
         self._keeper = Doorkeeper()
         dispatch.opening.locked.append(self._locked)
 
     async def run(self) -> None:
         """Accepts callers until it is closed."""
-        with self._accepting:
-            async with aclosing(connections(self._socket, self._limits.starved)) as arriving:
-                async for connection in arriving:
-                    if (session := self._admitted(connection)) is not None:
-                        await hand_over(connection, session, partial(self._gone, session))
+        async with aclosing(self._arrivals.connections()) as arriving:
+            async for connection in arriving:
+                if (session := self._admitted(connection)) is not None:
+                    await hand_over(connection, session, partial(self._gone, session))
 
     def close(self) -> None:
         """Accepts nobody more. The conversations go on, and the socket stays its owner's."""
-        self._accepting.cancel()
+        self._arrivals.close()
+
+    @property
+    def open(self) -> bool:
+        """Whether there is any conversation."""
+        return bool(self._sessions)
 
     def finish(self) -> None:
         """Ends every conversation, each as soon as what is outstanding in it is answered."""
@@ -63,6 +67,7 @@ class Listener:
         refusal = TOO_MANY if callers >= self._limits.connections else None
         session = Session(self._dispatch, self._tasks, self._limits, self._gone, caller_of(peer, connection), refusal)
         self._sessions.add(session)
+        self.begun += 1
         return session
 
     def _locked(self) -> None:

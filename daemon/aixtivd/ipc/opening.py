@@ -23,7 +23,14 @@ from aixtivd.ipc.idleness import LOOK, Idleness
 from aixtivd.ipc.leases import Leases
 from aixtivd.relay.relay import Relay
 
-ALWAYS: Final = (requests.Hello, requests.Status, requests.Unlock, requests.Lock, requests.Stop)
+ALWAYS: Final = (
+    requests.Hello,
+    requests.Status,
+    requests.Unlock,
+    requests.Lock,
+    requests.Restart,
+    requests.Stop,
+)
 """What is answered while the vault is locked. Nothing else is, whether it needs the vault or not: that is easier to
 trust than a list of exceptions."""
 
