@@ -68,8 +68,7 @@ def _obey(words: list[str]) -> int:
     try:
         status = aixtiv.main(words, prog_name="aixtiv", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as asked:
-        show.plain(asked.format_message())
-        return failures.USAGE
+        return _alone(words, asked.format_message())
     except click.UsageError as error:
         raise _usage(error) from None
     except click.ClickException as error:
@@ -79,6 +78,16 @@ def _obey(words: list[str]) -> int:
             raise
         raise failures.Unwritable(f"the output cannot be written: {error.strerror}") from None
     return status if isinstance(status, int) else 0
+
+
+def _alone(words: list[str], help_text: str) -> int:
+    """A group without a command. `aixtiv` itself shows a person at a terminal more than its help."""
+    from aixtiv.commands import first  # noqa: PLC0415  # only here
+
+    if not words and first.at_a_terminal():
+        return first.begin(help_text, _obey)
+    show.plain(help_text)
+    return failures.USAGE
 
 
 def _usage(error: click.UsageError) -> failures.Usage:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 from msgspec import Struct
@@ -19,6 +19,9 @@ from aixtiv.words import clean
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+
+_DEEDS: Final = {"seal", "adopt"}  # what can be done here and now
 
 
 class Done(Struct):
@@ -59,15 +62,15 @@ def import_(source: Source | None, dry_run: bool, yes: bool, clean: bool, as_jso
         changed = [] if idle else _cleaned(done, asking=asking, clean=clean, as_json=as_json)
     if as_json:
         show.as_json({"found": [_shape(one) for one in done], "changed": changed, "troubles": troubles})
-    elif idle and not dry_run and any(find.deed in {"seal", "adopt"} for find in finds):
+    elif idle and not dry_run and any(find.deed in _DEEDS for find in finds):
         raise Usage("nobody can be asked here, and nothing was changed", hint=_again(source))
     else:
-        _tell_next(done)
+        _tell_next(done, _again(source, "") if dry_run else "")
     return next((one.problem.exit_status for one in done if one.problem), 0)
 
 
-def _again(source: str | None) -> str:
-    return " ".join(filter(None, ("aixtiv import", source, "--yes")))
+def _again(source: str | None, words: str = "--yes") -> str:
+    return " ".join(filter(None, ("aixtiv import", source, words)))
 
 
 def _holds(client: Client, name: str, value: str) -> bool:
@@ -116,9 +119,9 @@ def _question(find: Find) -> str:
     """Empty where there is nothing to be asked: a sign-in needs its person at the browser."""
     match find.deed:
         case "seal":
-            return f"seal the API key of {find.stands} as {find.account}?"
+            return f"seal the API key of {find.first} as {find.account}?"
         case "adopt":
-            return f"take over {find.account} from {find.stands}?"
+            return f"take over {find.account} from {find.first}?"
         case _:
             return ""
 
@@ -126,7 +129,7 @@ def _question(find: Find) -> str:
 def _do(client: Client, find: Find) -> bool:
     if find.deed == "seal":
         work.seal(client, find, options.endpoint_of(os.environ, find.account))
-        show.note(f"sealed the API key of {find.stands} as {find.account}")
+        show.note(f"sealed the API key of {find.first} as {find.account}")
     else:
         done = work.adopt(client, find)
         who = done.account.who or done.account.subject
@@ -143,30 +146,39 @@ def _cleaned(done: list[Done], *, asking: bool, clean: bool, as_json: bool) -> l
     for change in work.changes(sealed):
         path, spare = show.short(str(change.path)), show.short(str(change.spare))
         if change.path.is_symlink():  # into a repository, maybe, whose history would keep it
-            show.note(f"{path} is a link, and is left to you")
-            continue
-        if not as_json:
-            show.plain("\n".join(diff.unified(str(change.path), change.before.encode(), change.after.encode())))
-        question = f"change {path} so (as it was: {spare})?"
-        if not (click.confirm(question, default=False, err=True) if asking else clean):
+            show.note(f"{path} still holds it; it is a link, and left to you")
+        elif not (_agreed(change, path, spare) if asking else clean):
             show.note(f"{path} still holds it")
-            continue
-        try:
-            work.write(change)
-        except AixtivError as failure:
-            show.error(failure)
-            continue
-        changed.append(str(change.path))
-        show.note(f"{path} is changed; {spare} has it as it was: delete that when all goes well")
+        elif _written(change):
+            changed.append(str(change.path))
+            show.note(f"{path} is changed; {spare} is as it was: delete that when all goes well")
+    if sealed and not (changed or asking or clean or as_json):
+        show.hint("aixtiv import --yes --clean")
     return changed
 
 
-def _tell_next(done: list[Done]) -> None:
-    """The command to type next: for what was taken over, else for what a person has to sign in to."""
+def _agreed(change: work.Change, path: str, spare: str) -> bool:
+    show.plain("\n".join(diff.unified(str(change.path), change.before.encode(), change.after.encode())))
+    return click.confirm(f"change {path} so (as it was: {spare})?", default=False, err=True)
+
+
+def _written(change: work.Change) -> bool:
+    try:
+        work.write(change)
+    except AixtivError as failure:
+        show.error(failure)
+        return False
+    return True
+
+
+def _tell_next(done: list[Done], again: str) -> None:
+    """The command to type next: for what was taken over, or can be; else for what a person has to sign in to."""
     taken = next((one.find.account for one in done if one.done), "")
     waiting = next((one.find.account for one in done if one.find.deed == "sign-in"), "")
     if taken:
         show.hint(f"aixtiv token {taken}")
+    elif again and any(one.find.deed in _DEEDS for one in done):
+        show.hint(again)
     elif waiting:
         show.hint(f"aixtiv login {waiting}")
 

@@ -42,7 +42,6 @@ class Find(Struct, frozen=True):
     settings: ClientSettings = ClientSettings()
     scopes: tuple[str, ...] = ()
     sealed: bool = False  # that very key is in the vault already
-    environ: tuple[tuple[str, Secret], ...] = ()  # variables that a sign-in with it needs, where the shell lacks them
 
     @property
     def stands(self) -> str:
@@ -62,3 +61,9 @@ class Accounts:
 
     def signed_in(self, name: str) -> bool:
         return name in self._signed_in
+
+    @property
+    def first(self) -> str:
+        """The same, short."""
+        more = len(self.places) - 1
+        return f"{self.places[0]} (and {more} more)" if more > 0 else self.stands

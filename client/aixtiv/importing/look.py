@@ -14,9 +14,9 @@ from aixtiv_protocol.replies import Account
 Look = Callable[[Mapping[str, str], Path, Accounts], tuple[list[Find], list[str]]]
 
 LOOKS: Final[dict[Source, Look]] = {
-    "old": lambda environ, _, accounts: old.look(environ, accounts),
-    "oidc-agent": oidc_agent.look,
     "environment": profiles.look,
+    "oidc-agent": oidc_agent.look,
+    "old": lambda environ, _, accounts: old.look(environ, accounts),
 }
 
 
@@ -35,13 +35,12 @@ def look(
 
 
 def _once(finds: list[Find]) -> list[Find]:
-    """A second key for the same account, and a second way to sign in to it, are shown and not taken."""
-    taken: dict[str, Find] = {}
-    found: list[Find] = []
-    for find in finds:
-        first = taken.setdefault(find.account, find) if find.deed != "none" else find
-        if first is find or (first.deed == "seal" and first.value == find.value):
-            found.append(find)
-        else:
-            found.append(structs.replace(find, deed="none", note=f"{find.account} is for the one above"))
-    return found
+    """A second key, or a second refresh token, for the same account is shown and not taken."""
+    first: dict[tuple[str, str], Find] = {}
+    return [_beside(first.setdefault((find.deed, find.account), find), find) for find in finds]
+
+
+def _beside(first: Find, find: Find) -> Find:
+    if find.deed not in {"seal", "adopt"} or find is first or (find.value and find.value == first.value):
+        return find
+    return structs.replace(find, deed="none", note=f"is another than the one above, which {find.account} is for")

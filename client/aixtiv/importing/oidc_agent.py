@@ -80,10 +80,10 @@ def _names(listed: bytes) -> list[str]:
 
 
 def _find(name: str, accounts: Accounts) -> Find:
-    find = Find("oidc-agent", "sign-in", where=f"{COMMAND}: {name}", account=name, note=f"{name} is signed in already")
+    find = Find("oidc-agent", f"sign-in {name}", where="oidc-agent", account=name, note=f"{name} is signed in already")
     if accounts.signed_in(name):
         return find
-    note = f"is taken over as {name}: where its provider rotates tokens, oidc-agent has it no more"
+    note = f"can be taken over as {name}; where its provider rotates tokens, oidc-agent has it no more"
     return Find(find.source, find.what, where=find.where, deed="adopt", account=name, note=note)
 
 
@@ -126,7 +126,7 @@ def completed(find: Find, found: Config) -> Find:
         note=find.note,
         value=Secret(found.refresh_token),
         settings=ClientSettings(
-            issuer=found.issuer_url,
+            issuer=found.issuer_url.rstrip("/"),  # oidc-agent puts one behind every issuer
             client_id=found.client_id,
             client_secret=Secret(found.client_secret) if found.client_secret else None,
             redirect_uri=loopback[0] if loopback else "",

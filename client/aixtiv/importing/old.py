@@ -80,7 +80,7 @@ def _refresh_token(
         (place,),
         deed="adopt",
         account=account,
-        note=f"is taken over as {account}",
+        note=f"can be taken over as {account}",
         value=Secret(value),
         settings=found.settings,
         scopes=found.scopes,

@@ -48,7 +48,7 @@ def look(environ: Mapping[str, str], home: Path, accounts: Accounts) -> tuple[li
             continue
         except filed.Misread as error:
             troubles.append(error.sentence)
-    return [*_keys(lines, accounts), *_clients(lines, accounts, environ)], troubles
+    return [*_keys(lines, accounts), *_clients(lines, accounts)], troubles
 
 
 def assignments(path: Path, data: bytes) -> Iterator[Line]:
@@ -118,11 +118,11 @@ def key(source: Source, value: str, places: tuple[Place, ...], accounts: Account
     elif accounts.keyed(account):
         note = f"{account} has another API key, sealed; `aixtiv api-key set {account}` replaces it"
     else:
-        deed, note = "seal", f"is sealed as {account}"
+        deed, note = "seal", f"can be sealed as {account}"
     return Find(source, "API key", places, deed=deed, account=account, note=note, value=Secret(value), sealed=sealed)
 
 
-def _clients(lines: list[Line], accounts: Accounts, environ: Mapping[str, str]) -> Iterator[Find]:
+def _clients(lines: list[Line], accounts: Accounts) -> Iterator[Find]:
     """One for each provider: what a sign-in there is told, which goes on working where it lies."""
     of: dict[str, list[Line]] = {}
     for line in lines:
@@ -136,8 +136,7 @@ def _clients(lines: list[Line], accounts: Accounts, environ: Mapping[str, str]) 
         secret = " and secret" if said.settings.client_secret else ""
         places = tuple(line.place for line in found_lines)
         there = accounts.signed_in(provider)
-        note = f"{provider} is signed in, and its client sealed with it" if there else f"for `aixtiv login {provider}`"
-        lacking = tuple((name, value) for name, value in values.items() if name not in environ)
+        note = f"{provider} is signed in" if there else f"goes on working: `aixtiv login {provider}` reads and seals it"
         yield Find(
             "environment",
             f"client id{secret}",
@@ -145,7 +144,6 @@ def _clients(lines: list[Line], accounts: Accounts, environ: Mapping[str, str]) 
             deed="none" if there else "sign-in",
             account=provider,
             note=note,
-            environ=lacking,
         )
 
 

@@ -40,16 +40,15 @@ def adopt(client: Client, find: Find) -> SignedIn:
         find = oidc_agent.completed(find, oidc_agent.config(find.account, os.environ))
     assert find.value is not None
     token, settings = find.value.reveal(), find.settings
-    issuer = settings.issuer
     try:
         return client.adopt(token, find.account, settings=settings, scopes=find.scopes)
     except AixtivError as failure:
-        if failure.code != "no_provider" or not issuer:
+        if failure.code != "no_provider" or find.source != "oidc-agent":
             raise
-        # oidc-agent writes every issuer with a slash at its end; nothing has been stored or sent yet
-        other = structs.replace(settings, issuer=issuer.rstrip("/") if issuer.endswith("/") else f"{issuer}/")
+        # Nothing has been stored or sent yet. The issuer may really end in a slash, which oidc-agent puts behind all.
+        settings = structs.replace(settings, issuer=f"{settings.issuer}/")
         try:
-            return client.adopt(token, find.account, settings=other, scopes=find.scopes)
+            return client.adopt(token, find.account, settings=settings, scopes=find.scopes)
         except AixtivError as second:
             raise (failure if second.code == "no_provider" else second) from None
 
