@@ -26,6 +26,7 @@ COMMANDS: Final = {
         "claude-key": "claude_key:claude_key",
         "ticket": "ticket:ticket",
         "setup": "setup:setup",
+        "completion": "completion:completion",
     },
     "Look": {
         "status": "status:status",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from aixtiv import show
+from aixtiv import completing, show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
 from aixtiv.words import clean
@@ -24,7 +24,14 @@ def access() -> None:
 @access.command("explain")
 @click.option("--pid", type=PID, default=0, metavar="PID", help="Of this process, instead of the one that asks.")
 @click.option("--path", default="", metavar="PATH", help="Of a relayed call: may that one be made? /v1/messages")
-@click.argument("account", required=False, default="", metavar="[ACCOUNT]", callback=options.no_secret)
+@click.argument(
+    "account",
+    required=False,
+    default="",
+    metavar="[ACCOUNT]",
+    callback=options.no_secret,
+    shell_complete=completing.accounts,
+)
 @options.common
 def explain(pid: int, path: str, account: str, as_json: bool, no_start: bool) -> None:
     """Print what a process is taken for, what it may do, and which rule decides.

@@ -4,7 +4,7 @@ import time
 
 import click
 
-from aixtiv import show
+from aixtiv import completing, show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
 from aixtiv.failures import AixtivError, NoDaemon
@@ -15,7 +15,13 @@ COUNT = options.Number("count", 1_000_000, whole=True)
 
 @click.group("audit", cls=Group, invoke_without_command=True)
 @click.option("--limit", type=COUNT, default=100, help="How many records, the newest (100); 0: all.")
-@click.option("--account", default="", metavar="NAME", help="Only what this account was used for.")
+@click.option(
+    "--account",
+    default="",
+    metavar="NAME",
+    help="Only what this account was used for.",
+    shell_complete=completing.accounts,
+)
 @click.option("--follow", "-f", is_flag=True, help="Go on with what happens, until Ctrl-C.")
 @options.common
 @click.pass_context

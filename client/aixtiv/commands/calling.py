@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import click
 
-from aixtiv import claude, environment, settings, show
+from aixtiv import claude, completing, environment, settings, show
 from aixtiv.claude import refusal
 from aixtiv.commands import options
 from aixtiv.commands.options import F
@@ -38,6 +38,7 @@ def account(function: F) -> F:
         metavar="ACCOUNT",
         help="Whose credential pays.",
         callback=options.no_secret,
+        shell_complete=completing.accounts,
     )
     return named(options.agents_id(options.no_start(function)))
 

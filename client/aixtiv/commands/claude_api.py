@@ -23,7 +23,7 @@ _WITH_BODY: Final = ("POST", "PUT", "PATCH")
 @click.command("api")
 @click.argument("method")
 @click.argument("path")
-@click.option("--input", "file", default="", metavar="FILE", help="The body; - is stdin.")
+@click.option("--input", "file", type=click.Path(), default="", metavar="FILE", help="The body; - is stdin.")
 @click.option("--header", "-H", "typed", multiple=True, metavar="NAME:VALUE", help="A header. Can be repeated.")
 @click.option("--include", "-i", is_flag=True, help="Print the answer's head, too.")
 @calling.account

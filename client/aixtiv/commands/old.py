@@ -2,6 +2,7 @@
 
 import click
 
+from aixtiv import completing
 from aixtiv.commands import claude_code, options
 from aixtiv.commands.callback import finish
 from aixtiv.commands.login import login as new_login
@@ -10,7 +11,9 @@ from aixtiv.failures import Usage
 
 
 @click.command("auth:oauth2-login")
-@click.option("--provider", "-p", default="anthropic", help="Where to sign in (anthropic).")
+@click.option(
+    "--provider", "-p", default="anthropic", shell_complete=completing.providers, help="Where to sign in (anthropic)."
+)
 @options.scopes("--scopes", "-s", help="Scopes, separated by spaces or commas.")
 @click.option("--non-interactive", "-n", is_flag=True, help="Print the address and how to finish, and do not wait.")
 @options.common

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from aixtiv import itself, show
+from aixtiv import completing, itself, show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
 from aixtiv.commands.options import F
@@ -32,7 +32,13 @@ def _common(function: F) -> F:
         click.option("--undo", "undone", is_flag=True, help="Take it back: files, ticket and port."),
         click.option("--port", type=options.PORT, default=0, help="Of the gateway on 127.0.0.1, fixed from then on."),
         click.option(
-            "--account", "-a", default="", metavar="NAME", help="Whose credential pays.", callback=options.no_secret
+            "--account",
+            "-a",
+            default="",
+            metavar="NAME",
+            help="Whose credential pays.",
+            callback=options.no_secret,
+            shell_complete=completing.accounts,
         ),
     ):
         function = option(function)

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from aixtiv import completing
 from aixtiv.commands.options import F, no_secret
 from aixtiv.failures import Usage
 from aixtiv_protocol.requests import ClientCredentials, Command, Federation, Source
@@ -63,7 +64,9 @@ _OPTIONS: Final = (
     click.option("--organization", default="", metavar="ORG", help="The organisation the rule belongs to."),
     click.option("--service-account", default="", metavar="ID", help="Which one of it, if the rule has several."),
     click.option("--workspace", default="", metavar="ID", help="Which one, if not the organisation's own."),
-    click.option("--identity-file", default="", metavar="FILE", help="The identity token is in this file."),
+    click.option(
+        "--identity-file", type=click.Path(), default="", metavar="FILE", help="The identity token is in this file."
+    ),
     click.option("--identity-command", default="", metavar="COMMAND", help="…is what this prints."),
     click.option(
         "--identity-account",
@@ -71,6 +74,7 @@ _OPTIONS: Final = (
         metavar="NAME",
         help="…is that of this account here.",
         callback=no_secret,
+        shell_complete=completing.accounts,
     ),
     click.option("--ant", is_flag=True, help="The token of Anthropic's own command, which keeps refreshing it."),
     click.option("--command", default="", metavar="COMMAND", help="The token is what this prints."),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from aixtiv import show
+from aixtiv import completing, show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
 from aixtiv.failures import Usage
@@ -122,7 +122,7 @@ def _used(one: TicketShown) -> str:
 
 
 @ticket.command("revoke")
-@click.argument("which", metavar="ID|NAME")
+@click.argument("which", metavar="ID|NAME", shell_complete=completing.tickets)
 @options.common
 def revoke(which: str, as_json: bool, no_start: bool) -> None:
     """End the ticket with this id, or all with this name, at once."""
