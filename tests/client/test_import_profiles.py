@@ -1,0 +1,144 @@
+"""Shell profiles: which of their lines hold something of ours, and how one is commented out. No value ever shows."""
+
+from pathlib import Path
+
+import pytest
+
+from aixtiv.importing.find import Accounts, Find, Place
+from aixtiv.importing.profiles import assignments, look, removable, without
+from aixtiv_protocol import replies
+from aixtiv_protocol.secret import Secret
+
+KEY = "sk-ant-api03-of-a-profile-0123456789"
+OTHER = "sk-ant-api03-of-another-0123456789"
+NOBODY = Accounts((), lambda _, __: False)
+
+
+def read(line: str, name: str = ".bashrc") -> list[tuple[str, str]]:
+    return [(one.place.name, one.value.reveal()) for one in assignments(Path(name), line.encode())]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"export ANTHROPIC_API_KEY={KEY}",
+        f"  export ANTHROPIC_API_KEY='{KEY}'  # mine",
+        f'ANTHROPIC_API_KEY="{KEY}"',
+        f"ANTHROPIC_API_KEY={KEY}; export PATH=/x",
+        f"declare -x ANTHROPIC_API_KEY={KEY}",
+        f"export ANTHROPIC_API_KEY={KEY};",
+    ],
+)
+def test_an_assignment_is_read_however_it_is_written(line: str) -> None:
+    assert read(line) == [("ANTHROPIC_API_KEY", KEY)]
+
+
+@pytest.mark.parametrize("line", [f"set -gx ANTHROPIC_API_KEY {KEY}", f"set --export -U ANTHROPIC_API_KEY '{KEY}'"])
+def test_fish_has_its_own_words(line: str) -> None:
+    assert read(line, "config.fish") == [("ANTHROPIC_API_KEY", KEY)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"# export ANTHROPIC_API_KEY={KEY}",
+        "export ANTHROPIC_API_KEY=$(pass show anthropic)",
+        "export ANTHROPIC_API_KEY=`pass show anthropic`",
+        "export ANTHROPIC_API_KEY=$OTHER",
+        "export ANTHROPIC_API_KEY=",
+        f"ANTHROPIC_API_KEY={KEY} claude",
+        f'alias c="ANTHROPIC_API_KEY={KEY} claude"',
+        f"if true; then export ANTHROPIC_API_KEY={KEY}; fi",
+        f'export ANTHROPIC_API_KEY="{KEY}',
+        f"export NOT_OURS={KEY}",
+        f"export ANTHROPIC_API_KEY={KEY} && true",
+    ],
+)
+def test_what_a_shell_would_have_to_be_asked_about_is_left_alone(line: str) -> None:
+    assert read(line) == []
+
+
+def test_bytes_that_are_no_text_stop_nothing() -> None:
+    data = b"alias x='\xff\xfe'\n" + f"export ANTHROPIC_API_KEY={KEY}\nexport ANTHROPIC_API_KEY=\xff\n".encode(
+        "latin-1"
+    )
+    found = list(assignments(Path(".bashrc"), data))
+    assert [(one.place.line, one.value.reveal()) for one in found] == [(2, KEY)]
+
+
+def found(home: Path, accounts: Accounts = NOBODY) -> list[Find]:
+    finds, troubles = look({}, home, accounts)
+    assert not troubles
+    assert KEY not in repr(finds)
+    return finds
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_one_key_in_two_places_is_one_find(folder: Path) -> None:
+    one = write(folder / ".bashrc", f"\nexport ANTHROPIC_API_KEY={KEY}\n")
+    two = write(folder / ".config/fish/config.fish", f"set -gx DR_CLAUDE_API {KEY}\n")
+    (find,) = found(folder)
+    assert find.places == (Place(one, 2, "ANTHROPIC_API_KEY"), Place(two, 1, "DR_CLAUDE_API"))
+    assert (find.deed, find.account, find.value) == ("seal", "anthropic", Secret(KEY))
+
+
+@pytest.mark.parametrize("value", ["https://api.example.org/v1/messages", "aixtiv-ticket-" + "t" * 43])
+def test_an_endpoint_and_a_ticket_are_no_keys(folder: Path, value: str) -> None:
+    write(folder / ".profile", f"export DR_CLAUDE_API={value}\n")
+    assert found(folder) == []
+
+
+def test_what_does_not_look_like_a_key_is_shown_and_not_taken(folder: Path) -> None:
+    write(folder / ".profile", "export ANTHROPIC_API_KEY=your-key-here\n")
+    (find,) = found(folder)
+    assert find.deed == "none"
+    assert "aixtiv api-key set NAME" in find.note
+
+
+@pytest.mark.parametrize(("holds", "note"), [(True, "sealed as anthropic already"), (False, "has another API key")])
+def test_where_the_account_has_a_key_nothing_is_replaced(folder: Path, holds: bool, note: str) -> None:
+    write(folder / ".profile", f"export ANTHROPIC_API_KEY={KEY}\n")
+    account = replies.Account(name="anthropic", provider="anthropic", kind="api-key", state="static", key=True)
+    (find,) = found(folder, Accounts((account,), lambda name, value: holds and (name, value) == ("anthropic", KEY)))
+    assert (find.deed, find.sealed) == ("none", holds)
+    assert note in find.note
+
+
+def test_client_settings_go_on_working_and_a_sign_in_takes_them(folder: Path) -> None:
+    write(
+        folder / ".profile",
+        "export CLAUDE_OAUTH_CLIENT_ID=one CLAUDE_OAUTH_CLIENT_SECRET=hush\nexport MY_CORP_OAUTH_CLIENT_ID=two\n",
+    )
+    claude, corp = found(folder)
+    assert (claude.what, claude.account, claude.deed) == ("client id and secret", "anthropic", "sign-in")
+    assert (corp.what, corp.account, corp.deed) == ("client id", "my-corp", "sign-in")
+    assert "`aixtiv login my-corp`" in corp.note
+
+
+def test_a_file_that_others_can_write_is_not_believed_and_that_is_said(folder: Path) -> None:
+    path = write(folder / ".bashrc", f"export ANTHROPIC_API_KEY={KEY}\n")
+    path.chmod(0o666)
+    finds, troubles = look({}, folder, NOBODY)
+    assert finds == []
+    assert len(troubles) == 1
+    assert "can be written by others" in troubles[0]
+
+
+def test_a_line_is_commented_out_and_its_value_with_it() -> None:
+    text = f"one\r\nexport ANTHROPIC_API_KEY={KEY}\r\nthree"
+    after = without(text, [Place(Path(".bashrc"), 2, "ANTHROPIC_API_KEY")])
+    assert after == "one\r\n# ANTHROPIC_API_KEY=… was here; `aixtiv import` has sealed it\r\nthree"
+
+
+def test_only_the_line_that_was_found_and_does_nothing_else_is_taken_out(folder: Path) -> None:
+    path = write(folder / ".bashrc", f"export ANTHROPIC_API_KEY={KEY}\nexport A=1 ANTHROPIC_API_KEY={KEY}\n")
+    place = Place(path, 1, "ANTHROPIC_API_KEY")
+    assert removable(path, place, Secret(KEY))
+    assert not removable(path, place, Secret(OTHER)), "it has been changed meanwhile"
+    assert not removable(path, Place(path, 2, "ANTHROPIC_API_KEY"), Secret(KEY)), "that line sets A, too"
