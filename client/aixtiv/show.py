@@ -57,6 +57,12 @@ def plain(text: str) -> None:
     _write(sys.stderr, clean(text))
 
 
+def picture(drawn: str) -> None:
+    """A drawing of our own on stderr: light blocks on dark, whatever the terminal's own colours are."""
+    for line in drawn.splitlines():
+        _write(sys.stderr, f"\x1b[97;40m{line}{_PLAIN}" if colourful(sys.stderr) else line)
+
+
 def _say(kind: str, colour: str, text: str) -> None:
     marked = f"{colour}{kind}{_PLAIN}" if colourful(sys.stderr) else kind
     _write(sys.stderr, f"aixtiv: {marked} {text}")

@@ -1,4 +1,4 @@
-"""Waiting for a sign-in in front of a person: the browser, the callback and a pasted address, whichever comes first."""
+"""Waiting for a sign-in in front of a person: the browser, a code typed elsewhere or a paste, whichever first."""
 
 import os
 import select
@@ -8,11 +8,13 @@ import termios
 import time
 from typing import Final, Self
 
-from aixtiv import browser, show
+import msgspec
+
+from aixtiv import browser, show, ways
 from aixtiv.client import Client
 from aixtiv.failures import AixtivError, SignInFailed
 from aixtiv.stream import Stream
-from aixtiv.words import span
+from aixtiv.surroundings import Surroundings
 from aixtiv_protocol.replies import SignedIn, SignInStarted
 
 _TICK: Final = 0.5  # seconds between looks at the browser's child, while it lives
@@ -47,8 +49,8 @@ class Keyboard:
     def fileno(self) -> int:
         return self._fd
 
-    def line(self) -> str:
-        """The line that what is there completes; empty if it completes none."""
+    def line(self) -> str | None:
+        """The line that what is there completes; None if it completes none."""
         data = os.read(self._fd, 4096)
         self.open = bool(data) and b"\x04" not in data  # Ctrl-D: nothing more will be typed
         for byte in data:
@@ -60,53 +62,59 @@ class Keyboard:
                 self._typed.append(byte)
         head, end, rest = self._typed.replace(b"\r", b"\n").partition(b"\n")
         if not end:
-            return ""
+            return None
         self._typed[:] = rest
         return head.decode(errors="replace").strip()
 
 
+class Page:
+    """The sign-in's page in the person's browser, once it has been opened."""
+
+    def __init__(self, url: str, place: Surroundings) -> None:
+        self._url = url
+        self._place = place
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def opening(self) -> bool:
+        return self._child is not None
+
+    def open(self) -> None:
+        self._child = browser.open_page(self._url, self._place.opener)
+
+    def entered(self) -> None:
+        """An empty line was typed: it opens Windows' browser, where that was offered."""
+        if self._place.opener and not self.opening:
+            show.note("opening the browser of Windows")
+            self.open()
+
+    def look(self) -> None:
+        """Says that no browser was found."""
+        if self._child is None or self._child.poll() is None:
+            return
+        if self._child.returncode and not self._place.opener:  # explorer.exe ends with 1 whatever it did
+            show.note("no browser could be opened here; open the address yourself")
+        self._child = None
+
+
 def wait(
-    client: Client, stream: Stream[SignInStarted | SignedIn], started: SignInStarted, *, open_browser: bool
+    client: Client,
+    stream: Stream[SignInStarted | SignedIn],
+    started: SignInStarted,
+    place: Surroundings,
+    *,
+    open_browser: bool,
+    with_code: bool,
 ) -> SignedIn:
     """Who signed in. Raises AixtivError; a KeyboardInterrupt leaves the sign-in open in the daemon."""
-    child = browser.open_page(started.url) if open_browser else None
+    page = Page(started.url, place)
+    if open_browser:
+        page.open()
     with Keyboard(sys.stdin.fileno()) as keyboard:
-        announce(started, opening=child is not None, can_paste=keyboard.open)
-        return _until_done(client, stream, started, keyboard, child)
-
-
-def announce(started: SignInStarted, *, opening: bool, can_paste: bool) -> None:
-    """What the person should do, and what this command waits for."""
-    joined(started)
-    if opening:
-        show.note(f"opening your browser to sign in to {started.account}; if it does not open, go to")
-    else:
-        show.note(f"to sign in to {started.account}, open this address in a browser")
-    show.plain(f"\n{started.url}\n")
-    if started.port and not opening:
-        show.note("if that browser is on another machine, first run this on it")
-        show.plain(f"\n{browser.tunnel(started.port, os.environ)}\n")
-    if started.port:
-        show.note(f"waiting at {started.redirect_uri} for {span(started.expires_in)}")
-    if can_paste:
-        either = "or paste" if started.port else "paste"
-        show.note(f"{either} its last address, or the code it shows (it stays hidden)")
-    elif not started.port:
-        show.note(f"then, within {span(started.expires_in)}, hand in the browser's last address, or the code it shows")
-        show.hint(finish(started.account))
-
-
-def joined(started: SignInStarted) -> None:
-    """That somebody has begun already, and how to begin anew all the same."""
-    if started.joined:
-        show.note(
-            f"a sign-in to {started.account} is open already, and this is the same one; other options begin a new one"
-        )
-
-
-def finish(account: str) -> str:
-    """The command that finishes a sign-in from another terminal. It asks for the address, so that no `ps` shows it."""
-    return f"aixtiv callback {account}"
+        if place.opener and not keyboard.open:  # nobody can press Enter
+            place = msgspec.structs.replace(place, opener="")
+        ways.announce(started, place, opening=open_browser, with_code=with_code, can_paste=keyboard.open)
+        return _until_done(client, stream, started, keyboard, page)
 
 
 def _until_done(
@@ -114,7 +122,7 @@ def _until_done(
     stream: Stream[SignInStarted | SignedIn],
     started: SignInStarted,
     keyboard: Keyboard,
-    child: subprocess.Popen[bytes] | None,
+    page: Page,
 ) -> SignedIn:
     until = time.monotonic() + started.expires_in + _LATE
     refused = ""
@@ -123,11 +131,8 @@ def _until_done(
         if keyboard.open:
             watched.append(keyboard)
         left = max(0.0, until - time.monotonic())
-        ready, _, _ = select.select(watched, [], [], min(left, _TICK) if child else left)
-        if child and child.poll() is not None:
-            if child.returncode:
-                show.note("no browser could be opened here; open the address yourself")
-            child = None
+        ready, _, _ = select.select(watched, [], [], min(left, _TICK) if page.opening else left)
+        page.look()
         if stream in ready:
             try:
                 reply = next(stream, None)
@@ -138,8 +143,11 @@ def _until_done(
                 raise
             if isinstance(reply, SignedIn):
                 return reply
-        elif keyboard in ready and (pasted := keyboard.line()):
-            refused = _hand_in(client, pasted, started.account)
+        elif keyboard in ready and (pasted := keyboard.line()) is not None:
+            if pasted:
+                refused = _hand_in(client, pasted, started.account)
+            else:
+                page.entered()
     raise SignInFailed("the sign-in was not finished in time", hint=f"aixtiv login {started.account}")
 
 

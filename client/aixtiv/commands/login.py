@@ -4,21 +4,38 @@ import os
 from typing import Literal
 
 import click
+from msgspec import Struct
 
-from aixtiv import browser, environment, people, settings, show, signin
+from aixtiv import completing, environment, people, settings, show, signin, surroundings, ways
 from aixtiv.client import Client
 from aixtiv.commands import options, sources
 from aixtiv.failures import AixtivError, NoAccount, NotUnderstood, Usage
 from aixtiv.stream import Stream
+from aixtiv.surroundings import Surroundings
 from aixtiv.words import span
 from aixtiv_protocol.replies import SignedIn, SignInStarted
-from aixtiv_protocol.requests import ClientCredentials, ClientSettings, Source
+from aixtiv_protocol.requests import ClientCredentials, ClientSettings, Device, Source
 from aixtiv_protocol.secret import Secret
+
+
+class How(Struct, frozen=True):
+    """How the person is told."""
+
+    place: Surroundings
+    non_interactive: bool = False
+    no_browser: bool = False
+    as_json: bool = False
 
 
 @click.command("login")
 @options.account
-@click.option("--provider", "-p", default="", help="Where, if ACCOUNT's first part does not say it.")
+@click.option(
+    "--provider",
+    "-p",
+    default="",
+    shell_complete=completing.providers,
+    help="Where, if ACCOUNT's first part does not say it.",
+)
 @click.option("--issuer", default="", metavar="URL", help="Any OpenID issuer; it says the rest itself.")
 @click.option("--client-id", default="", metavar="ID", help="The id this machine has been given there.")
 @click.option("--client-secret", is_flag=True, help="Ask for a client secret, or read it from stdin.")
@@ -28,10 +45,13 @@ from aixtiv_protocol.secret import Secret
 )
 @click.option("--authorization-endpoint", default="", metavar="URL", help="Where there is no discovery.")
 @click.option("--token-endpoint", default="", metavar="URL", help="Where there is no discovery.")
+@click.option("--device-authorization-endpoint", default="", metavar="URL", help="Where there is no discovery.")
 @click.option("--redirect-uri", default="", metavar="URL", help="If the provider wants an exact one.")
 @options.scopes("--scope", "--scopes", "-s", help="A scope to ask for.")
 @click.option("--port", type=options.PORT, default=0, help="Of the callback, if it must be a certain one.")
 @click.option("--replace", is_flag=True, help="Allow another person, or API, than before.")
+@click.option("--device", is_flag=True, help="By a code that is typed on another machine, a phone say.")
+@click.option("--no-device", is_flag=True, help="Without such a code, where one would be offered.")
 @click.option("--no-browser", is_flag=True, help="Show the address instead of opening a browser.")
 @click.option("--non-interactive", "-n", is_flag=True, help="Print the address and how to finish, and do not wait.")
 @sources.options
@@ -46,10 +66,13 @@ def login(
     client_auth: Literal["none", "basic", "post"] | None,
     authorization_endpoint: str,
     token_endpoint: str,
+    device_authorization_endpoint: str,
     redirect_uri: str,
     scopes: tuple[str, ...],
     port: int,
     replace: bool,
+    device: bool,
+    no_device: bool,
     no_browser: bool,
     non_interactive: bool,
     endpoint: str,
@@ -80,8 +103,11 @@ def login(
         client_auth=client_auth or "",
         authorization_endpoint=authorization_endpoint,
         token_endpoint=token_endpoint,
+        device_authorization_endpoint=device_authorization_endpoint,
         redirect_uri=redirect_uri,
     )
+    how = How(surroundings.here(), non_interactive=non_interactive, no_browser=no_browser, as_json=as_json)
+    wanted = _device(how, source, device=device, no_device=no_device)
     provider = provider or sources.provider(source, issuer)
     there = provider or account.partition("/")[0]
     found = _found(there, account, source)
@@ -96,6 +122,7 @@ def login(
             replace=replace,
             source=source,
             endpoint=endpoint or options.endpoint_of(os.environ, there),
+            device=wanted,
         ) as stream,
     ):
         try:
@@ -106,7 +133,19 @@ def login(
             raise Usage(failure.sentence) from None
         except AixtivError as failure:
             raise failure if endpoint else options.traced(failure) from None
-        sign_in(client, stream, started, non_interactive=non_interactive, no_browser=no_browser, as_json=as_json)
+        sign_in(client, stream, started, how, wanted)
+
+
+def _device(how: How, source: Source | None, *, device: bool, no_device: bool) -> Device:
+    """A code is offered where no browser opens in front of the person, and may be left out; or it is all they want."""
+    if device and no_device:
+        raise Usage("--device and --no-device do not go together")
+    if device and source is not None:
+        raise Usage("--device is for a person who signs in, and here nobody does")
+    if device:
+        return "wanted"
+    offered = how.non_interactive or not (how.place.in_front or how.place.opener)
+    return "offered" if offered and not no_device and source is None else ""
 
 
 def _found(provider: str, account: str, source: Source | None) -> environment.Found:
@@ -124,27 +163,26 @@ def sign_in(
     client: Client,
     stream: Stream[SignInStarted | SignedIn],
     started: SignInStarted | SignedIn | None,
-    *,
-    non_interactive: bool,
-    no_browser: bool,
-    as_json: bool,
+    how: How,
+    device: Device = "",
 ) -> None:
+    """`device`: as it was asked for."""
     if isinstance(started, SignedIn):  # nothing had to be asked of the person
-        people.signed_in(started.account, as_json=as_json, note=started.note)
+        people.signed_in(started.account, as_json=how.as_json, note=started.note)
         return
     if started is None:
         raise NotUnderstood("the daemon's answer is not one this client knows")
-    if non_interactive:
-        _tell_how(started, as_json=as_json)
+    if how.non_interactive:
+        _tell_how(started, as_json=how.as_json)
         return
-    opening = not no_browser and browser.in_front()
+    opening = how.place.in_front and not how.no_browser and device != "wanted"
     try:
-        done = signin.wait(client, stream, started, open_browser=opening)
+        done = signin.wait(client, stream, started, how.place, open_browser=opening, with_code=bool(device))
     except KeyboardInterrupt:
         show.note(f"the sign-in stays open for {span(started.expires_in)}")
-        show.hint(signin.finish(started.account))
+        show.hint(ways.finish(started.account))
         raise
-    people.signed_in(done.account, as_json=as_json, note=done.note)
+    people.signed_in(done.account, as_json=how.as_json, note=done.note)
 
 
 def _tell_how(started: SignInStarted, *, as_json: bool) -> None:
@@ -152,8 +190,9 @@ def _tell_how(started: SignInStarted, *, as_json: bool) -> None:
     if as_json:
         show.as_json(show.shape(started))
         return
-    signin.joined(started)
+    ways.joined(started)
     show.result(started.url)
     show.note(f"open that address within {span(started.expires_in)}, in a browser on this machine or elsewhere")
+    ways.code_beside(started)
     show.note("if the browser's last page cannot be reached, finish with its address")
-    show.hint(signin.finish(started.account))
+    show.hint(ways.finish(started.account))

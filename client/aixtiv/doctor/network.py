@@ -8,10 +8,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from aixtiv import environment, ports
-from aixtiv.browser import can_open
 from aixtiv.doctor.finding import Finding, fine, skipped, wrong
 from aixtiv.doctor.situation import MODELS, Situation
 from aixtiv.show import short
+from aixtiv.surroundings import recognised
 
 PROXIES: Final = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _CLIENT_ID: Final = "_OAUTH_CLIENT_ID"
@@ -102,8 +102,8 @@ def check_browser(situation: Situation) -> Iterator[Finding]:
             yield wrong("browser", f"BROWSER names {missing[0]}, which is not there", "unset BROWSER")
         else:
             yield fine("browser", f"sign-ins open {short(named.split()[0])} (BROWSER)")
-    elif not can_open(environ, situation.platform):
-        yield skipped("browser", "there is no display here: a sign-in prints its address", _without(situation))
+    elif not (place := recognised(environ, situation.platform)).in_front:
+        yield skipped("browser", f"{place.sentence}: a sign-in shows its address, or a code", _without(situation))
     elif found := _browser():
         yield fine("browser", f"sign-ins open {found}")
     else:
