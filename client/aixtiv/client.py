@@ -1,22 +1,20 @@
 """The typed, blocking library: one method for each request, an exception class for each thing to do about a failure."""
 
-from collections.abc import Callable, Iterator
-from typing import Final, Literal, Self
+from collections.abc import Iterator
+from typing import Final, Literal
 
 from msgspec.structs import replace
 
-from aixtiv import failures, place
-from aixtiv.connection import Connection
 from aixtiv.relayed import Body, Relayed
-from aixtiv.stream import R, Stream, expected
+from aixtiv.stream import Stream, expected
+from aixtiv.talking import GRACE, Talking
 from aixtiv_protocol import VERSION, replies, requests
 from aixtiv_protocol.secret import Secret
 
-GRACE: Final = 10.0  # seconds beyond a request's own `wait` until the daemon is taken for dead
 LONG: Final = 120.0  # seconds for what has no `wait`: a code exchange, a revocation, a pause for open refreshes
 
 
-class Client:
+class Client(Talking):
     """A conversation with the daemon. Connects when first needed. Not for several threads at once.
 
         with aixtiv.Client() as client:
@@ -26,26 +24,6 @@ class Client:
     `path`: the socket, where it is not the usual one. `start`: start the daemon where it is not running.
     `say` is told, in a sentence, when that is done. `agent`: the calling agent's id, for the daemon's audit log.
     """
-
-    def __init__(
-        self, path: str = "", *, start: bool = False, say: Callable[[str], None] | None = None, agent: str = ""
-    ) -> None:
-        self._path = path or place.socket()
-        self._start = start
-        self._say = say or _silently
-        self._agent = agent
-        self._connection: Connection | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._connection:
-            self._connection.close()
-        self._connection = None
 
     def hello(self) -> replies.Welcome:
         return self._ask(requests.Hello(client=VERSION, agent=self._agent), replies.Welcome)
@@ -88,7 +66,7 @@ class Client:
         rest = self._accounts_behind(found.accounts[-1].name)
         return replace(found, accounts=(*found.accounts, *rest), more=False)
 
-    def login(  # the request has as many fields
+    def login(  # noqa: PLR0913  # the request has as many fields
         self,
         account: str = "",
         *,
@@ -337,66 +315,6 @@ class Client:
         self.close()
         return done
 
-    def _ask(self, request: requests.Request, *kinds: type[R], seconds: float = GRACE) -> R:
-        connection = self._connected()
-        try:
-            connection.send(request)
-            reply = connection.receive(seconds)
-        except BaseException:
-            self.close()  # an answer that comes late must not be taken for the next one's
-            raise
-        try:
-            return expected(reply, *kinds)
-        except failures.NotUnderstood as error:
-            raise self._too_old(request, error) from None
-
-    def _connected(self) -> Connection:
-        if self._connection and self._connection.stale():
-            self.close()
-        if self._connection is None:
-            self._connection = self._connect()
-        return self._connection
-
-    def _connect(self) -> Connection:
-        try:
-            return Connection(self._path)
-        except failures.NotRunning:
-            from aixtiv import start  # noqa: PLC0415  # seldom needed
-
-            if not self._start:
-                raise failures.NotRunning(hint=start.how()) from None
-        start.start(self._path, self._say)
-        return Connection(self._path)
-
-    def _stream(self, request: requests.Request, kinds: tuple[type[R], ...]) -> Stream[R]:
-        connection = self._connect()
-        try:
-            connection.send(request)
-        except BaseException:
-            connection.close()
-            raise
-        return Stream(connection, kinds)
-
-    def _too_old(self, request: requests.Request, error: failures.AixtivError) -> failures.AixtivError:
-        """Where the daemon is of another version, that is the better sentence."""
-        try:
-            with Connection(self._path) as connection:
-                connection.send(requests.Hello(client=VERSION))
-                welcome = expected(connection.receive(GRACE), replies.Welcome)
-        except failures.AixtivError:
-            return error
-        if welcome.version == VERSION:
-            return error
-        asked = type(request).__struct_config__.tag
-        return failures.NotUnderstood(
-            f"daemon {welcome.version} does not understand `{asked}` of this command, which is {VERSION}",
-            hint=error.hint or "aixtiv stop",  # the next command starts the daemon that came with it
-        )
-
 
 def _secret(text: str | Secret | None) -> Secret | None:
     return Secret(text) if isinstance(text, str) else text
-
-
-def _silently(sentence: str) -> None:
-    """Whoever uses the library has a stderr of their own."""

@@ -3,11 +3,12 @@
 import os
 import select
 import socket
+import sys
 import time
 from typing import Final, Self
 
 from aixtiv import place
-from aixtiv.failures import NoAnswer, NoDaemon, NotRunning, NotUnderstood, Untrusted
+from aixtiv.failures import HungUp, NoAnswer, NoDaemon, NotHeard, NotRunning, NotUnderstood, Untrusted
 from aixtiv_protocol import codec
 from aixtiv_protocol.replies import Reply
 from aixtiv_protocol.requests import Request
@@ -16,12 +17,19 @@ from aixtiv_protocol.where import elsewhere
 
 CONNECT: Final = 5.0  # seconds, while the daemon has more callers than it can take at once
 
+_CUT: Final = "the daemon ended the conversation before it answered"
+
+_RESET_IS_UNREAD: Final = sys.platform == "linux"
+"""Linux resets a Unix connection if, and only if, the other side closed it without having read all that was sent
+(unix_release_sock in net/unix/af_unix.c). A message that was not read to its end was not begun with."""
+
 
 class Connection:
     """Raises NoDaemon where nobody listens, Untrusted where the socket's place is not ours alone."""
 
     def __init__(self, path: str) -> None:
         self._check(path)
+        self.greeted = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(CONNECT)
         try:
@@ -74,16 +82,18 @@ class Connection:
         """Whether the daemon has hung up (or said what nobody asked) since the last answer."""
         return bool(select.select([self._socket], [], [], 0)[0])
 
-    def send(self, request: Request, seconds: float | None = CONNECT) -> None:
-        """Raises NoAnswer where the daemon does not take it within `seconds` (None: however long that takes)."""
-        message = encoded(request)
+    def send(self, *messages: Request, seconds: float | None = CONNECT) -> None:
+        """Raises NoAnswer where the daemon does not take it within `seconds` (None: however long that takes), NotHeard
+        where it has hung up.
+        """
+        message = b"".join(encoded(request) for request in messages)
         self._socket.settimeout(seconds)
         try:
             self._socket.sendall(message)
         except TimeoutError:
             raise NoAnswer from None
-        except OSError:
-            raise NoDaemon("the daemon ended the conversation") from None
+        except OSError:  # no reader: the kernel delivered nothing of a message that it refuses
+            raise NotHeard from None
 
     def ready(self, seconds: float | None) -> tuple[bool, bool]:
         """Waits until the daemon says something (first) or takes something (second). Raises NoAnswer."""
@@ -108,7 +118,7 @@ class Connection:
     def receive(self, seconds: float | None, *, skip_news: bool = False) -> Reply | Secret | None:
         """The next message, waited for at most `seconds` (None: for ever). `skip_news`: None for an unknown kind."""
         until = None if seconds is None else time.monotonic() + seconds
-        size = int.from_bytes(self._exactly(codec.HEAD, until), "big")
+        size = int.from_bytes(self._exactly(codec.HEAD, until, first=True), "big")
         if size > codec.FRAME_CAP:
             raise NotUnderstood("the daemon's answer is above the cap of a message")
         try:
@@ -118,7 +128,8 @@ class Connection:
                 return None
             raise NotUnderstood(str(error)) from None
 
-    def _exactly(self, size: int, until: float | None) -> bytes:
+    def _exactly(self, size: int, until: float | None, *, first: bool = False) -> bytes:
+        """`first`: of an answer. Where there is nothing of it, Raises HungUp, and NotHeard if that is certain."""
         data = bytearray()
         while len(data) < size:
             left = None if until is None else until - time.monotonic()
@@ -129,10 +140,14 @@ class Connection:
                 piece = self._socket.recv(size - len(data))
             except TimeoutError:
                 raise NoAnswer from None
+            except ConnectionResetError:
+                if first and not data and _RESET_IS_UNREAD:
+                    raise NotHeard from None
+                piece = b""
             except OSError:
                 piece = b""
             if not piece:
-                raise NoDaemon("the daemon ended the conversation before it answered", hint="aixtiv status")
+                raise HungUp if first and not data else NoDaemon(_CUT, hint=HungUp.hint)
             data += piece
         return bytes(data)
 

@@ -68,6 +68,16 @@ class NotRunning(NoDaemon):
     """the daemon is not running"""
 
 
+class HungUp(NoDaemon):
+    """the daemon ended the conversation before it answered"""
+
+    hint = "aixtiv status"
+
+
+class NotHeard(HungUp):
+    """the daemon ended the conversation before it heard what was asked"""
+
+
 class NoAnswer(NoDaemon):
     """the daemon took the request and did not answer in time"""
 

@@ -169,6 +169,7 @@ class App:
             except Exception as error:  # noqa: BLE001  # the vault is closed in order whatever else is broken
                 defect(error)
             await self._shut(listener)
+            self._accounts.dismiss()
             await self._gateway.finish()
             listener.finish()  # not before: a sign-in that succeeded meanwhile is told to who waits for it
             await listener.empty()

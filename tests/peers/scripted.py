@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Self
 
-from aixtiv_protocol import codec
-from aixtiv_protocol.replies import AccessToken, Reply
-from aixtiv_protocol.requests import Request, Token
+from aixtiv_protocol import VERSION, codec
+from aixtiv_protocol.replies import AccessToken, Reply, Welcome
+from aixtiv_protocol.requests import Hello, Request, Token
 from aixtiv_protocol.secret import Secret
 
 Said = Reply | Secret | bytes
@@ -19,14 +19,16 @@ Script = Callable[[Request], Iterable[Said]]
 class ScriptedDaemon:
     """Listens at `folder`/aixtiv/aixtiv.sock. `script` gives the replies to a request; bytes are sent as they are.
 
-    A script that is at its end for a request leaves the caller waiting; one that raises EOFError hangs up.
+    A script that is at its end for a request leaves the caller waiting; one that raises EOFError hangs up. The command's
+    greeting, which comes with its first request, is answered with `version` and not told to the script.
     """
 
-    def __init__(self, folder: Path, script: Script) -> None:
+    def __init__(self, folder: Path, script: Script, version: str = VERSION) -> None:
         self.path: Final = folder / "aixtiv" / "aixtiv.sock"
         self.asked: Final[list[Request]] = []
         self.callers = 0
         self._script = script
+        self._welcome = Welcome(version=version, protocol=1, ops=())
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
@@ -74,8 +76,11 @@ class ScriptedDaemon:
         try:
             while data := caller.recv(65536):
                 inbox.feed(data)
-                for body in inbox.bodies():
-                    self._answer(caller, codec.decode_request(body, "frames"))
+                requests = [codec.decode_request(body, "frames") for body in inbox.bodies()]
+                if len(requests) > 1 and isinstance(requests[0], Hello):
+                    caller.sendall(_encoded(requests.pop(0), self._welcome))
+                for request in requests:
+                    self._answer(caller, request)
         except (OSError, EOFError):
             with contextlib.suppress(OSError):  # it has gone already
                 caller.shutdown(socket.SHUT_RDWR)

@@ -231,7 +231,9 @@ class Play:
         welcome = replies.Welcome(version=version, protocol=1, ops=("hello",))
         refusal = replies.Failure(code="bad_request", message=f"aixtivd {version} does not know that request")
         script = ScriptedDaemon(
-            self._machine.runtime, lambda asked: (welcome if asked.__struct_config__.tag == "hello" else refusal,)
+            self._machine.runtime,
+            lambda asked: (welcome if asked.__struct_config__.tag == "hello" else refusal,),
+            version,
         )
         self._ends.enter_context(script)
 

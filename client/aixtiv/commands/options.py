@@ -11,14 +11,16 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from aixtiv import environment, settings, show
+from aixtiv import completing, environment, settings, show
 from aixtiv.claude import ORIGIN
 from aixtiv.client import Client
-from aixtiv.failures import AixtivError, Denied, NoAccount, Usage
+from aixtiv.failures import AixtivError, Denied, NoAccount, NotUnderstood, Usage
 from aixtiv.filed import edit
+from aixtiv.talking import renewing
 from aixtiv.words import DAY, HOUR, MINUTE
+from aixtiv_protocol import VERSION
 from aixtiv_protocol.names import is_secret
-from aixtiv_protocol.replies import TicketMade
+from aixtiv_protocol.replies import TicketMade, Welcome
 
 _UNITS: Final = {"": 1, "s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
 _LONGEST: Final = 1_000_000_000  # seconds
@@ -146,6 +148,14 @@ class Asking(Client):
     def __init__(self, *, no_start: bool = False, agent: str = "") -> None:
         forbidden = no_start or os.environ.get("AIXTIV_NO_START", "") not in ("", "0")
         super().__init__(start=not forbidden, say=show.note, agent=agent.strip() or environment.agent(os.environ))
+        self._greets = True
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Not where it was the reason of a failure, which says so itself."""
+        super().__exit__(kind, error, trace)
+        if self._welcome and self._welcome.version != VERSION and not isinstance(error, NotUnderstood):
+            tell_of_versions(self._welcome)
+            self._welcome = None
 
     def ticket(self, account: str = "", **asked: Any) -> TicketMade:
         """Where there is no account yet, and this shell has a key for one, the hint is to take that."""
@@ -155,6 +165,18 @@ class Asking(Client):
             if failure.hint.startswith("aixtiv api-key set") and environment.api_key(os.environ):
                 failure.hint += " --from-environment"
             raise
+
+
+def tell_of_versions(welcome: Welcome) -> None:
+    """Once a command. What an upgrade left running is restarted; a command that is behind has a newer one somewhere."""
+    show.note(f"the daemon is {welcome.version}, and this command {VERSION}")
+    show.hint("type -a aixtiv" if _behind(VERSION, welcome.version) else renewing(welcome))
+
+
+def _behind(ours: str, theirs: str) -> bool:
+    """Where a version cannot be read, neither is the older one."""
+    numbers = [[int(part) for part in re.findall(r"[0-9]+", version)] for version in (ours, theirs)]
+    return numbers[0] < numbers[1]
 
 
 @contextmanager

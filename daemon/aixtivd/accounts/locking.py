@@ -75,6 +75,10 @@ class Locking:
             finally:
                 self._refresher.resume()
 
+    def dismiss(self) -> None:
+        """Once nobody comes in any more: whoever waits for a refresh is told that there will be none."""
+        self._refresher.dismiss()
+
     async def drain(self) -> None:
         """Before `stop`: no new refresh begins, open ones finish and are sealed."""
         self._sign_ins.abandon("the daemon is stopping")

@@ -44,6 +44,7 @@ class Refresher:
         self._landed = anyio.Event()
         self._resting = False
         self._over = False
+        self._dismissed = False
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         async with anyio.create_task_group() as tasks:
@@ -73,7 +74,8 @@ class Refresher:
         heapq.heapify(self._heap)
 
     def nudge(self, entry: Entry) -> None:
-        """A caller waits for a newer token: refreshes now, unless that is under way or must wait."""
+        """A caller waits for a newer token: refreshes now, unless that is under way or must wait. Raises Busy."""
+        self._expect_another()
         if self._may(entry):
             self._start(entry)
 
@@ -122,8 +124,7 @@ class Refresher:
         """Until something has changed for this account. Raises WaitedTooLong at `deadline` (steady), and Busy where
         this daemon will not refresh it any more.
         """
-        if self._over and not entry.flying:
-            raise Busy("the daemon is ending, and the next one will know")
+        self._expect_another()
         changed = entry.changed
         await self._clock.pause(changed, max(0.0, deadline - self._clock.steady()))
         if not changed.is_set():
@@ -140,9 +141,16 @@ class Refresher:
         while self._flights:
             self._landed = anyio.Event()
             await self._landed.wait()
-        if for_good:
-            for entry in self._book:  # nobody waits for what does not come any more
-                entry.announce()
+
+    def dismiss(self) -> None:
+        """After a rest for good: nobody waits any more for what this daemon will not do."""
+        self._dismissed = True
+        for entry in self._book:
+            entry.announce()
+
+    def _expect_another(self) -> None:
+        if self._dismissed:
+            raise Busy("the daemon is ending, and asks no provider any more")
 
     @property
     def busy(self) -> bool:

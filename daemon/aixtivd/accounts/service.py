@@ -134,6 +134,7 @@ class Accounts:
         self.unlock = self._locking.unlock
         self.at_rest = self._locking.at_rest
         self.drain = self._locking.drain
+        self.dismiss = self._locking.dismiss
         self.cached = self._serving.cached
         self.token = self._serving.token
         self._book.configure(config.default_account)
