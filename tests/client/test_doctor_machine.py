@@ -142,7 +142,7 @@ def test_a_daemon_that_cannot_be_asked_is_one_fault_and_not_ten(here: Situation)
 def test_a_daemon_of_another_version_is_found(here: Situation) -> None:
     older = structs.replace(here, welcome=structs.replace(WELCOME, version="0.1"))
     found = only(daemon.check_version(older))
-    assert (found.name, found.verdict, found.hint) == ("version", "wrong", "aixtiv stop")
+    assert (found.name, found.verdict, found.hint) == ("version", "wrong", "aixtiv service restart")
     assert found.repair
     assert found.repair.question == "restart the daemon"
 

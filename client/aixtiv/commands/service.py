@@ -89,8 +89,9 @@ def status(as_json: bool) -> None:
     """Say what is installed, and how it runs."""
     from aixtiv.service import running  # noqa: PLC0415  # heavy: only where something is asked
 
-    manager = _manager()
-    state, daemon = manager.state(), running.answering()
+    state = _manager().state()
+    asleep = state.listening and not state.running  # a question would wake it
+    daemon = None if asleep else running.answering()
     if as_json:
         show.as_json({**show.shape(state), "version": daemon.version if daemon else ""})
         return

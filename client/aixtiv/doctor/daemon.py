@@ -5,10 +5,10 @@ from typing import Final
 
 from aixtiv import ports, show
 from aixtiv.client import Client
-from aixtiv.commands.stop import see_off
 from aixtiv.doctor.finding import Finding, Repair, fine, skipped, wrong
 from aixtiv.doctor.situation import Situation
 from aixtiv.failures import AixtivError, Locked, NoAccount
+from aixtiv.service import here, running
 from aixtiv_protocol import VERSION
 
 EXAMINED: Final = ("key-source", "clock", "issuer", "token")
@@ -33,20 +33,12 @@ def check_version(situation: Situation) -> Iterator[Finding]:
         yield fine("version", f"daemon and command are both {VERSION}")
     else:
         sentence = f"the daemon is {situation.welcome.version} and this command {VERSION}"
-        mend = Repair("restarted the daemon", _restarting(situation), question="restart the daemon")
-        yield wrong("version", sentence, "aixtiv stop", repair=mend)  # the next command starts the one beside it
+        mend = Repair("restarted the daemon", _restart, question="restart the daemon")
+        yield wrong("version", sentence, "aixtiv service restart", repair=mend)
 
 
-def _restarting(situation: Situation) -> Callable[[], None]:
-    def restart() -> None:
-        with Client(situation.socket) as running:
-            running.stop()
-        if situation.status:
-            see_off(situation.status.pid)  # it lets open refreshes finish, and has the store until then
-        with Client(situation.socket, start=True, say=show.note) as started:
-            started.hello()
-
-    return restart
+def _restart() -> None:
+    running.restart(here.manager(), show.note)
 
 
 def check_vault(situation: Situation) -> Iterator[Finding]:

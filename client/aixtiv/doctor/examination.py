@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import structs
 
-from aixtiv.doctor import audit, claude, command, daemon, environment, files, handed, names, network, old
+from aixtiv.doctor import audit, claude, command, daemon, environment, files, handed, names, network, old, service
 from aixtiv.doctor.finding import Finding, Repair
 from aixtiv.doctor.situation import Situation
 from aixtiv.failures import AixtivError
@@ -19,6 +19,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     files.check_config,
     names.check,
     daemon.check_daemon,  # behind the files: one that is open to others keeps the daemon from starting
+    service.check,
     daemon.check_version,
     daemon.check_vault,
     daemon.check_gateway,

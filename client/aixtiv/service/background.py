@@ -5,9 +5,7 @@ from pathlib import Path
 import platformdirs
 
 from aixtiv import place, show, start
-from aixtiv.client import Client
-from aixtiv.commands.stop import see_off
-from aixtiv.failures import AixtivError, NotRunning
+from aixtiv.failures import AixtivError
 from aixtiv.service import laid, running
 from aixtiv.service.state import Done, State
 
@@ -41,14 +39,8 @@ class Background:
         return Done(said[-1] if said else "started the daemon", running.locked(status))
 
     def stop(self) -> Done:
-        try:
-            with Client() as client:
-                pid = client.status().pid
-                client.stop()
-        except NotRunning:
-            return Done("the daemon was not running")
-        see_off(pid)
-        return Done("stopped; any `aixtiv` starts it again")
+        ended = running.end_stray()
+        return Done("stopped; any `aixtiv` starts it again" if ended else "the daemon was not running")
 
     def state(self) -> State:
         status = running.answering()

@@ -37,9 +37,9 @@ class Launchd:
         if before.running and not changed:
             return Done("the service is installed")
         (Path.home() / "Library/Caches/aixtiv").mkdir(mode=0o700, parents=True, exist_ok=True)
-        running.end_stray(before.pid)
         if before.listening:
             self._bootout()
+        running.end_stray()
         return Done("installed the service; it starts at login", self._started())
 
     def uninstall(self) -> Done:
@@ -56,13 +56,14 @@ class Launchd:
             raise AixtivError("the service is not installed", hint="aixtiv service install")
         if before.running:
             return Done("the daemon runs already")
-        running.end_stray(0)
+        if not before.listening:
+            running.end_stray()
         return Done("started the daemon's service", self._started())
 
     def stop(self) -> Done:
         if self._printed():
             self._bootout()
-        elif not running.end_stray(0):
+        elif not running.end_stray():
             return Done("the daemon was not running")
         return Done("stopped; any `aixtiv` starts it again")
 

@@ -22,13 +22,11 @@ def answering() -> replies.DaemonStatus | None:
         return None
 
 
-def end_stray(managed: int) -> bool:
-    """Ends the daemon that answers, unless it is the manager's own (`managed`: its process); whether there was one."""
+def end_stray() -> bool:
+    """Ends the daemon that answers, which nobody manages; whether there was one."""
     try:
         with Client() as client:
             pid = client.status().pid
-            if pid == managed:
-                return False
             client.stop()
     except NotRunning:
         return False

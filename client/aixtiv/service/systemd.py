@@ -56,7 +56,7 @@ class Systemd:
         warnings: tuple[tuple[str, str], ...] = ()
         if fresh:
             _told("daemon-reload")
-            running.end_stray(before.pid)
+            _end_stray(before)
             _told("enable", *_ALL)
             if changed:  # a socket cannot be changed while its service runs
                 _asked("stop", units.SERVICE)
@@ -86,14 +86,14 @@ class Systemd:
             raise AixtivError("the service is not installed", hint="aixtiv service install")
         if before.running:
             return Done("the daemon runs already")
-        running.end_stray(0)
+        _end_stray(before)
         return Done("started the daemon's service", self._started())
 
     def stop(self) -> Done:
         state = self.state()
         if state.listening or state.running:
             _told("stop", *_ALL)
-        elif not running.end_stray(0):
+        elif not running.end_stray():
             return Done("the daemon was not running")
         return Done("stopped; any `aixtiv` starts it again")
 
@@ -155,6 +155,12 @@ class Systemd:
         _told("daemon-reload")
         _asked("reset-failed", units.SERVICE)
         _told("start", *units.SOCKETS, units.SERVICE)
+
+
+def _end_stray(state: State) -> None:
+    """A daemon in the background, whose socket systemd would take. Where systemd listens, asking would start one."""
+    if not (state.listening or state.running):
+        running.end_stray()
 
 
 def _drop_in(name: str) -> Path:
