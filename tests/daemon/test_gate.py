@@ -138,6 +138,40 @@ async def test_every_ticket_that_a_name_stands_for_has_to_be_ones_own_to_end(fol
         assert at.refused(requests.RevokeTicket(ticket="twins"))
 
 
+@pytest.mark.parametrize(
+    ("rules", "access"),
+    [
+        ((Rule(accounts=("github",), allow=("manage", "relay")),), {}),
+        ((Rule(accounts=("github",), allow=("list", "manage", "relay", "token"), paths=("/v1/models",)),), {}),
+        ((), {"relay_only": ("github",)}),
+    ],
+    ids=["a right", "a path", "relay-only"],
+)
+async def test_no_account_gets_out_of_a_rule_by_its_name(
+    folder: Path, rules: tuple[Rule, ...], access: dict[str, Any]
+) -> None:
+    asked = requests.Rename(account="github", to="mine")
+    async with gate(folder, *rules, default=RIGHTS, **access) as at:
+        assert at.refused(asked)
+        at.rules.reconfigure(Config(rule=(Rule(accounts=("mine",), allow=("manage",)),)))
+        assert not at.refused(asked), "less is no way out"
+
+
+async def test_who_is_behind_earlier_generations_is_told_to_who_may_know(folder: Path) -> None:
+    now = replies.Generation(number=2, current=True, who="ada")
+    listed = replies.GenerationList(account="github", generations=(now,))
+    changed = replies.AccountChanged(
+        account=replies.Account(name="github", provider="x", kind="oauth", state="fresh", who="ada")
+    )
+    async with gate(folder, Rule(accounts=("github",), allow=("manage",))) as at:
+        quiet = cast("replies.GenerationList", at.gate.told(requests.Generations(account="github"), me(), listed))
+        assert quiet.generations == (replace(now, who=""),)
+        answer = at.gate.told(requests.Reinstate(account="github"), me(), changed)
+        assert cast("replies.AccountChanged", answer).account.who == ""
+        at.rules.reconfigure(Config())
+        assert at.gate.told(requests.Generations(account="github"), me(), listed) == listed
+
+
 async def test_a_backup_needs_the_right_to_every_account(folder: Path) -> None:
     async with gate(folder, Rule(accounts=("github",), allow=("list",)), default=("manage",)) as at:
         assert at.refused(requests.Export(new_passphrase=SECRET))

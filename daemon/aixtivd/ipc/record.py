@@ -115,6 +115,8 @@ def _came_back(restored: replies.Restored) -> str:
 def _account(answer: Reply) -> str:
     if isinstance(answer, replies.Account):
         return answer.name
+    if isinstance(answer, replies.AccountChanged):
+        return answer.account.name
     if isinstance(answer, replies.SignedIn):
         return answer.account.name
     account = getattr(answer, "account", "")
@@ -125,6 +127,8 @@ def _detail(asked: Request, answer: Reply) -> str:  # noqa: PLR0911  # one case 
     match asked:
         case requests.Refresh():
             return "was asked for"
+        case requests.Rename():
+            return f"it was called {asked.account}" if asked.account else ""
         case requests.ApiKey():
             return "stored" if asked.key else "removed"
         case requests.Adopt():
@@ -133,7 +137,7 @@ def _detail(asked: Request, answer: Reply) -> str:  # noqa: PLR0911  # one case 
             return f"{asked.ticket} was revoked"
         case _ if isinstance(answer, replies.TicketMade):
             return f"{answer.id}, good for {' and '.join(answer.verbs)}"
-        case requests.KeyRotate() | requests.KeyMove():
+        case requests.KeyRotate() | requests.KeyMove() | requests.Reinstate():
             return getattr(answer, "note", "")
         case _ if isinstance(answer, replies.Restored):
             return _came_back(answer)

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
 from aixtiv_protocol.secret import Secret
@@ -13,7 +14,7 @@ from aixtivd.errors import Locked, StoreFailed
 from peers.clock import FakeClock, limit
 from peers.disks import small_disk
 from peers.leaks import files_under, leaks
-from peers.office import office
+from peers.office import Office, office
 from peers.vaults import crashed, image, inside
 
 
@@ -142,3 +143,41 @@ async def test_many_made_at_once_are_all_there_after_a_restart(folder: Path) -> 
                 tasks.start_soon(one)
     async with office(folder) as again:
         assert len([again.tickets.check(ticket, "relay") for ticket in made]) == 30
+
+
+async def renamed(here: Office, account: str, to: str) -> bool:
+    """As `Settling.relabel` does it: what the note says goes into the store with the account. Whether there was one."""
+    async with here.tickets.renaming(account, to) as notes:
+        for name, payload in notes.items():
+            await here.vault.notes.write(name, payload)
+    return bool(notes)
+
+
+async def test_a_renamed_account_keeps_its_tickets_and_no_others(folder: Path) -> None:
+    clock = FakeClock()
+    async with office(folder, clock) as here:
+        held, lasting = await here.make("github", holder="none")
+        _, mine = await here.make("github")
+        _, other = await here.make("gitlab", holder="none")
+        assert await renamed(here, "github", "work")
+        for ticket, account in ((lasting, "work"), (mine, "work"), (other, "gitlab")):
+            assert here.tickets.check(ticket, "relay").account == account
+    async with office(folder, clock) as again:
+        assert again.tickets.check(lasting, "relay") == msgspec.structs.replace(held, account="work")
+        assert again.tickets.check(other, "relay").account == "gitlab"
+        assert not await renamed(again, "nobody", "somebody"), "nothing to write where it has none"
+
+
+async def test_where_the_new_name_is_not_stored_the_tickets_stay_with_the_old_one(folder: Path) -> None:
+    async with office(folder) as here:
+        _, ticket = await here.make("github", holder="none")
+        with pytest.raises(StoreFailed):
+            async with here.tickets.renaming("github", "work"):
+                raise StoreFailed("no room")
+        assert here.tickets.check(ticket, "relay").account == "github"
+
+
+async def test_tickets_that_are_not_known_are_not_left_behind_by_a_renaming(folder: Path) -> None:
+    async with office(folder, started=False) as here:
+        with pytest.raises(Locked):
+            await renamed(here, "github", "work")

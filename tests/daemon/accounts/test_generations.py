@@ -1,0 +1,235 @@
+"""An earlier generation comes back: what is kept of it, when it may be tried, and that nothing is lost over it."""
+
+import anyio
+import msgspec
+import pytest
+
+from aixtiv_protocol import replies, requests
+from aixtiv_protocol.secret import Secret
+from aixtivd.accounts import grant as grants
+from aixtivd.accounts.generations import reinstated, spent
+from aixtivd.accounts.grant import Bound, Grant, from_row
+from aixtivd.errors import Locked, NoAccount, Refused, StoreFailed
+from aixtivd.oauth.client import Client
+from aixtivd.oauth.outcomes import NeedsSignIn, TryAgain
+from peers.clock import FakeClock
+from peers.house import Held, House, Opener, granted
+
+
+async def renewed(h: House, *numbers: int) -> None:
+    """Refreshed so often."""
+    for number in numbers:
+        h.script.answers = [granted(number)]
+        h.clock.advance(60)
+        await h.accounts.refresh(requests.Refresh(account="github"))
+
+
+async def signed_in_anew(h: House, number: int, who: str) -> Grant:
+    """A second sign-in to github takes the place of the first."""
+    old = h.accounts._book.named("github")
+    client = old.grant.client
+    assert client
+    h.clock.advance(60)
+    terms = Bound(provider="github", client=client, scopes=("read",), who=who)
+    new = grants.signed_in(old.grant, terms, granted(number).tokens, h.clock.wall())
+    await h.accounts._changes._adopt(old, old.grant, new)
+    return new
+
+
+async def shown(h: House, account: str = "github") -> tuple[replies.Generation, ...]:
+    return (await h.accounts.generations.shown(requests.Generations(account=account))).generations
+
+
+async def back(h: House, generation: int = 0, *, anyway: bool = False) -> replies.AccountChanged:
+    asked = requests.Reinstate(account="github", generation=generation, anyway=anyway)
+    return await h.accounts.generations.reinstate(asked)
+
+
+async def test_the_newest_generation_is_first_and_each_says_what_it_is(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        made = int(h.clock.wall())
+        await renewed(h, 1)
+        await signed_in_anew(h, 2, "ada")
+        now, before, first = await shown(h)
+        assert (now.number, now.current, now.kept_until, now.spent, now.who) == (3, True, 0, False, "ada")
+        assert (before.number, before.current, before.renewable, before.spent) == (2, False, True, False)
+        assert before.kept_until == int(h.clock.wall()) + 24 * 3600
+        assert (first.number, first.made_at, first.spent) == (1, made, True), "its token was exchanged for another"
+
+
+async def test_what_was_put_aside_comes_back_as_the_newest_and_is_tried(house: Opener) -> None:
+    clock = FakeClock()
+    async with house(clock) as h:
+        await h.adopt("github")
+        h.script.answers = [NeedsSignIn(reason="over")]
+        h.clock.advance(3000)
+        await h.settle()
+        assert h.state("github").state == "quarantined"
+        h.script.answers = [granted(7)]
+        changed = await back(h)
+        assert changed.note == (
+            "generation 1 counts again, as generation 3, and 2 is kept for a day; its refresh brought a new token"
+        )
+        assert (changed.account.state, changed.account.generation) == ("fresh", 4)
+        assert h.script.spent == ["refresh-0", "refresh-0"]
+        assert await h.token("github") == "access-7"
+    async with house(clock) as again:
+        assert await again.token("github") == "access-7"
+
+
+async def test_a_sign_in_that_another_replaced_comes_back(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        await signed_in_anew(h, 5, "eve")
+        h.script.answers = [granted(6)]
+        changed = await back(h)
+        assert h.script.spent == ["refresh-0"]
+        assert changed.account.who == ""
+        assert [one.who for one in await shown(h)] == ["", "", "eve", ""]
+
+
+async def test_it_is_durable_before_it_is_tried(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        await signed_in_anew(h, 5, "eve")
+        answer = Held(granted(6))
+        h.script.answers = [answer]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(back, h)
+            await answer.asked.wait()
+            assert (await h.stored("github")).refresh_token == Secret("refresh-0")
+            kept = [from_row(row).refresh_token for row in await h.vault.journal.kept((await h.stored("github")).id)]
+            assert Secret("refresh-5") in kept
+            answer.release.set()
+
+
+async def test_a_refresh_under_way_is_settled_first_and_its_pair_is_kept(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        await signed_in_anew(h, 5, "eve")
+        answer = Held(granted(6))
+        h.script.answers = [answer, granted(9)]
+        h.clock.advance(3000)
+        await answer.asked.wait()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(back, h, 1)
+            await anyio.wait_all_tasks_blocked()
+            assert h.script.spent == ["refresh-5"], "its answer is on its way"
+            answer.release.set()
+        assert h.script.spent == ["refresh-5", "refresh-0"]
+        kept = [from_row(row).refresh_token for row in await h.vault.journal.kept((await h.stored("github")).id)]
+        assert Secret("refresh-6") in kept
+
+
+async def test_a_spent_token_is_not_tried_where_that_is_punished(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github", punishes_reuse=True)
+        await renewed(h, 1)
+        with pytest.raises(Refused, match="has been spent") as caught:
+            await back(h)
+        assert caught.value.hint == "aixtiv account restore github --generation 1 --anyway"
+        assert h.script.spent == ["refresh-0"]
+        assert (await h.stored("github")).refresh_token == Secret("refresh-1")
+        h.script.answers = [NeedsSignIn(reason="used twice")]
+        changed = await back(h, anyway=True)
+        assert h.script.spent == ["refresh-0", "refresh-0"]
+        assert changed.account.state == "quarantined"
+        assert changed.note.endswith("its refresh failed")
+        h.script.answers = [granted(3)]
+        assert (await back(h, 2, anyway=True)).account.state == "fresh", (
+            "and the one that counted before comes back, too"
+        )
+        assert h.script.spent[-1] == "refresh-1"
+
+
+async def test_an_unspent_one_is_tried_there_too(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github", punishes_reuse=True)
+        await signed_in_anew(h, 5, "eve")
+        h.script.answers = [granted(6)]
+        assert (await back(h)).account.state == "fresh"
+
+
+async def test_a_failed_trial_keeps_what_came_back(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        await signed_in_anew(h, 5, "eve")
+        h.script.answers = [TryAgain(reason="down")]
+        changed = await back(h)
+        assert (changed.account.state, changed.account.problem) == ("failing", "github: down")
+        assert changed.note.endswith("its refresh failed")
+        assert await h.token("github") == "access-0", "its token has not expired"
+
+
+async def test_a_generation_that_is_not_kept_is_refused(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        with pytest.raises(NoAccount, match="nothing is kept of github"):
+            await back(h)
+        await renewed(h, 1)
+        for number in (2, 9):
+            with pytest.raises(NoAccount, match=f"generation {number} of github is not kept"):
+                await back(h, number)
+        with pytest.raises(NoAccount):
+            await shown(h, "gitlab")
+        await h.accounts.lock()
+        for asked in (shown(h), back(h)):
+            with pytest.raises(Locked):
+                await asked
+
+
+async def test_a_store_that_cannot_be_written_changes_nothing(house: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        await renewed(h, 1)
+
+        async def full(*_: object) -> None:
+            await anyio.lowlevel.checkpoint()
+            raise StoreFailed("no room")
+
+        monkeypatch.setattr(h.vault.journal, "commit_all", full)
+        with pytest.raises(StoreFailed):
+            await back(h)
+        assert await h.token("github") == "access-1"
+        assert h.script.spent == ["refresh-0"]
+
+
+async def test_an_account_that_is_renamed_keeps_what_can_come_back(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        await signed_in_anew(h, 5, "eve")
+        await h.accounts.rename(requests.Rename(account="github", to="work"))
+        h.script.answers = [granted(6)]
+        changed = await h.accounts.generations.reinstate(requests.Reinstate(account="work"))
+        assert (changed.account.name, changed.account.state) == ("work", "fresh")
+        assert h.script.spent == ["refresh-0"]
+
+
+CLIENT = Client(provider="p", client_id="c", token_endpoint="https://p.example/token")
+FIRST = Grant(id=b"", name="a", provider="p", generation=1, client=CLIENT, refresh_token=Secret("1"), signed_in_at=9.0)
+
+
+def test_a_key_for_the_same_place_stays_and_no_other() -> None:
+    now = msgspec.structs.replace(FIRST, generation=5, api_key=Secret("new"), name="b")
+    assert reinstated(now, FIRST) == msgspec.structs.replace(now, generation=6)
+    elsewhere = msgspec.structs.replace(FIRST, endpoint="https://else.example", api_key=Secret("old"))
+    assert reinstated(now, elsewhere).api_key == Secret("old")
+    without = msgspec.structs.replace(now, api_key=None)
+    assert reinstated(without, msgspec.structs.replace(FIRST, api_key=Secret("old"))).api_key == Secret("old")
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_spent"),
+    [
+        ({"refresh_token": Secret("2")}, True),
+        ({}, False),
+        ({"refresh_token": None}, False),
+        ({"refresh_token": Secret("2"), "signed_in_at": 10.0}, False),
+        ({"refresh_token": Secret("2"), "generation": 0}, False),
+    ],
+    ids=["rotated", "only a key came", "no other token", "another sign-in", "an earlier one"],
+)
+def test_a_token_is_spent_that_was_exchanged_for_a_later_one(changed: dict[str, object], *, is_spent: bool) -> None:
+    later = msgspec.structs.replace(FIRST, **{"generation": 2} | changed)
+    assert spent(FIRST, [later, FIRST]) is is_spent
