@@ -51,15 +51,15 @@ def begin(help_text: str, obey: Obey) -> int:
     accounts = _there()
     if accounts == ():
         return _ask(obey)
-    if accounts:
-        show.note(_standing(accounts))
-        show.plain("")
     show.plain(help_text)
+    if accounts:
+        show.plain("")
+        show.note(_standing(accounts))
     return failures.USAGE
 
 
 def _there() -> tuple[Account, ...] | None:
-    """The daemon's accounts; None where that cannot be said now. Where none ever ran, there are none."""
+    """The daemon's accounts; None where they cannot be known now. Where no daemon ever ran, there are none."""
     try:
         with options.Asking(no_start=True) as client:
             return client.accounts()

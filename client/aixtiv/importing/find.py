@@ -47,6 +47,12 @@ class Find(Struct, frozen=True):
     def stands(self) -> str:
         return self.where or ", ".join(map(str, self.places))
 
+    @property
+    def first(self) -> str:
+        """The same, short."""
+        more = len(self.places) - 1
+        return f"{self.places[0]} (and {more} more)" if more > 0 else self.stands
+
 
 class Accounts:
     """Those that are there already. `holds`: whether that is the very key which an account of that name has sealed."""
@@ -61,9 +67,3 @@ class Accounts:
 
     def signed_in(self, name: str) -> bool:
         return name in self._signed_in
-
-    @property
-    def first(self) -> str:
-        """The same, short."""
-        more = len(self.places) - 1
-        return f"{self.places[0]} (and {more} more)" if more > 0 else self.stands

@@ -105,7 +105,7 @@ def config(name: str, environ: Mapping[str, str]) -> Config:
         raise AixtivError(f"{COMMAND} cannot be run: {error.strerror}") from None
     if process.returncode:
         why = "" if asking or environ.get(PASSWORD) else f"; its password is asked for at a terminal, or in {PASSWORD}"
-        raise AixtivError(f"{COMMAND} did not decrypt {name}{why}", hint=f"oidc-gen -p {name} > /dev/null")
+        raise AixtivError(f"{COMMAND} did not decrypt {name}{why}", hint="aixtiv import oidc-agent")
     try:
         return msgspec.json.decode(printed, type=Config)
     except (msgspec.DecodeError, RecursionError):
