@@ -171,6 +171,7 @@ class Ledger:
                 self._expect(db, row.id, previous)
                 self._succeed(db, draft, row, previous)
             point("before-commit-all")
+        point("after-commit-all")
 
     def relabel(self, db: sqlite3.Connection, relabelled: Relabelled) -> None:
         with self._change(db) as draft:
@@ -341,8 +342,7 @@ class Ledger:
     def _absorb(self, db: sqlite3.Connection, draft: Draft) -> None:
         """Part of every change, so that a spilled row waits no longer than it must. Doing it twice changes nothing."""
         for row in self._spilled(draft).values():
-            stored = self._stored(db, draft, row.id)
-            if stored and stored.generation >= row.generation:
+            if (stored := self._stored(db, draft, row.id)) and stored.generation >= row.generation:
                 continue
             if stored:
                 kept.put(db, self._sealer, stored, self._clock.wall())
