@@ -46,7 +46,7 @@ from aixtivd.relay.relay import Relay
 from aixtivd.vault.vault import Vault
 
 LAUNCHD_LABEL: Final = "io.github.aixtiv.aixtivd"
-LAST_LOOK: Final = 0.1  # seconds, for whoever does not want to wait
+LAST_LOOK: Final = 0.1  # seconds, for what may be on its way within this machine
 LONGEST_STOP: Final = 40.0  # seconds; the units wait a little longer before they kill
 
 
@@ -169,6 +169,8 @@ class App:
             except Exception as error:  # noqa: BLE001  # the vault is closed in order whatever else is broken
                 defect(error)
             await self._shut(listener)
+            if restarting:
+                await anyio.sleep(LAST_LOOK)  # whoever was let in last has said by then what it wants
             self._accounts.dismiss()
             await self._gateway.finish()
             listener.finish()  # not before: a sign-in that succeeded meanwhile is told to who waits for it

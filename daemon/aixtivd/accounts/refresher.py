@@ -125,8 +125,10 @@ class Refresher:
         this daemon will not refresh it any more.
         """
         self._expect_another()
-        changed = entry.changed
+        changed, flying = entry.changed, entry.flying
         await self._clock.pause(changed, max(0.0, deadline - self._clock.steady()))
+        if not flying:  # else what was under way has come to its end
+            self._expect_another()
         if not changed.is_set():
             raise WaitedTooLong(
                 f"no new token of {entry.grant.name} in the time this caller waits; the refresh goes on",
