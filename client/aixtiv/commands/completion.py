@@ -12,6 +12,15 @@ from aixtiv.failures import AixtivError, Usage
 _VARIABLE: Final = "_AIXTIV_COMPLETE"  # click's, from the command's name; the scripts ask through it
 _LOADERS: Final = ("/usr/share/bash-completion/bash_completion", "/opt/homebrew/etc/profile.d/bash_completion.sh")
 
+# In place of click's own end, which completes at the first TAB of a shell that loads it by itself, and at the second
+# only registers what it should have called.
+_END_OF_ZSH: Final = """\
+compdef _aixtiv_completion aixtiv
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    _aixtiv_completion "$@"
+fi
+"""
+
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")), required=False)
@@ -45,7 +54,8 @@ def _script(shell: str) -> str:
     kind = get_completion_class(shell)
     assert kind, shell
     made = kind(aixtiv, {}, "aixtiv", _VARIABLE)
-    return made.source_template % made.source_vars()  # `source()` would first ask bash for its version
+    script = made.source_template % made.source_vars()  # `source()` would first ask bash for its version
+    return script.partition("if [[ $zsh_eval_context")[0] + _END_OF_ZSH if shell == "zsh" else script
 
 
 def _install(shell: str) -> None:
