@@ -186,7 +186,7 @@ def test_a_state_that_only_a_newer_daemon_knows_is_shown_as_it_is(folder: Path) 
 def test_what_login_is_told_reaches_the_daemon(folder: Path) -> None:
     words = "login company --provider p --issuer https://i --client-id c --client-secret --client-auth post"
     more = "--authorization-endpoint https://a --token-endpoint https://t --redirect-uri http://localhost:1/cb"
-    last = "--scope one --scope two,three --port 4000 --replace -n --json"
+    last = "--scope one --scope two,three --port 4000 --replace --device-authorization-endpoint https://d -n --json"
     started = replies.SignInStarted(account="company", url="https://x/", redirect_uri="http://localhost:1/cb")
     with ScriptedDaemon(folder, saying(started)) as daemon:
         ran = run(folder, *f"{words} {more} {last}".split(), stdin="made-up-secret\n")
@@ -202,10 +202,12 @@ def test_what_login_is_told_reaches_the_daemon(folder: Path) -> None:
                 authorization_endpoint="https://a",
                 token_endpoint="https://t",
                 redirect_uri="http://localhost:1/cb",
+                device_authorization_endpoint="https://d",
             ),
             scopes=("one", "two", "three"),
             port=4000,
             replace=True,
+            device="offered",
         )
     ]
     assert ran.returncode == 0

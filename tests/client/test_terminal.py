@@ -53,7 +53,8 @@ def terminal(folder: Path, *words: str, **environ: str) -> Terminal:
 def test_an_address_is_pasted_while_the_command_waits(folder: Path) -> None:
     """Longer than the 4,096 bytes that a terminal's own line can be, and never shown."""
     right = f"http://127.0.0.1:4444/callback?code={'x' * 6000}&state=made-up"
-    with ScriptedDaemon(folder, SignIn(right).script), terminal(folder, "login", "work") as person:
+    over_ssh = {"SSH_CONNECTION": "198.51.100.7 50000 203.0.113.9 22"}
+    with ScriptedDaemon(folder, SignIn(right).script), terminal(folder, "login", "work", **over_ssh) as person:
         told = person.until("or paste its last address, or the code it shows (it stays hidden)")
         assert f"\n{URL}\n" in told
         assert "ssh -L 4444:127.0.0.1:4444" in told
