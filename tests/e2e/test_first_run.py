@@ -88,7 +88,7 @@ def test_every_question_can_be_left_and_nothing_was_started(fresh: Machine, type
         for letters in typed.splitlines(keepends=True):
             person.type(letters)
             if letters == "4\n":
-                person.until("its issuer")
+                person.until("https://id.example.org")
         person.until(LEFT)
         assert person.ended() == code
     assert not fresh.state.exists()
