@@ -7,6 +7,7 @@
 # make soak    hours of refreshes in MINUTES=10, by tokens that live for seconds: memory and descriptors have to stay flat
 # make check   format, lint, types, the import contract
 # make fmt     put the format right
+# make man     write the man pages and docs/options.md anew, from what --help and docs/ say
 # make lock    pin the dependencies; ARGS=--upgrade takes the newest
 #
 # Each makes its own environment in .venv and needs nothing but git, make and a Python ≥ 3.11 that has venv.
@@ -21,7 +22,7 @@ OIDC := tests/peers/oidc
 SDK := tests/peers/sdk
 UV := $(VENV)/uv
 
-.PHONY: demo test slow check fmt lock peer clean attack fuzz scale soak
+.PHONY: demo test slow check fmt man lock peer clean attack fuzz scale soak
 .DELETE_ON_ERROR:
 
 demo: $(READY) peer
@@ -56,6 +57,9 @@ check: $(READY)
 fmt: $(READY)
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+man: $(READY)
+	@PYTHONPATH=tools $(BIN)/python -m manual
 
 # The lock holds for every platform and every Python from 3.11 on, and names no index: pip's own settings say where from.
 lock: $(READY)

@@ -1,0 +1,1 @@
+"""Writes man/ and docs/options.md from what `--help` and docs/ say: `make man`."""
