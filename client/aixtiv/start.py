@@ -30,6 +30,9 @@ _NO_BUS: Final = re.compile("connect to (user scope )?bus")  # in the words of s
 _KEPT = {"HOME", "PATH", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS", "AIXTIV_SOCKET"}
 _KEPT_PREFIXES = ("XDG_", "LC_")
 
+STARTED: Final = {"AIXTIV_STARTED_BY": "command"}
+"""Tells the daemon that it may end when it is idle: the next command starts it again (aixtivd.ipc.quiet)."""
+
 
 def start(path: str, say: Callable[[str], None], *, alone: bool = False) -> None:
     """Returns when the socket at `path` answers. Raises NoDaemon with the daemon's own sentence where there is one.
@@ -181,7 +184,7 @@ def _in_background(path: str, log: Path, until: float) -> None:
             stdout=out,
             stderr=out,
             cwd="/",
-            env=clean_environment(os.environ),
+            env=clean_environment(os.environ) | STARTED,
             start_new_session=True,
         )
     while not _answers(path):

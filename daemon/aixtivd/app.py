@@ -39,13 +39,13 @@ from aixtivd.host.systemd import Notifier
 from aixtivd.ipc.dispatch import OPS, Dispatch, defect
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.listener import Listener
+from aixtivd.ipc.quiet import Quiet, startable
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.web import Web
 from aixtivd.paths import Paths, paths
 from aixtivd.relay.relay import Relay
 from aixtivd.vault.vault import Vault
 
-LAUNCHD_LABEL: Final = "io.github.aixtiv.aixtivd"
 LAST_LOOK: Final = 0.1  # seconds, for what may be on its way within this machine
 LONGEST_STOP: Final = 40.0  # seconds; the units wait a little longer before they kill
 
@@ -73,6 +73,7 @@ class App:
         self._notifier = Notifier(os.environ, os.getpid())
         self._address: Address | None = None
         self._dispatch: Dispatch | None = None
+        self._quiet: Quiet | None = None
         self._ready = anyio.Event()
         self._stopping = anyio.Event()
         self._heir: tuple[str, ...] = ()  # the command that this daemon becomes when it has stopped
@@ -130,12 +131,19 @@ class App:
         await tasks.start(dispatch.opening.run)
         listener = Listener(address.socket, dispatch, tasks, Limits())
         tasks.start_soon(listener.run)
+        await tasks.start(self._watch_for_quiet(listener, address).run)
         if self._notifier.watchdog:
             tasks.start_soon(self._feed_watchdog)
         self._ready.set()
         self._notifier.ready("locked" if self._vault.locked else "serving")
         log.info("ready", version=VERSION, socket=str(address.path), activated=handed.any)
         return listener
+
+    def _watch_for_quiet(self, listener: Listener, address: Address) -> Quiet:
+        parts = (listener, self._gateway, self._accounts, self._tickets, self._vault, self._clock)
+        self._quiet = quiet = Quiet(*parts, startable(address, os.environ), self.stop)
+        quiet.configure(self._config)
+        return quiet
 
     async def _open_vault(self, will: Will) -> None:
         """What somebody locked is not opened by a restart."""
@@ -195,19 +203,16 @@ class App:
 
     async def _bequeathed(self) -> Successor:
         assert self._address is not None  # it was served until now
-        doors = await self._gateway.leave()
-        inodes = {activation.NAME: self._address.inode}
-        inodes[activation.GATEWAY] = next((door.inode for door in doors if not door.port), None)
-        will = Will(
-            inodes={name: inode for name, inode in inodes.items() if inode is not None},
-            fixed=tuple(door.port for door in doors if door.fixed),
-            doors={door.port: door.ticket for door in doors if door.ticket},
+        sockets, will = await self._gateway.leave()
+        inode = self._address.inode
+        will = msgspec.structs.replace(
+            will,
+            inodes=will.inodes | ({activation.NAME: inode} if inode else {}),
             tickets=self._tickets.left(),
             locked=self._vault.lock_reason if self._vault.locked else "",
         )
-        sockets = [Left(activation.TICKET if door.ticket else activation.GATEWAY, door.listening) for door in doors]
-        sockets.insert(0, Left(activation.NAME, self._address.socket))
-        return Successor(self._heir, tuple(sockets), will, self._notifier.words)
+        main = Left(activation.NAME, self._address.socket)
+        return Successor(self._heir, (main, *sockets), will, self._notifier.words)
 
     async def _close(self, *, leaving: bool) -> None:
         if not leaving:
@@ -261,12 +266,6 @@ class App:
     def restart(self) -> str:
         return "aixtiv service restart"
 
-    @property
-    def _manager(self) -> str:
-        if sys.platform == "darwin" and os.environ.get("XPC_SERVICE_NAME") == LAUNCHD_LABEL:
-            return "launchd"
-        return "systemd" if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()) else ""
-
     def hello(self, asked: requests.Hello) -> replies.Welcome:  # noqa: ARG002  # part of the conversation, not of the answer
         return replies.Welcome(version=VERSION, protocol=PROTOCOL, ops=OPS, locked=self._vault.locked)
 
@@ -275,7 +274,7 @@ class App:
         status = replies.DaemonStatus(
             version=VERSION,
             pid=os.getpid(),
-            manager=self._manager,
+            manager=activation.manager(os.environ, os.getpid()),
             started_at=int(self._started_at),
             locked=vault.locked,
             lock_reason=vault.lock_reason,
@@ -310,6 +309,8 @@ class App:
         await self._gateway.reconfigure(config)
         if self._dispatch is not None:
             self._dispatch.configure(config)
+        if self._quiet is not None:
+            self._quiet.configure(config)
         log.to_stderr(self._options.level or config.log)
         log.info("reloaded")
         source = self._vault.key_source

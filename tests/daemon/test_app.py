@@ -12,6 +12,7 @@ import pytest
 from aixtiv_protocol import VERSION, replies, requests
 from aixtiv_protocol.secret import Secret
 from peers.machine import PATIENCE, SCRIPTS, Machine
+from peers.waiting import until
 
 
 @pytest.fixture
@@ -297,7 +298,7 @@ def test_a_newer_request_gets_the_command_that_restarts_this_daemon(machine: Mac
         caller.sendall(b'{"op":"teleport"}\n')
         failure = json.loads(caller.makefile().readline())
     assert failure["message"] == f"aixtivd {VERSION} does not know that request"
-    assert failure["hint"] == "aixtiv stop"
+    assert failure["hint"] == "aixtiv service restart"
 
 
 def test_it_works_where_uvloop_is_not_installed(machine: Machine, folder: Path) -> None:
@@ -328,8 +329,7 @@ def test_a_daemon_started_for_a_socket_serves_it_and_leaves_it(machine: Machine,
             stdout=log,
             stderr=log,
         )
-    while not machine.socket.exists():
-        assert machine.daemon.poll() is None, machine.log
+    until(lambda: "Listening on" in machine.log, "it listens")  # its path is there a little earlier
     machine.socket.chmod(0o600)  # a socket unit has SocketMode=; this has nothing like it
     status = machine.ask(requests.Status())
     assert isinstance(status, replies.DaemonStatus), machine.log

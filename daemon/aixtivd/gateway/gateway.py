@@ -24,9 +24,10 @@ from aixtivd.gateway.bounds import Bounds
 from aixtivd.gateway.doors import Door, fixed_doors, port_door
 from aixtivd.gateway.refusals import UNREADABLE
 from aixtivd.host.accepting import hand_over
-from aixtivd.host.activation import GATEWAY, Handed
+from aixtivd.host.activation import GATEWAY, TICKET, Handed
 from aixtivd.host.address import claim, taken_over
 from aixtivd.host.loopback import LEFT, asked, is_ours
+from aixtivd.host.succession import Left, Will
 from aixtivd.relay.relay import Relay
 
 if TYPE_CHECKING:  # aiohttp: heavy, loads with the first connection
@@ -125,12 +126,20 @@ class Gateway:
             await door.give_up()
         self.path, self.port = None, 0
 
-    async def leave(self) -> tuple[Door, ...]:
-        """Lets in nobody more. What is being answered goes on; who knocks now waits for whoever gets these doors."""
+    async def leave(self) -> tuple[tuple[Left, ...], Will]:
+        """Lets in nobody more. What is being answered goes on; who knocks now waits for whoever gets these sockets.
+
+        With what the next daemon has to know of them.
+        """
         self._closing = self._leaving = True
         for door in self._doors:
             await door.leave()
-        return tuple(self._doors)
+        will = Will(
+            inodes={GATEWAY: door.inode for door in self._doors if door.inode is not None},  # noqa: B035  # one at most
+            fixed=tuple(door.port for door in self._doors if door.fixed),
+            doors={door.port: door.ticket for door in self._doors if door.ticket},
+        )
+        return tuple(Left(TICKET if door.ticket else GATEWAY, door.listening) for door in self._doors), will
 
     @property
     def open(self) -> bool:

@@ -3,7 +3,7 @@
 import os
 import socket
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 
 from msgspec import Struct
@@ -21,6 +21,8 @@ GATEWAY: Final = "claude"
 TICKET: Final = "ticket"
 """A port that belongs to one ticket. No service manager has those: only a daemon leaves them to the next."""
 
+LAUNCHD_LABEL: Final = "io.github.aixtiv.aixtivd"
+
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
@@ -36,6 +38,13 @@ class Handed(Struct, frozen=True):
     @property
     def any(self) -> bool:
         return bool(self.main or self.gateway or self.ports)
+
+
+def manager(environ: Mapping[str, str], pid: int) -> str:
+    """Who started this process, and would again: systemd (systemd.exec(5)), launchd; empty: no service manager."""
+    if sys.platform == "darwin" and environ.get("XPC_SERVICE_NAME") == LAUNCHD_LABEL:
+        return "launchd"
+    return "systemd" if environ.get("SYSTEMD_EXEC_PID") == str(pid) else ""
 
 
 def handed_over(environ: MutableMapping[str, str], pid: int) -> Handed:

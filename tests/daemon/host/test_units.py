@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 SERVICE = ROOT / "systemd/aixtivd.service"
 SOCKET = ROOT / "systemd/aixtivd.socket"
 CLAUDE = ROOT / "systemd/aixtivd-claude.socket"
-PLIST = ROOT / f"launchd/{app.LAUNCHD_LABEL}.plist"
+PLIST = ROOT / f"launchd/{activation.LAUNCHD_LABEL}.plist"
 
 NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 
@@ -147,7 +147,7 @@ def test_a_daemon_that_refuses_to_start_is_not_started_again_and_again() -> None
 def test_the_launchd_job_is_complete_once_the_home_folder_is_put_in() -> None:
     home = "/Users/x"
     job = plistlib.loads(PLIST.read_text().replace("@HOME@", home).encode())
-    assert job["Label"] == app.LAUNCHD_LABEL
+    assert job["Label"] == activation.LAUNCHD_LABEL
     assert job["ProgramArguments"] == [f"{home}/.local/bin/aixtivd"]
     taken = job["Sockets"][activation.NAME]
     assert taken["SockPathName"] == socket_path({}, home, 501, "darwin", lambda _: True)
