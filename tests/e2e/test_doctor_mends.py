@@ -69,9 +69,10 @@ def test_an_older_daemon_is_restarted_only_with_a_yes(at: Desk) -> None:
         assert at.machine.answers()
         told = found(at.machine, "--fix", "--yes")
         assert told["version"]["fixed"], told
-        assert at.machine.ended() == 0
-        assert at.machine.run("status", "--json").json()["version"] == VERSION
+        now = at.machine.run("status", "--json").json()
+        assert (now["version"], now["pid"]) == (VERSION, at.machine.pid), "it became the newer one, where it was"
         at.machine.run("stop")
+        assert at.machine.ended() == 0
 
 
 def test_what_cannot_be_mended_stays_wrong_and_says_why(at: Desk) -> None:

@@ -43,13 +43,22 @@ def unit() -> Path | None:
     return drop_in(folders[0]) if any((folder / SOCKET).is_file() for folder in folders) else None
 
 
-def follow() -> None:
-    """Has the drop-in say what the config says, whichever of the two was written first."""
+def stale() -> Path | None:
+    """The drop-in that does not say what the config says, whichever of the two was written last."""
     if not (place := unit()):
-        return
+        return None
     port = configured()
-    if port and files.contents(place) != lines(port).encode():
+    wanted = lines(port).encode() if port else None
+    return place if files.contents(place) != wanted else None
+
+
+def follow() -> bool:
+    """Has it say that; whether anything had to be done."""
+    if not (place := stale()):
+        return False
+    if port := configured():
         files.write(place, lines(port).encode(), mode=0o644)
-    elif not port and place.is_file():
+    else:
         files.remove(place)
         files.remove_empty([place.parent])
+    return True

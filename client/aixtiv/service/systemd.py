@@ -51,7 +51,7 @@ class Systemd:
     def install(self, *, linger: bool, headless: bool) -> Done:
         before = self.state()
         changed = laid.lay(self._wanted(_HEADLESS) if headless else self._wanted())
-        port.follow()
+        changed = port.follow() or changed  # one that the config does not name any more
         fresh = not (before.enabled and before.running) or changed
         warnings: tuple[tuple[str, str], ...] = ()
         if fresh:
@@ -113,12 +113,18 @@ class Systemd:
             since=_number(service.get("ActiveEnterTimestamp", "").removeprefix("@")),
             linger=_login("show-user", str(os.getuid()), "--property=Linger", "--value") == "yes",
             files=tuple(str(path) for path in self._files() if path.is_file()) or _packaged(),
-            differs=tuple(str(path) for path in laid.differing(self._wanted())) if own else (),
+            differs=self._differing() if own else (),
             problem="its last start failed" if service.get("ActiveState") == "failed" else "",
         )
 
     def log(self, *, lines: int, follow: bool) -> list[str]:
         return ["journalctl", "--user", "--unit", units.SERVICE, f"--lines={lines}", *(["--follow"] if follow else [])]
+
+    def _differing(self) -> tuple[str, ...]:
+        found = dict.fromkeys(laid.differing(self._wanted()))
+        if stale := port.stale():
+            found[stale] = None
+        return tuple(str(path) for path in found)
 
     def _wanted(self, *more: str) -> dict[Path, str]:
         """With the drop-ins `more`, and those that were chosen once: whoever installs again need not know of them."""

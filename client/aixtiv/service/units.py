@@ -24,6 +24,7 @@ _MARK: Final = "# Written by `aixtiv service install`. Your own changes: systemc
 _PROGRAM: Final = "%h/.local/bin/aixtivd"
 _STATE: Final = "%h/.local/state/aixtiv"
 _FOLDERS: Final = {"XDG_STATE_HOME": ".local/state", "XDG_CONFIG_HOME": ".config"}
+_UNFIT: Final = frozenset("\"'\\\n")
 _ESCAPED: Final = {"%": "%%", "\\": "\\\\", '"': '\\"', "\n": "\\n"}
 
 
@@ -67,6 +68,9 @@ def systemd_folder() -> Path:
 
 
 def systemd(site: Site) -> dict[Path, str]:
+    """Raises AixtivError for a program that systemd refuses to start, however its path is written down."""
+    if _UNFIT.intersection(site.program):
+        raise AixtivError(f"systemd starts no program whose path has a quote or a backslash in it: {site.program}")
     folder = systemd_folder()
     found = {folder / name: _systemd(site, name) for name in (SERVICE, *SOCKETS)}
     if site.port:
