@@ -3,7 +3,7 @@
 The accounts themselves are looked at, whatever was heard of them: an event only says that it is time for a look.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Final, Protocol, cast
 
@@ -17,7 +17,7 @@ from aixtivd import log
 from aixtivd.accounts.book import Book
 from aixtivd.accounts.events import Events
 from aixtivd.accounts.login import SignIns
-from aixtivd.accounts.troubles import Kind, Trouble, body, title, trouble
+from aixtivd.accounts.troubles import Kind, Trouble, body, title, troubles
 from aixtivd.clock import Clock
 from aixtivd.config import Config, HooksConfig
 from aixtivd.errors import Locked, StoreFailed
@@ -137,14 +137,19 @@ class Notices:
         planned = list(self._planned())
         due = [one for one, ripe_in, held in planned if ripe_in <= 0 and held <= 0]
         if due:
-            due = [one for one, ripe_in, held in planned if ripe_in <= AHEAD and held <= 0]
+            due += [
+                one
+                for one, ripe_in, held in planned
+                if 0 < ripe_in <= AHEAD and held <= 0 and one.kind != "sign-in-needed"
+            ]
         nap = min((max(ripe_in, held) for _, ripe_in, held in planned), default=None)
         return due, None if nap is None else min(LOOK, max(0.0, nap))
 
     def _planned(self) -> Iterator[tuple[Trouble, float, float]]:
         """What nobody was told yet, with the seconds until it is ripe, and for which it is held back."""
         now = self._clock.steady()
-        found = [one for entry in self._book if (one := trouble(entry, self._clock, self._within))]
+        within = self._config.notices.expires_within * 60.0
+        found = [one for entry in self._book for one in troubles(entry, self._clock, within)]
         self._since = {one.account: self._since.get(one.account, now) for one in found if one.kind == "failing"}
         for one in found:
             held = self._held(one)
@@ -164,15 +169,12 @@ class Notices:
         held = min(told.at + every - self._clock.wall(), every) if told else 0.0
         return max(held, _BUSY) if self._sign_ins.of(one.account) else held
 
-    @property
-    def _within(self) -> float:
-        return self._config.notices.expires_within * 60.0
-
     # Telling it
 
-    def _announce(self, due: Sequence[Trouble], tasks: TaskGroup) -> None:
+    def _announce(self, due: list[Trouble], tasks: TaskGroup) -> None:
         if not due:
             return
+        due.sort(key=lambda one: (one.kind != "sign-in-needed", one.account))
         log.info("notice", accounts=len(due), kinds=" ".join(sorted({one.kind for one in due})))
         for one in due:
             self._told[one.id, one.kind] = Told(one.id, one.kind, self._clock.wall(), one.mark)
@@ -196,9 +198,9 @@ class Notices:
             failures.append(f"the last notice reached nobody: {why}")
         self.problem = failures[-1] if failures else ""
         for one in wanted - reached:
-            key = (one.id, one.kind)
-            if key in self._told:
-                self._told[key] = msgspec.structs.replace(self._told[key], mark=_NOBODY)
+            if told := self._told.get((one.id, one.kind)):
+                self._told[one.id, one.kind] = msgspec.structs.replace(told, mark=_NOBODY)
+                self._wake.set()
         await self._keep()
 
     async def _show(self, due: tuple[Trouble, ...]) -> str:

@@ -1,6 +1,6 @@
 """What a person should know about an account, and how it is put: pure, from one look at it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -35,46 +35,36 @@ class Trouble(Struct, frozen=True):
     news: bool = False  # nobody else tells of it
 
 
-def trouble(entry: Entry, clock: Clock, within: float) -> Trouble | None:
-    """The worst that can be said of the account now; None: it is well. `within`: seconds that count as soon."""
+def troubles(entry: Entry, clock: Clock, within: float) -> Iterator[Trouble]:
+    """What is to be said of the account now, or later if nothing changes. `within`: seconds that count as soon."""
     grant = entry.grant
     if entry.leaving or grant.kind == "api-key":
-        return None
-    if grant.quarantined or (entry.problem and entry.problem.kind is SignInNeeded):
-        return _of(entry, "sign-in-needed", clock)
-    if entry.problem:
-        return _of(entry, "failing", clock)
-    if grant.renewable or not grant.lifetime or grant.access_token is None:
-        return None
-    left = entry.left(clock)
-    if left <= 0:
-        return _of(entry, "sign-in-needed", clock, news=True)
-    return _ending(grant, left - min(within, grant.lifetime * SHARE)) if within else None
+        return
+    if entry.problem or grant.quarantined:
+        needed = grant.quarantined or (entry.problem and entry.problem.kind is SignInNeeded)
+        failure = entry.over(clock)
+        yield _of(grant, "sign-in-needed" if needed else "failing", failure.sentence, hint=failure.hint)
+    elif grant.access_token and grant.lifetime and not grant.renewable:
+        left = entry.left(clock)
+        if within and left > 0:
+            sentence = f"its token ends at {moment(grant.expires_at)}, and nothing but a sign-in renews it"
+            yield _of(grant, "expires-soon", sentence, ripe_in=left - min(within, grant.lifetime * SHARE))
+        sentence = "its token has expired, and the provider gave nothing to renew it with"
+        yield _of(grant, "sign-in-needed", sentence, ripe_in=left)
 
 
-def _of(entry: Entry, kind: Kind, clock: Clock, *, news: bool = False) -> Trouble:
-    grant = entry.grant
-    failure = entry.over(clock)
-    sentence, hint = clean(failure.sentence.removeprefix(f"{grant.name}: ")), clean(failure.hint)
-    return Trouble(kind, grant.id, grant.name, _mark(grant), sentence, hint, int(grant.expires_at), news=news)
-
-
-def _ending(grant: Grant, ripe_in: float) -> Trouble:
+def _of(grant: Grant, kind: Kind, sentence: str, *, hint: str = "", ripe_in: float | None = None) -> Trouble:
     return Trouble(
-        kind="expires-soon",
+        kind=kind,
         id=grant.id,
         account=grant.name,
-        mark=_mark(grant),
-        sentence=f"its token ends at {moment(grant.expires_at)}, and nothing but a sign-in renews it",
-        hint=f"aixtiv login {grant.name}",
+        mark=max(grant.refreshed_at, grant.signed_in_at),
+        sentence=clean(sentence.removeprefix(f"{grant.name}: ")),
+        hint=clean(hint or ("aixtiv status" if kind == "failing" else f"aixtiv login {grant.name}")),
         expires_at=int(grant.expires_at),
-        ripe_in=ripe_in,
-        news=True,
+        ripe_in=ripe_in or 0.0,
+        news=ripe_in is not None,
     )
-
-
-def _mark(grant: Grant) -> float:
-    return max(grant.refreshed_at, grant.signed_in_at)
 
 
 def title(told: Sequence[Trouble]) -> str:
