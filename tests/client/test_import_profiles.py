@@ -101,7 +101,7 @@ def test_what_does_not_look_like_a_key_is_shown_and_not_taken(folder: Path) -> N
     assert "aixtiv api-key set NAME" in find.note
 
 
-@pytest.mark.parametrize(("holds", "note"), [(True, "sealed as anthropic already"), (False, "has another API key")])
+@pytest.mark.parametrize(("holds", "note"), [(True, "sealed as anthropic already"), (False, "has an API key already")])
 def test_where_the_account_has_a_key_nothing_is_replaced(folder: Path, holds: bool, note: str) -> None:
     write(folder / ".profile", f"export ANTHROPIC_API_KEY={KEY}\n")
     account = replies.Account(name="anthropic", provider="anthropic", kind="api-key", state="static", key=True)

@@ -128,7 +128,7 @@ def test_a_profile_that_is_a_link_is_left_to_its_person(machine: Machine, profil
     profile.rename(dotfiles)
     profile.symlink_to(dotfiles)
     ran = machine.run("import", "--yes", "--clean")
-    assert "~/.bashrc still holds it; it is a link, and left to you" in ran.err
+    assert "~/.bashrc still holds it, where it cannot be taken out without you" in ran.err
     assert dotfiles.read_text() == PROFILE
     assert profile.is_symlink()
 
@@ -175,6 +175,7 @@ def test_a_sign_in_of_oidc_agents_is_taken_over_and_only_once(machine: Machine, 
     found = machine.account("kit")
     assert (found.state, found.who, found.scopes) == ("fresh", "ada@example.test", SCOPES), "as the server says"
     assert kinds(machine, "--yes") == [("sign-in kit", "none", False)]
+    assert "brought a refresh token from elsewhere" in machine.run("audit", "--account", "kit").out
     token = json.loads((machine.home / ".config/oidc-agent/kit").read_text())["refresh_token"]
     assert token not in machine.log + ran.out + ran.err
 

@@ -16,6 +16,7 @@ from aixtiv.importing.find import Find, Source
 from aixtiv.importing.look import LOOKS, look
 from aixtiv.setup import diff
 from aixtiv.words import clean
+from aixtiv_protocol.replies import Account
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -51,7 +52,8 @@ def import_(source: Source | None, dry_run: bool, yes: bool, clean: bool, as_jso
     """  # noqa: D301  # \b is click's mark for "do not wrap this"
     sources: tuple[Source, ...] = (source,) if source else tuple(LOOKS)
     with options.Asking(no_start=no_start) as client:
-        finds, troubles = look(sources, client.accounts(), lambda name, value: _holds(client, name, value))
+        there = client.accounts()
+        finds, troubles = look(sources, there, lambda name, value: _holds(client, there, name, value))
         for trouble in troubles:
             show.warning(trouble)
         asking = not (yes or as_json) and sys.stdin.isatty() and sys.stderr.isatty()
@@ -73,8 +75,10 @@ def _again(source: str | None, words: str = "--yes") -> str:
     return " ".join(filter(None, ("aixtiv import", source, words)))
 
 
-def _holds(client: Client, name: str, value: str) -> bool:
-    """Whether that very key is sealed; where the account gives it out to nobody, it cannot be said."""
+def _holds(client: Client, there: tuple[Account, ...], name: str, value: str) -> bool:
+    """Whether that very key is sealed; beside a sign-in, and where a rule gives it to nobody, it cannot be said."""
+    if not any(account.name == name and account.kind == "api-key" for account in there):
+        return False
     try:
         return client.token(name).access_token.reveal() == value
     except AixtivError:
@@ -128,7 +132,10 @@ def _question(find: Find) -> str:
 
 def _do(client: Client, find: Find) -> bool:
     if find.deed == "seal":
-        work.seal(client, find, options.endpoint_of(os.environ, find.account))
+        try:
+            work.seal(client, find, options.endpoint_of(os.environ, find.account))
+        except AixtivError as failure:
+            raise options.traced(failure) from None
         show.note(f"sealed the API key of {find.first} as {find.account}")
     else:
         done = work.adopt(client, find)
@@ -145,8 +152,8 @@ def _cleaned(done: list[Done], *, asking: bool, clean: bool, as_json: bool) -> l
     changed: list[str] = []
     for change in work.changes(sealed):
         path, spare = show.short(str(change.path)), show.short(str(change.spare))
-        if change.path.is_symlink():  # into a repository, maybe, whose history would keep it
-            show.note(f"{path} still holds it; it is a link, and left to you")
+        if change.after == change.before:  # a link, which may lead into a repository; a line that does more
+            show.note(f"{path} still holds it, where it cannot be taken out without you")
         elif not (_agreed(change, path, spare) if asking else clean):
             show.note(f"{path} still holds it")
         elif _written(change):

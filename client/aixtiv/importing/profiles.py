@@ -116,7 +116,7 @@ def key(source: Source, value: str, places: tuple[Place, ...], accounts: Account
     elif not value.startswith(_KEY_BEGINS):
         note = f"does not begin with {_KEY_BEGINS}, as Anthropic's do; `aixtiv api-key set NAME` keeps it all the same"
     elif accounts.keyed(account):
-        note = f"{account} has another API key, sealed; `aixtiv api-key set {account}` replaces it"
+        note = f"{account} has an API key already, sealed; `aixtiv api-key set {account}` replaces it"
     else:
         deed, note = "seal", f"can be sealed as {account}"
     return Find(source, "API key", places, deed=deed, account=account, note=note, value=Secret(value), sealed=sealed)

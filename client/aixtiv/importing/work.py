@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct, structs
 
-from aixtiv import filed
 from aixtiv.client import Client
 from aixtiv.failures import AixtivError
 from aixtiv.importing import oidc_agent, profiles
@@ -54,13 +54,15 @@ def adopt(client: Client, find: Find) -> SignedIn:
 
 
 def changes(sealed: list[Find]) -> Iterator[Change]:
-    """Every file in which something of these still stands and can be taken out, as it would be then."""
+    """Every file in which something of these still stands, as it would be without; as it is, where a person must."""
     values = {place: find.value for find in sealed if find.value for place in find.places}
     for path in dict.fromkeys(place.path for place in values):
-        text = files.text(path, filed.contents(path))
-        after = _without(path, text, [place for place in values if place.path == path], values)
-        if after != text:
-            yield Change(path, text, after, _spare(path))
+        text = ""
+        after = text
+        with suppress(AixtivError, FileNotFoundError, jsontext.Broken):  # a link, no text, gone, changed meanwhile
+            text = after = files.read(path)
+            after = _without(path, text, [place for place in values if place.path == path], values)
+        yield Change(path, text, after, _spare(path))
 
 
 def _without(path: Path, text: str, places: list[Place], values: dict[Place, Secret]) -> str:
