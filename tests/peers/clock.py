@@ -15,6 +15,7 @@ class FakeClock:
         self._awake = 1000.0
         self._moved = anyio.Event()
         self.pauses: list[float | None] = []  # what has been asked for, for tests of the plan
+        self._asked = anyio.Event()
 
     def wall(self) -> float:
         return self._wall
@@ -27,12 +28,19 @@ class FakeClock:
 
     async def pause(self, event: anyio.Event, seconds: float | None) -> None:
         self.pauses.append(seconds)
+        self._asked.set()
+        self._asked = anyio.Event()
         end = None if seconds is None else self._awake + seconds
         while not event.is_set() and (end is None or self._awake < end):
             moved = self._moved
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_first, event, tasks.cancel_scope)
                 tasks.start_soon(_first, moved, tasks.cancel_scope)
+
+    async def asked_for(self, seconds: float, times: int = 1) -> None:
+        """Until as many pauses of that length have been asked for."""
+        while self.pauses.count(seconds) < times:
+            await self._asked.wait()
 
     def advance(self, seconds: float) -> None:
         """Time passes."""
