@@ -184,6 +184,13 @@ class Play:
     def _config(self, _: str, lines: tuple[str, ...]) -> None:
         self._machine.configure("\n".join(lines) + "\n")
 
+    def _file(self, name: str, lines: tuple[str, ...]) -> None:
+        """In the person's home."""
+        path = self._machine.home / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        path.chmod(0o600)
+
     def _signed_in(self, name: str, _: tuple[str, ...]) -> None:
         self._machine.sign_in(person.sign_in, self.server.login(name))
 
@@ -241,6 +248,7 @@ class Play:
         "daemon": _daemon,
         "killed": _killed,
         "config": _config,
+        "file": _file,
         "signed in": _signed_in,
         "claude": _claude_api,
         "claude says": _claude_says,

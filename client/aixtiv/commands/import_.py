@@ -34,7 +34,7 @@ class Done(Struct):
 
 
 @click.command("import")
-@click.argument("source", type=click.Choice(list(LOOKS)), required=False)
+@click.argument("source", type=click.Choice(list(LOOKS)), required=False, metavar="[SOURCE]")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask; files stay as they are.")
 @click.option("--clean", is_flag=True, help="With --yes: take what is sealed out of the files, too.")
