@@ -24,19 +24,33 @@ _CAP = 256 * 1024  # codec.FRAME_CAP
 
 def serve_token(words: list[str]) -> bytes:
     """Prints the token and ends the process; or gives back the daemon's refusal; or b"" where nothing was settled."""
-    asked = understood(words, os.environ.get("AIXTIV_ACCOUNT", ""))
-    if asked is None:
+    asked = understood(words)
+    account = asked and (asked[0] or _here())
+    if asked is None or account is None:
         return b""
-    wait = DEFAULT_WAIT if asked[2] is None else asked[2]
-    return _serve(lambda agent: frame(*asked, agent), wait + GRACE, text)
+    _, min_ttl, wait = asked
+    patience = GRACE + (DEFAULT_WAIT if wait is None else wait)
+    return _serve(lambda agent: frame(account, min_ttl, wait, agent), patience, text)
 
 
 def serve_key(words: list[str]) -> bytes:
     """The same with a ticket."""
-    account = words[0] if words else os.environ.get("AIXTIV_ACCOUNT", "")
-    if len(words) > 1 or account[:1] == "-" or not _is_sendable(account) or words[:1] == [""]:
+    if len(words) > 1 or words[:1] == [""]:
+        return b""
+    account = words[0] if words else _here()
+    if account is None or account[:1] == "-" or not _is_sendable(account):
         return b""
     return _serve(lambda agent: key_frame(account, agent), GRACE, ticket)
+
+
+def _here() -> str | None:
+    """The account where none is typed: as `which.here` says, or None where that has to look."""
+    account: str | None = os.environ.get("AIXTIV_ACCOUNT", "")
+    if not account:
+        from aixtiv import pinned  # noqa: PLC0415  # not needed where it is said already
+
+        account = pinned.account()
+    return account if account is None or _is_sendable(account) else None
 
 
 def _serve(request: "Callable[[str], bytes]", patience: float, read: "Callable[[bytes], bytes | None]") -> bytes:
@@ -59,9 +73,9 @@ def _serve(request: "Callable[[str], bytes]", patience: float, read: "Callable[[
     return b""
 
 
-def understood(words: list[str], account: str = "") -> tuple[str, int, float | None] | None:
-    """Account, min_ttl and wait (None: not typed), or None where the whole command must look at it."""
-    named = False
+def understood(words: list[str]) -> tuple[str, int, float | None] | None:
+    """Account (empty: not typed), min_ttl and wait (None: not typed); or None where the whole command must look."""
+    account = ""
     min_ttl = 0
     wait = None
     left = iter(words)
@@ -75,10 +89,12 @@ def understood(words: list[str], account: str = "") -> tuple[str, int, float | N
                 min_ttl = int(number)
             else:
                 wait = float(number)
-        elif named or not word or word[0] == "-":
+            continue
+        if option == "--account":
+            word = value if equals else next(left, "")  # noqa: PLW2901  # the name, as if it were the argument
+        if not word or word[0] == "-" or account:
             return None
-        else:
-            account, named = word, True
+        account = word
     return (account, min_ttl, wait) if _is_sendable(account) and (wait or 0) <= MAX_WAIT else None
 
 

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from aixtiv import completing, environment, show
+from aixtiv import environment, show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
 from aixtiv.failures import AixtivError, Usage
@@ -17,13 +17,7 @@ def api_key() -> None:
 
 
 @api_key.command("set")
-@click.argument(
-    "account",
-    envvar="AIXTIV_ACCOUNT",
-    default="anthropic",
-    callback=options.no_secret,
-    shell_complete=completing.accounts,
-)
+@options.account_else("anthropic")
 @click.option("--from-environment", is_flag=True, help="Take it from ANTHROPIC_API_KEY (or DR_CLAUDE_API).")
 @options.endpoint
 @options.common

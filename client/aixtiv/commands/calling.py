@@ -34,10 +34,9 @@ def account(function: F) -> F:
         "--account",
         "-a",
         default="",
-        envvar="AIXTIV_ACCOUNT",
         metavar="ACCOUNT",
         help="Whose credential pays.",
-        callback=options.no_secret,
+        callback=options.meant,
         shell_complete=completing.accounts,
     )
     return named(options.agents_id(options.no_start(function)))

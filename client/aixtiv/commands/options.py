@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from aixtiv import completing, environment, settings, show
+from aixtiv import completing, environment, settings, show, which
 from aixtiv.claude import ORIGIN
 from aixtiv.client import Client
 from aixtiv.failures import AixtivError, Denied, NoAccount, NotUnderstood, Usage
@@ -27,6 +27,8 @@ _LONGEST: Final = 1_000_000_000  # seconds
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_OPTION: Final = "aixtiv.account"  # in click's meta: what --account says
+
 SECRET_LIMIT: Final = 16 * 1024  # characters; whatever is longer is not a secret
 
 
@@ -41,9 +43,55 @@ def no_secret(ctx: click.Context, param: click.Parameter, word: str) -> str:  # 
     return word
 
 
-account = click.argument(
-    "account", required=False, default="", envvar="AIXTIV_ACCOUNT", metavar="[ACCOUNT]", callback=no_secret
+def meant(ctx: click.Context, param: click.Parameter, word: str) -> str:
+    """The account of an argument and of `--account`, which say the same; else what this shell and this folder say."""
+    typed, option = no_secret(ctx, param, word), ctx.meta.get(_OPTION, "")
+    if typed and option and typed != option:
+        raise Usage(f"the account is {typed} or {option}: say it once")
+    return typed or option or ("" if ctx.resilient_parsing else here())
+
+
+def here() -> str:
+    """The account that is meant where none is typed, as far as it is not left to the daemon."""
+    which.tell_of_passed_by()
+    return which.here(os.environ).account
+
+
+def _noted(ctx: click.Context, param: click.Parameter, word: str) -> None:
+    ctx.meta[_OPTION] = no_secret(ctx, param, word)
+
+
+account_option = click.option(
+    "--account",
+    "account_option",
+    default="",
+    metavar="NAME",
+    help="The same as ACCOUNT.",
+    is_eager=True,  # before the argument, which looks at it
+    expose_value=False,
+    callback=_noted,
+    shell_complete=completing.accounts,
 )
+
+
+def account_else(default: str) -> Callable[[F], F]:
+    """ACCOUNT, or `--account`; `default`: where neither is typed and neither shell nor folder says one."""
+
+    def decorate(function: F) -> F:
+        named = click.argument(
+            "account",
+            required=False,
+            default="",
+            metavar="[ACCOUNT]",
+            callback=lambda ctx, param, word: meant(ctx, param, word) or default,
+            shell_complete=completing.accounts,
+        )
+        return named(account_option(function))
+
+    return decorate
+
+
+account = account_else("")
 json = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object on stdout.")
 no_start = click.option("--no-start", is_flag=True, help="Do not start the daemon (or set AIXTIV_NO_START).")
 
@@ -143,7 +191,7 @@ def agents_id(function: F) -> F:
 
 
 class Asking(Client):
-    """A client that starts the daemon, or says what would."""
+    """A client that starts the daemon, or says what would, and at its end whether that is of another version."""
 
     def __init__(self, *, no_start: bool = False, agent: str = "") -> None:
         forbidden = no_start or os.environ.get("AIXTIV_NO_START", "") not in ("", "0")

@@ -1,0 +1,77 @@
+"""Which account is meant where none is typed, and why: by the environment, by the folder, else by the daemon."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+from msgspec import Struct
+
+from aixtiv import pinned, show
+from aixtiv.filed import Misread, contents, edit
+from aixtiv_protocol.names import is_secret
+from aixtiv_protocol.replies import Account
+
+VARIABLE: Final = "AIXTIV_ACCOUNT"
+
+
+class Meant(Struct, frozen=True):
+    """`account` empty: none; `why`: a sentence about it, which goes on after its name."""
+
+    account: str
+    why: str = ""
+    hint: str = ""
+
+
+def here(environ: Mapping[str, str]) -> Meant:
+    """What this shell and this folder say; nothing: then it is the daemon's default. Raises Misread."""
+    if said := environ.get(VARIABLE, ""):
+        return Meant(said, f"{VARIABLE} says so")
+    path, _ = pinned.nearest()
+    return Meant(_in(path), f"{show.short(path)} says so") if path else Meant("")
+
+
+def used(environ: Mapping[str, str], accounts: Sequence[Account]) -> Meant:
+    """The account that a command means here which names none."""
+    meant = here(environ)
+    if meant.account:
+        if any(account.name == meant.account for account in accounts):
+            return meant
+        return Meant(meant.account, f"{meant.why}, and there is none of that name", f"aixtiv login {meant.account}")
+    for account in accounts:
+        if account.default:
+            return Meant(account.name, "it is the only one" if len(accounts) == 1 else "it is the config's default")
+    return Meant("", "none is the default", f"export {VARIABLE}=NAME") if accounts else Meant("")
+
+
+def tell_of_passed_by() -> None:
+    """Files on the way that do not count, since they could be anybody's."""
+    for path in pinned.nearest()[1]:
+        show.note(f"{show.short(path)} is not read: it has to be a plain file of yours that only you can write")
+        show.hint(f"ls -l {quote(path)}")
+
+
+def _in(path: str) -> str:
+    """Raises Misread: such a file lies in a folder that may come from anywhere, and can say nothing else."""
+    name = show.short(path)
+    try:
+        found = tomllib.loads(contents(Path(path)).decode())
+    except FileNotFoundError:
+        return ""
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
+        raise Misread(f'{name}: expected one line: account = "NAME"', hint=edit(path)) from None
+    for key in found:
+        if key != "account":
+            raise Misread(f"{name}: {_shown(key)}: this file can name an account and nothing else", hint=edit(path))
+    said = found.get("account")
+    if not isinstance(said, str) or not said:
+        raise Misread(f"{name}: account: expected the name of an account", hint=edit(path))
+    if is_secret(said):
+        raise Misread(f"{name}: account: what stands there looks like a key or a token", hint=edit(path))
+    return said
+
+
+def _shown(key: str) -> str:
+    """A key that somebody may have written there instead of its value."""
+    return key if key.isidentifier() and len(key) <= 40 and not is_secret(key) else "another key"
