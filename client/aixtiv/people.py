@@ -70,15 +70,17 @@ def identity(account: Account) -> None:
     show.pairs((name, value) for name, value in rows if value)
 
 
-def table(accounts: tuple[Account, ...]) -> None:
+def table(accounts: tuple[Account, ...], used: str = "") -> None:
+    """`used`: the one that a command means here which names none."""
     from rich.table import Table  # noqa: PLC0415  # heavy: see show.draw
 
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("account", "kind", "state", "who", "token"):
+    for title in ("", "account", "kind", "state", "who", "token"):
         grid.add_column(title, overflow="fold")
     for account in accounts:
         who = clean(account.who or account.subject)
-        grid.add_row(named(account), clean(kind(account)), stated(account), who, until(account.expires_at))
+        mark = "*" if account.name == used else ""
+        grid.add_row(mark, named(account), clean(kind(account)), stated(account), who, until(account.expires_at))
     show.draw(grid)
 
 

@@ -15,6 +15,7 @@ COMMANDS: Final = {
         "callback": "callback:callback",
         "logout": "logout:logout",
         "api-key": "api_key:api_key",
+        "account": "account:account",
         "import": "import_:import_",
     },
     "Use": {
@@ -91,7 +92,8 @@ def aixtiv() -> None:
     """Ask the local daemon that owns your OAuth credentials.
 
     Sign in once with `aixtiv login NAME`; from then on `aixtiv token NAME` prints a token that works. NAME is whatever
-    you call the account: github, anthropic/work. Left out, AIXTIV_ACCOUNT says it, then the daemon's default.
+    you call the account: github, anthropic/work. Left out, AIXTIV_ACCOUNT says it, then `.aixtiv.toml` in this folder
+    or above it, then the daemon's default.
 
     Exit status: 0 fine, 1 refused, 2 no daemon, 3 sign-in needed, 4 provider or API unreachable, 5 answered by the
     offline template, 6 locked, 64 usage; `exec` gives its command's.

@@ -4,6 +4,7 @@ import click
 
 from aixtiv import show
 from aixtiv.commands import options
+from aixtiv_protocol.replies import LoggedOut
 
 
 @click.command("logout")
@@ -17,7 +18,10 @@ def logout(account: str, as_json: bool, no_start: bool) -> None:
     account is an API key, that is all, and the key stays.
     """
     with options.Asking(no_start=no_start) as client:
-        gone = client.logout(account)
+        told(client.logout(account), as_json=as_json)
+
+
+def told(gone: LoggedOut, *, as_json: bool) -> None:
     if as_json:
         show.as_json(show.shape(gone))
         return
