@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, Group, RenderableType
 
 _GAP: Final = 2  # columns between two cells
-_BAR: Final = 10  # columns; twice as many where there is room
-_WIDE: Final = 110  # columns, from which on there is
+_BARS: Final = {110: 20, 80: 10, 0: 6}  # from that many columns on, how many of them are a bar
 _LONG: Final = 32  # columns: a longer name has a line to itself
 _ALIKE: Final = 5  # seconds by which clocks may differ: tokens live for minutes
 _WORSE: Final = ("quarantined", "failing", "expired")
@@ -154,7 +153,8 @@ class Accounts:
         width = options.max_width
         if console.is_terminal:
             marks = ("#", ".") if options.ascii_only else ("█", "░")
-            rows = [_row(one, self._now, 2 * _BAR if width >= _WIDE else _BAR, marks) for one in self._accounts]
+            size = next(size for least, size in _BARS.items() if width >= least)
+            rows = [_row(one, self._now, size, marks) for one in self._accounts]
         else:
             rows = [_plain_row(one, self._now) for one in self._accounts]
         longest = _LONG if console.is_terminal else width

@@ -51,11 +51,11 @@ def test_an_account_is_one_line_with_a_bar_and_what_comes() -> None:
 
 @pytest.mark.parametrize(("left", "full"), [(3600, 10), (3599, 10), (1801, 6), (1, 1), (0, 0), (-5, 0), (9999, 10)])
 def test_a_bar_is_as_long_as_the_life_that_is_left_and_never_empty_before_the_end(left: int, full: int) -> None:
-    shown = drawn(replace(DAEMON, accounts=(lasting("work", "fresh", left),)), 60)
+    shown = drawn(replace(DAEMON, accounts=(lasting("work", "fresh", left),)), 80)
     if left <= 3600:
         assert (shown.count("█"), shown.count("░")) == (full, 10 - full)
     whole = replace(lasting("work", "fresh", left), refreshed_at=NOW, signed_in_at=0)
-    assert drawn(replace(DAEMON, accounts=(whole,)), 60).count("█") == (10 if left > 0 else 0)
+    assert drawn(replace(DAEMON, accounts=(whole,)), 80).count("█") == (10 if left > 0 else 0)
 
 
 def test_where_the_whole_life_is_not_known_there_is_no_bar() -> None:
@@ -104,7 +104,7 @@ def test_nothing_is_wider_than_the_terminal_and_no_fact_is_left_out(width: int) 
 
 @pytest.mark.parametrize(("width", "bars"), [(120, True), (80, True), (60, True), (40, False)])
 def test_bars_are_there_as_long_as_they_fit(width: int, *, bars: bool) -> None:
-    assert ("█" in drawn(replace(DAEMON, accounts=(FRESH, FAILING)), width)) is bars
+    assert ("█" in drawn(replace(DAEMON, accounts=(FRESH, FAILING, OVER)), width)) is bars
 
 
 def test_a_hundred_accounts_are_a_hundred_lines() -> None:

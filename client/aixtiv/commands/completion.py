@@ -28,9 +28,12 @@ fi
 def completion(shell: str | None, installed: bool) -> None:
     """Print the script that completes `aixtiv` in a shell.
 
-    For this shell alone: eval "$(aixtiv completion bash)", or aixtiv completion fish | source. For every new one:
-    aixtiv completion --install. Without SHELL it is the one in $SHELL. Accounts are offered while the daemon runs; it
-    is not started for it.
+    \b
+    eval "$(aixtiv completion bash)"   for this shell alone; zsh the same
+    aixtiv completion fish | source
+    aixtiv completion --install        for every new one
+
+    Without SHELL it is the one in $SHELL. Accounts are offered while the daemon runs; it is not started for that.
     """
     shell = shell or _own()
     if installed:
