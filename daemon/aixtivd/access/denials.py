@@ -5,6 +5,7 @@ web page, a caller without a ticket) must not hide what only few can.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -56,11 +57,13 @@ class Denials:
     def __init__(self, audit: Audit, now: Callable[[], float]) -> None:
         self._audit = audit
         self._now = now
+        self.counted: Counter[Kind] = Counter()  # all of them
         self._measures: dict[tuple[Kind, str], _Measure] = {}
         self._timer: asyncio.TimerHandle | None = None  # only while something is held back
 
     def note(self, caller: Caller, sentence: str, *, kind: Kind = "refused", account: str = "", **facts: Fact) -> None:
         """Never waits. To be called in the loop. `sentence`: words of ours; `facts`: for the log alone."""
+        self.counted[kind] += 1
         measure = self._measure(kind, caller.ticket)
         if measure.left < 1:
             measure.silent += 1

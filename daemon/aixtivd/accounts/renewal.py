@@ -5,7 +5,7 @@ import anyio
 from aixtivd.accounts import states
 from aixtivd.accounts.book import Entry
 from aixtivd.accounts.hosts import Host, Hosts
-from aixtivd.accounts.settling import Settling, of_one_sign_in
+from aixtivd.accounts.settling import OUTCOMES, Settling, of_one_sign_in
 from aixtivd.accounts.sources import Sources
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError
@@ -46,6 +46,7 @@ class Renewal:
             try:
                 tokens = await self._sources.ask(grant)
             except AixtivError as failure:
+                self._settling.counted[failure.code if failure.code in OUTCOMES else "refused"] += 1
                 if of_one_sign_in(entry.grant, grant):
                     self._failed(entry, failure)
                 return
@@ -53,6 +54,7 @@ class Renewal:
                 self._asks.discard(scope)
         if scope.cancelled_caught:
             return
+        self._settling.counted["refreshed"] += 1
         with anyio.CancelScope(shield=True):
             await self._settling.granted(entry, grant, tokens)
 

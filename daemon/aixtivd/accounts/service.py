@@ -1,7 +1,7 @@
 """What can be done with an account: one method for each request about one."""
 
 import gc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
@@ -76,6 +76,7 @@ class Accounts:
         self._work = Work()
         self._hosts = Hosts(config.refresh.at_once)
         self._settling = Settling(self._book, vault, endpoint, self._hosts, self._events, clock)
+        self.refreshes: Mapping[str, int] = self._settling.counted  # new tokens asked for, by what came of it
         self._identities = Identities(self._book, clock, self._another)
         self._sources = Sources(endpoint, self._identities, self._hosts, clock)
         self._renewal = Renewal(self._settling, self._sources, self._hosts, clock)

@@ -1,8 +1,9 @@
 """One refresh as a transaction over two machines: intent, POST, and what each outcome means for the grant (D6, D7)."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import assert_never
+from typing import Final, assert_never
 
 import anyio
 from msgspec import DecodeError
@@ -25,6 +26,10 @@ from aixtivd.vault.rows import Intent, Relabelled
 from aixtivd.vault.vault import Vault
 
 
+OUTCOMES: Final = ("refreshed", "unreachable", "sign_in_needed", "misconfigured", "refused")
+"""What can come of asking for a new token; the failures by their codes on the wire."""
+
+
 class Settling:
     """Every change that an answer makes to a grant, durable before any caller sees it."""
 
@@ -37,6 +42,7 @@ class Settling:
         self._hosts = hosts
         self._events = events
         self._clock = clock
+        self.counted: Counter[str] = Counter()  # new tokens asked for, by what came of it: OUTCOMES
         self._unsaved: set[Entry] = set()  # whose newest grant neither store nor slot took: seldom any, of thousands
         self._turn = anyio.Lock()  # from a look at an entry's grant to its successor in the store, and in the entry
 
@@ -170,6 +176,7 @@ class Settling:
         self._unsaved.discard(entry)
 
     async def _settle(self, entry: Entry, grant: Grant, intent: Intent, outcome: outcomes.Outcome, host: Host) -> None:
+        self.counted[_OUTCOME[type(outcome)]] += 1
         if isinstance(outcome, outcomes.TryAgain):
             host.failed(self._clock.steady(), self._hosts.chance())
         else:
@@ -295,6 +302,16 @@ class Settling:
     def _tries(grant: Grant) -> float:
         punishes = grant.client is not None and grant.client.quirks.punishes_reuse
         return states.tries(rotates=grant.rotates, punishes_reuse=punishes)
+
+
+_OUTCOME: Final[dict[type[outcomes.Outcome], str]] = {
+    outcomes.Granted: "refreshed",
+    outcomes.Rotated: "refused",
+    outcomes.TryAgain: "unreachable",
+    outcomes.NeedsSignIn: "sign_in_needed",
+    outcomes.Misconfigured: "misconfigured",
+    outcomes.Refused: "refused",
+}
 
 
 def of_one_sign_in(grant: Grant, other: Grant) -> bool:

@@ -51,7 +51,7 @@ class Gateway:
         self._relay = relay
         self._tickets = tickets
         self._bounds = bounds or Bounds()
-        self._denials = Denials(audit, time.monotonic)
+        self.denials = self._denials = Denials(audit, time.monotonic)
         self._wanted = config.claude.port
         self._keeper = Doorkeeper()
         self._doors: list[Door] = []

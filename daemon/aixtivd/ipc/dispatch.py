@@ -1,7 +1,7 @@
 """Which request goes to which method: one exhaustive match, and the one place where a failure becomes a Failure."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Final, Protocol, assert_never, cast, get_args
@@ -113,7 +113,14 @@ class Dispatch:
         self._explaining = Explaining(rules, accounts)
         self._keying = Keying(accounts, vault, lambda: control.status().config)
         self._backups = Backups(accounts, vault)
-        self._metrics = Metrics(accounts, control.status)
+        self.metrics = Metrics(
+            accounts,
+            control.status,
+            asked=lambda: opening.idleness.requests,
+            tokens=lambda: self._record.tokens,
+            relayed=lambda: relay.statuses,
+            denials=lambda: self._denials.counted + relay.denials.counted + gateway.denials.counted,
+        )
         self._control = control
 
     def configure(self, config: Config) -> None:
@@ -262,7 +269,7 @@ class Dispatch:
             case requests.Watch():
                 return self._stream(self._gate.passing(accounts.watch(), caller), request, caller)
             case requests.Metrics():
-                return self._metrics.exposition(request)
+                return await self.metrics.exposition(request, self._listed(caller))
             case requests.Explain():
                 return self._explaining.explain(request, caller)
             case requests.KeyCheck():
@@ -291,6 +298,10 @@ class Dispatch:
                 return Done(note="stopping")
             case _:
                 assert_never(request)
+
+    def _listed(self, caller: Caller) -> Callable[[str], bool]:
+        """Whether a caller may be told of an account of that name."""
+        return partial(self._rules.lists, caller) if self._rules.any else bool
 
     async def _begun(self, items: AsyncIterator[Reply], caller: Caller) -> AsyncIterator[Reply]:
         first = True

@@ -67,6 +67,8 @@ class Listener:
         refusal = TOO_MANY if callers >= self._limits.connections else None
         session = Session(self._dispatch, self._tasks, self._limits, self._gone, caller_of(peer, connection), refusal)
         self._sessions.add(session)
+        self._dispatch.metrics.conversations += 1
+        self._dispatch.metrics.open += 1
         self.begun += 1
         return session
 
@@ -76,5 +78,6 @@ class Listener:
 
     def _gone(self, session: Session) -> None:
         self._sessions.discard(session)
+        self._dispatch.metrics.open -= 1
         if not self._sessions:
             self._empty.set()

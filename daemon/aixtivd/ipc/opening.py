@@ -26,6 +26,7 @@ from aixtivd.relay.relay import Relay
 ALWAYS: Final = (
     requests.Hello,
     requests.Status,
+    requests.Metrics,
     requests.Unlock,
     requests.Lock,
     requests.Restart,

@@ -56,13 +56,16 @@ class Record:
         self._audit = audit
         self._denials = denials
         self._accounts = accounts
+        self.tokens = 0  # handed out
 
     def token(self, caller: Caller, account: str) -> None:
         """The hot path's own."""
+        self.tokens += 1
         self._audit.note("token", caller, account=account)
 
     def answered(self, asked: Request, caller: Caller, answer: Reply) -> None:
         what = _WHAT.get(type(asked))
+        self.tokens += what == "token"
         # A sign-in is told by `accounts.events`, but not who brought it from elsewhere.
         if what is not None and (type(answer) is not replies.SignedIn or type(asked) is requests.Adopt):
             self._audit.note(what, caller, account=_account(answer), detail=_detail(asked, answer))

@@ -1,6 +1,7 @@
 """One API call with a credential attached, and nothing else changed (D12)."""
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -23,6 +24,9 @@ from aixtivd.relay.permits import Permits
 from aixtivd.relay.targets import check_path, target
 from aixtivd.relay.upstream import Upstream
 
+STATUSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "none")
+"""Classes of answers by which calls are counted; none: it may have reached the API, and no answer came."""
+
 _GONE: Final = 2.0  # seconds in which calls that were cut off are over
 
 
@@ -31,7 +35,8 @@ class Relay:
         self._accounts = accounts
         self._permits = Permits(rules, accounts)
         self._audit = audit
-        self._denials = Denials(audit, time.monotonic)
+        self.denials = self._denials = Denials(audit, time.monotonic)
+        self.statuses: Counter[str] = Counter()
         self._config = config
         self._budget = Budget()
         self._upstream = Upstream(config.network)
@@ -75,6 +80,8 @@ class Relay:
         if not self._under_way:
             self._none_left.set()
         passage.end()
+        if passage.reached:
+            self.statuses[f"{passage.sent.status // 100}xx" if passage.sent else "none"] += 1
         passage.note(self._audit, self._denials)
 
     async def cut(self, failure: AixtivError) -> None:
