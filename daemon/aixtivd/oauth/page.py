@@ -34,6 +34,7 @@ p{margin:.75rem 0 0}
 .soft{color:var(--soft);font-size:.9375rem}
 code{display:inline-block;padding:.15rem .5rem;background:var(--ground);border:1px solid var(--line);
 border-radius:.35rem;font:.95em ui-monospace,Menlo,"DejaVu Sans Mono",monospace}
+code span{display:inline-block;max-width:100%}
 footer{margin-top:1.75rem;color:var(--soft);font-size:.8125rem}
 """
 
@@ -75,7 +76,8 @@ HEADERS: Final = {
 
 def render(page: Page) -> bytes:
     """HTML in UTF-8. Every text is escaped: some of it is a provider's."""
-    command = f"<p>Next: <code>{escape(page.command)}</code></p>\n" if page.command else ""
+    words = " ".join(f"<span>{escape(word)}</span>" for word in page.command.split())  # none is broken at its hyphens
+    command = f"<p>Next: <code>{words}</code></p>\n" if page.command else ""
     closing = "You can close this window." if page.ok else "Nothing that was there before has changed."
     return _DOCUMENT.format(
         state="" if page.ok else ' class="failed"',
