@@ -34,7 +34,7 @@ def completion(shell: str | None, installed: bool) -> None:
     aixtiv completion --install        for every new one
 
     Without SHELL it is the one in $SHELL. Accounts are offered while the daemon runs; it is not started for that.
-    """
+    """  # noqa: D301  # \b is click's mark for "do not wrap this"
     shell = shell or _own()
     if installed:
         _install(shell)
