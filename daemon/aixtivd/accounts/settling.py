@@ -25,7 +25,6 @@ from aixtivd.vault.journal import Stale
 from aixtivd.vault.rows import Intent, Relabelled
 from aixtivd.vault.vault import Vault
 
-
 OUTCOMES: Final = ("refreshed", "unreachable", "sign_in_needed", "misconfigured", "refused")
 """What can come of asking for a new token; the failures by their codes on the wire."""
 
