@@ -30,9 +30,7 @@ def gauge(name: str, help_: str, value: float) -> Family:
     return Family(name, "gauge", help_, ((_NONE, value),))
 
 
-def labelled(
-    kind: Literal["counter", "gauge"], name: str, help_: str, label: str, values: Mapping[K, float]
-) -> Family:
+def labelled(kind: Literal["counter", "gauge"], name: str, help_: str, label: str, values: Mapping[K, float]) -> Family:
     return Family(name, kind, help_, tuple(({label: one}, value) for one, value in values.items()))
 
 
