@@ -1,14 +1,17 @@
 """The device grant at the real oidc-provider, and typed into a real terminal."""
 
+import re
 from collections.abc import Iterator
 
 import msgspec
 import pytest
 
 from aixtiv_protocol import replies, requests
-from peers.machine import Conversation, Machine
+from peers.authority.process import Running, authorization_server
+from peers.machine import SCRIPTS, Conversation, Machine
 from peers.person import type_code, visit
 from peers.provider import Provider, oidc_provider
+from peers.terminal import Terminal
 
 
 @pytest.fixture
@@ -70,3 +73,60 @@ def test_a_server_without_the_grant_is_told_apart_before_anybody_waits(machine: 
     assert failure.code == "no_provider"
     assert "RFC 8628" in failure.message
     assert failure.hint.endswith("--no-device")
+
+
+@pytest.fixture
+def server() -> Iterator[Running]:
+    with authorization_server("--device", "--device-interval", "1") as server:
+        yield server
+
+
+def terminal(machine: Machine, *words: str, **environ: str) -> Terminal:
+    return Terminal([str(SCRIPTS / "aixtiv"), *words], machine.environ | environ, machine.home)
+
+
+def code_of(shown: str) -> str:
+    found = re.search(r"^[A-Z]{4}-[A-Z]{4}$", shown, re.MULTILINE)
+    assert found, shown
+    return found[0]
+
+
+def test_over_ssh_a_person_types_the_code_elsewhere_and_the_terminal_notices(machine: Machine, server: Running) -> None:
+    over_ssh = {"SSH_CONNECTION": "198.51.100.7 50000 203.0.113.9 22", "USER": "ada"}
+    with terminal(machine, "login", "work", *server.options(), **over_ssh) as person:
+        shown = person.until("--no-device")
+        assert "this is a session over SSH (SSH_CONNECTION is set)" in shown
+        assert "█" in shown
+        assert max(len(line) for line in plain(shown).splitlines()) <= 80
+        assert "go back to your device" in type_code(f"{server.issuer}/device", code_of(plain(shown)).lower())
+        assert "until" in person.until("left)")
+        assert person.ended() == 0
+    assert server.active(machine.token("work").access_token.reveal(), "native")
+    assert not [secret for secret in server.issued if secret in machine.log or secret in shown]
+
+
+def test_who_does_not_wait_needs_nothing_but_the_code(machine: Machine, server: Running) -> None:
+    told = machine.run("login", "work", *server.options(), "-n", "--json").json()
+    machine.ask(requests.Hello())
+    with machine.conversation() as talk:
+        talk.say(requests.Watch())
+        machine.ask(requests.Hello())
+        type_code(told["verification_uri_complete"])
+        assert talk.hear_until("signed-in").account == "work"
+    assert machine.account("work").subject == "ada"
+
+
+def test_ctrl_c_leaves_the_code_good(machine: Machine, server: Running) -> None:
+    with terminal(machine, "login", "work", *server.options(), SSH_TTY="/dev/pts/0") as person:
+        code = code_of(plain(person.until("--no-device")))
+        person.type("\x03")
+        person.until("aixtiv callback work")
+        assert person.ended() == 130
+    with terminal(machine, "login", "work", SSH_TTY="/dev/pts/0") as person:
+        assert code_of(plain(person.until("--no-device"))) == code
+        type_code(f"{server.issuer}/device", code)
+        person.until("signed in to work as ada@example.test")
+
+
+def plain(shown: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown)
