@@ -1,21 +1,88 @@
 """`aixtiv watch`: what happens, as it happens."""
 
+import time
+from collections.abc import Iterator
+from typing import Final, get_args
+
 import click
 
-from aixtiv import people, show
+from aixtiv import completing, people, show
+from aixtiv.client import Client
 from aixtiv.commands import options
+from aixtiv.failures import AixtivError, NoDaemon
+from aixtiv.stream import Stream
+from aixtiv_protocol.replies import Event, Happening
+
+_AGAIN: Final = (0.05, 0.2, 0.5, 1.0, 2.0)  # seconds until the next look for a daemon that has ended; then the last
 
 
 @click.command("watch")
+@click.option(
+    "--event",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    type=click.Choice(get_args(Happening)),
+    help="Only what is called so: sign-in-needed, failing, refreshed. Can be repeated.",
+)
+@click.option(
+    "--account",
+    default="",
+    metavar="NAME",
+    callback=options.no_secret,
+    shell_complete=completing.accounts,
+    help="Only what happens to that account.",
+)
+@click.option("--once", is_flag=True, help="End after the first.")
 @options.common
-def watch(as_json: bool, no_start: bool) -> None:
+def watch(names: tuple[str, ...], account: str, once: bool, as_json: bool, no_start: bool) -> None:
     """Print what happens, one line an event, until Ctrl-C.
 
-    With --json, one JSON object a line.
+    It goes on when the daemon is restarted; what happened while there was none is not told. With --json, one JSON
+    object a line.
     """
-    with options.Asking(no_start=no_start) as client, client.watch() as events:
-        for event in events:
+    with options.Asking(no_start=no_start) as client:
+        for event in _told(client):
+            if (names and event.event not in names) or (account and event.account != account):
+                continue
             if as_json:
                 show.as_json(show.shape(event))
             else:
                 show.told(people.happening(event))
+            if once:
+                return
+
+
+def _told(client: Client) -> Iterator[Event]:
+    """Without end: a daemon that ends is waited for, and not started again by who only watches."""
+    events = client.watch()
+    while True:
+        with events:
+            yield from _until_it_ends(events)
+        show.note("the daemon has ended; waiting for the next one")
+        events = _found()
+        show.note("a daemon is there again")
+
+
+def _until_it_ends(events: Iterator[Event]) -> Iterator[Event]:
+    try:
+        yield from events
+    except NoDaemon:
+        return
+    except AixtivError as failure:
+        if failure.code != "busy":  # that is said by one that is stopping
+            raise
+
+
+def _found() -> Stream[Event]:
+    """Of a daemon that answers, as soon as there is one."""
+    tries = 0
+    while True:
+        client = Client()
+        try:
+            client.hello()
+            return client.watch()
+        except NoDaemon:
+            client.close()
+            time.sleep(_AGAIN[min(tries, len(_AGAIN) - 1)])
+            tries += 1
