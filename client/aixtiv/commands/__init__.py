@@ -34,6 +34,7 @@ COMMANDS: Final = {
         "accounts": "accounts:accounts",
         "whoami": "whoami:whoami",
         "watch": "watch:watch",
+        "metrics": "metrics:metrics",
         "audit": "audit:audit",
         "access": "access:access",
         "usage": "usage:usage",
