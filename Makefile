@@ -5,6 +5,7 @@
 # make fuzz    every parser that strangers' bytes reach, a million inputs each (RUNS=, SEED=, ONLY="frames config"): hours
 # make scale   ten thousand accounts that end within one minute, with 256 callers: five minutes; ARGS="--accounts 1000"
 # make soak    hours of refreshes in MINUTES=10, by tokens that live for seconds: memory and descriptors have to stay flat
+# make pictures  the pictures in docs/pictures, by typing what they show; ARGS="status" only that one
 # make check   format, lint, types, the import contract
 # make fmt     put the format right
 # make man     write the man pages and docs/options.md anew, from what --help and docs/ say
@@ -22,7 +23,7 @@ OIDC := tests/peers/oidc
 SDK := tests/peers/sdk
 UV := $(VENV)/uv
 
-.PHONY: demo test slow check fmt man lock peer clean attack fuzz scale soak
+.PHONY: demo test slow pictures check fmt man lock peer clean attack fuzz scale soak
 .DELETE_ON_ERROR:
 
 demo: $(READY) peer
@@ -47,6 +48,9 @@ scale: $(READY)
 
 soak: $(READY)
 	@PYTHONPATH=tests $(BIN)/python -m scale.soak --minutes $(or $(MINUTES),10) $(ARGS)
+
+pictures: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -m pictures $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

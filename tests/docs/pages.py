@@ -17,6 +17,7 @@ from peers import person
 from peers.authority.process import Running, authorization_server
 from peers.claude_api.process import claude_process
 from peers.machine import PATIENCE, Machine, Ran
+from peers.managers import Managers
 
 ROOT: Final = Path(__file__).parents[2]
 TESTS: Final = ROOT / "tests"
@@ -87,7 +88,8 @@ class Desk:
 
     def __init__(self, machine: Machine, servers: Opposite) -> None:
         self.machine = machine
-        self._server = servers.server
+        self.server = servers.server
+        self.managers = Managers(machine)  # a systemd that does what the real one would
         self._url = ""  # of the sign-in that was begun last
         machine.configure(
             '[vault]\nkey = "file"\n'
@@ -101,7 +103,7 @@ class Desk:
         for name, script in _TOOLS.items():
             _program(tools / name, script)
         _program(tools / "browser", f"PYTHONPATH={TESTS} exec {sys.executable} -c {shlex.quote(_BROWSER)} $1")
-        self._environ = machine.environ | {
+        self.environ = machine.environ | {
             "PATH": f"{tools}:{machine.environ['PATH']}",
             "BROWSER": f"{tools / 'browser'} %s",
             "SHELL": "/bin/bash",
@@ -120,11 +122,17 @@ class Desk:
             self._url = found[0]
         return Ran(out, shown + err, process.returncode)
 
+    def typed_well(self, text: str) -> Ran:
+        """What must succeed, for what comes after it."""
+        ran = self.types(Typed("", text))
+        assert ran.code == 0, f"{text}\n{ran.err}"
+        return ran
+
     def _spawned(self, text: str) -> "subprocess.Popen[str]":
         pipe = subprocess.PIPE
-        script = ["bash", "-c", self._played(text)]
+        script = ["bash", "-c", self.played(text)]
         home = self.machine.home
-        return subprocess.Popen(script, env=self._environ, cwd=home, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(script, env=self.environ, cwd=home, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
     @staticmethod
     def _type_code(process: "subprocess.Popen[str]") -> str:
@@ -138,15 +146,15 @@ class Desk:
                 break
         return shown
 
-    def _played(self, text: str) -> str:
+    def played(self, text: str) -> str:
         """With our servers in the place of those that the documents name, and a process that there is."""
-        text = text.replace("https://id.example.org", self._server.issuer).replace("--pid 4711", "--pid $$")
+        text = text.replace("https://id.example.org", self.server.issuer).replace("--pid 4711", "--pid $$")
         return text.replace("--client-id ID", f"--client-id {'post' if '--client-secret' in text else 'native'}")
 
     def _answers(self, text: str) -> str:
         """What a person types when they are asked."""
         if "--client-secret" in text:
-            return f"{self._server.secret}\n"
+            return f"{self.server.secret}\n"
         if "aixtiv callback" in text:
             redirect = dict(parse_qsl(urlsplit(self._url).query))["redirect_uri"]
             return person.redirected(self._url, redirect) + "\n"
@@ -155,8 +163,9 @@ class Desk:
         return f"{KEY}\n" if "api-key set" in text else ""
 
     def leave(self) -> None:
-        """Ends the daemon that a command has started."""
+        """Ends the daemon that a command, or the service manager, has started."""
         self.types(Typed("", "aixtiv stop"))
+        self.managers.end()
 
 
 def _program(path: Path, script: str) -> None:

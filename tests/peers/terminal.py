@@ -21,10 +21,10 @@ _LOGIN: Final = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv
 class Terminal:
     """Eighty columns wide. What was shown is in `shown`; wait for it with `until`."""
 
-    def __init__(self, command: list[str], environ: Mapping[str, str], cwd: Path) -> None:
+    def __init__(self, command: list[str], environ: Mapping[str, str], cwd: Path, *, lines: int = 24) -> None:
         self.shown = ""
         self._screen, inner = os.openpty()
-        ioctl(inner, TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        ioctl(inner, TIOCSWINSZ, struct.pack("HHHH", lines, 80, 0, 0))
         self._process = subprocess.Popen(
             [sys.executable, "-c", _LOGIN, *command],
             env={"TERM": "xterm-256color", **environ},
