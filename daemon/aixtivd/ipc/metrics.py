@@ -157,7 +157,7 @@ def _of_the_process(status: replies.DaemonStatus, cost: Costs, running: float) -
     yield Family("aixtiv_build_info", "gauge", "The daemon's version.", (({"version": status.version}, 1),))
     yield gauge("aixtiv_start_time_seconds", "When the daemon started, in Unix time.", status.started_at)
     yield gauge("aixtiv_uptime_seconds", "For how long the daemon has been running.", round(running, 3))
-    yield counter("aixtiv_cpu_seconds_total", "Processor time that the daemon took.", cost.cpu)
+    yield counter("aixtiv_cpu_seconds_total", "Processor time that the daemon took.", round(cost.cpu, 3))
     if cost.memory:
         yield gauge("aixtiv_resident_memory_bytes", "Memory of the daemon that is resident.", cost.memory)
     if cost.descriptors:
