@@ -232,10 +232,7 @@ def test_a_socket_of_ones_own_is_never_the_services(machine: Machine, manager: M
 
 @pytest.fixture
 def container(machine: Machine) -> Machine:
-    Managers(machine)
-    tools = machine.home.parent / "managers"
-    words = "System has not been booted with systemd as init system (PID 1). Can't operate."
-    (tools / "systemctl").write_text(f'#!/bin/sh\necho "{words}" >&2; exit 1\n')
+    Managers(machine).without_systemd()
     return machine
 
 
@@ -275,7 +272,7 @@ def test_an_installed_service_whose_manager_is_out_of_reach_is_not_half_removed(
     machine: Machine, manager: Managers
 ) -> None:
     service(machine, "install")
-    (manager.at / "systemctl").write_text("#!/bin/sh\necho 'Failed to connect to bus: No medium found' >&2; exit 1\n")
+    manager.say("unreachable", "Failed to connect to bus: No medium found\n")
     ran = machine.run("service", "uninstall")
     assert ran.code == 1
     assert "its manager cannot be told" in ran.err

@@ -9,21 +9,26 @@ from peers.machine import SCRIPTS, Machine
 
 UNITS: Final = ("aixtivd.service", "aixtivd.socket", "aixtivd-claude.socket")
 
+# In a container whose first process reaps nobody, a daemon that ended goes on as a zombie.
+_ENDED: Final = """ended() {
+  kill -TERM $1 2>/dev/null
+  while kill -0 $1 2>/dev/null && ! grep -qs "^State:.Z" /proc/$1/status; do sleep 0.02; done
+}"""
+
 # What each of them does with a file for each unit that is active, and one for each that is enabled. Kept to a shell's
 # few words, so that it can be read beside systemctl(1).
 _SYSTEMCTL: Final = r"""#!/bin/sh
 at={at}
+{ended}
 echo "systemctl $*" >> $at/asked
 shift
 words=$*
 verb=$1; shift
-case $verb in --property=Version) exit 0;; esac
 if [ -f $at/unreachable ]; then cat $at/unreachable >&2; exit 1; fi
 stop() {{
   rm -f $at/active.$1
   if [ $1 = aixtivd.service ] && [ -f $at/pid ]; then
-    kill -TERM $(cat $at/pid) 2>/dev/null
-    while kill -0 $(cat $at/pid) 2>/dev/null; do sleep 0.02; done
+    ended $(cat $at/pid)
     rm -f $at/pid
   fi
 }}
@@ -77,6 +82,7 @@ esac
 
 _LAUNCHCTL: Final = r"""#!/bin/sh
 at={at}
+{ended}
 echo "launchctl $*" >> $at/asked
 case $1 in
 print) [ -f $at/loaded ] || exit 113
@@ -88,8 +94,7 @@ kickstart) [ -f $at/loaded ] || {{ echo "Could not find service" >&2; exit 113; 
   [ -f $at/pid ] || {{ {aixtivd} >> $at/daemon.log 2>&1 & echo $! > $at/pid; }};;
 bootout) rm $at/loaded
   if [ -f $at/pid ]; then
-    kill -TERM $(cat $at/pid)
-    while kill -0 $(cat $at/pid) 2>/dev/null; do sleep 0.02; done
+    ended $(cat $at/pid)
     rm $at/pid
   fi;;
 esac
@@ -110,7 +115,12 @@ class Managers:
             self._put(
                 name,
                 script.format(
-                    at=self.at, units=self.units, aixtivd=SCRIPTS / "aixtivd", all=" ".join(UNITS), label=label
+                    ended=_ENDED,
+                    at=self.at,
+                    units=self.units,
+                    aixtivd=SCRIPTS / "aixtivd",
+                    all=" ".join(UNITS),
+                    label=label,
                 ),
             )
         self._put("journalctl", _JOURNALCTL)
@@ -119,6 +129,10 @@ class Managers:
     def _put(self, name: str, script: str) -> None:
         (self.at / name).write_text(script)
         (self.at / name).chmod(0o755)
+
+    def without_systemd(self) -> None:
+        """As in a container, in systemctl's own words."""
+        self.say("unreachable", "System has not been booted with systemd as init system (PID 1). Can't operate.\n")
 
     def say(self, name: str, text: str = "") -> None:
         """Of the things that a manager goes by: `refused`, `unreachable`, `forbidden`."""

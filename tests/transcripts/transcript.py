@@ -33,6 +33,7 @@ from peers.authority.process import Running, authorization_server
 from peers.claude_api.process import RunningClaude, claude_process
 from peers.claude_api.weather import failure
 from peers.machine import PATIENCE, Machine
+from peers.managers import Managers
 from peers.scripted import ScriptedDaemon
 
 SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
@@ -191,6 +192,14 @@ class Play:
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         path.chmod(0o600)
 
+    def _systemd(self, _: str, __: tuple[str, ...]) -> None:
+        """A service manager to ask, which starts the real daemon."""
+        managers = Managers(self._machine)
+        self._ends.callback(managers.end)
+
+    def _container(self, _: str, __: tuple[str, ...]) -> None:
+        Managers(self._machine).without_systemd()
+
     def _signed_in(self, name: str, _: tuple[str, ...]) -> None:
         self._machine.sign_in(person.sign_in, self.server.login(name))
 
@@ -249,6 +258,8 @@ class Play:
         "killed": _killed,
         "config": _config,
         "file": _file,
+        "systemd": _systemd,
+        "container": _container,
         "signed in": _signed_in,
         "claude": _claude_api,
         "claude says": _claude_says,

@@ -62,6 +62,8 @@ def faults(state: State, answering: int) -> list[tuple[str, str]]:
         found.append(("the daemon that answers was started beside the service", "aixtiv service start"))
     elif not state.running and not state.listening:
         found.append(("the service is installed and does not run", "aixtiv service start"))
+    elif state.running and not answering:
+        found.append(("the service runs, and its daemon does not answer", "aixtiv service logs"))
     elif not state.enabled:
         found.append(("the service does not start at login", "aixtiv service install"))
     if state.differs:
