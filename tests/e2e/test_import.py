@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -205,6 +206,25 @@ def test_the_real_oidc_agent_is_understood(machine: Machine, server: Running) ->
         person.until("took over kit, signed in as ada@example.test")
         assert person.ended() == 0
     assert server.active(machine.token("kit").access_token.reveal(), "native")
+
+
+def test_client_settings_of_a_profile_lead_to_a_sign_in_where_its_person_says_so(
+    machine: Machine, server: Running
+) -> None:
+    (machine.home / ".profile").write_text(
+        f"export WORK_OAUTH_CLIENT_ID=basic WORK_OAUTH_CLIENT_SECRET={shlex.quote(server.secret)}\n"
+        f"export WORK_OAUTH_AUTH_ENDPOINT={server.issuer}/authorize WORK_OAUTH_TOKEN_ENDPOINT={server.issuer}/token\n"
+        "export WORK_OAUTH_REDIRECT_URI=http://localhost/callback\n"
+    )
+    environ = machine.environ | {"BROWSER": machine.browser()}
+    with Terminal([str(SCRIPTS / "aixtiv"), "import"], environ, machine.home) as person:
+        assert server.secret not in person.until("sign in to work now? [y/N]")
+        person.type("y\n")
+        visit(machine.opened())
+        person.until("signed in to work")
+        assert person.ended() == 0
+        assert "aixtiv token work" in person.shown
+    assert server.active(machine.token("work").access_token.reveal())
 
 
 def test_without_a_folder_of_its_own_oidc_agent_is_not_asked(machine: Machine, folder: Path, faked: None) -> None:

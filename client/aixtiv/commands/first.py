@@ -24,7 +24,7 @@ from aixtiv_protocol.names import is_secret
 from aixtiv_protocol.replies import Account
 
 _LEFT: Final = "nothing was set up; `aixtiv` alone asks again, `aixtiv --help` lists the commands"
-_BUSY: Final = {"failing", "quarantined", "expired"}
+_WRONG: Final = {"failing", "quarantined"}
 
 
 Obey = Callable[[list[str]], int]
@@ -83,10 +83,9 @@ def _may_start() -> bool:
 def _standing(accounts: tuple[Account, ...]) -> str:
     """One line; `aixtiv status` is the whole."""
     count = "1 account" if len(accounts) == 1 else f"{len(accounts)} accounts"
-    busy = [account.name for account in accounts if account.state in _BUSY]
-    if busy:
-        more = f" and {len(busy) - 3} more" if len(busy) > 3 else ""
-        return f"{count}; {', '.join(busy[:3])}{more} needs a look: `aixtiv status`"
+    if wrong := [account.name for account in accounts if account.state in _WRONG]:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        return f"{count}; something is wrong with {', '.join(wrong[:3])}{more}: `aixtiv status` says what"
     return f"{count}, all in order; `aixtiv status` says more"
 
 

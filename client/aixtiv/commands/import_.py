@@ -43,9 +43,9 @@ def import_(source: Source | None, dry_run: bool, yes: bool, clean: bool, as_jso
     """Take over what other programs have.
 
     \b
-    old          the older command's three files
-    oidc-agent   its accounts, by its own command
     environment  keys and client ids in shell profiles
+    oidc-agent   its accounts, by its own command
+    old          the older command's three files
 
     Shows what it finds, never a value, and asks before each step: an API key is sealed, a refresh token is stored and
     tried at once, and a line that held a key is commented out, with the file as it was beside it. Can be repeated.
@@ -109,7 +109,10 @@ def _carried_out(client: Client, finds: list[Find], *, asking: bool) -> list[Don
     all_done = [Done(find) for find in finds]
     for one in all_done:
         question = _question(one.find)
-        if not question or (asking and not click.confirm(question, default=True, err=True)):
+        waits = one.find.deed == "sign-in"  # for a person at a browser: nothing that --yes can mean
+        if not question or (waits and not asking):
+            continue
+        if asking and not click.confirm(question, default=not waits, err=True):
             continue
         try:
             one.done = _do(client, one.find)
@@ -120,30 +123,45 @@ def _carried_out(client: Client, finds: list[Find], *, asking: bool) -> list[Don
 
 
 def _question(find: Find) -> str:
-    """Empty where there is nothing to be asked: a sign-in needs its person at the browser."""
+    """Empty where nothing is to be done."""
     match find.deed:
         case "seal":
             return f"seal the API key of {find.first} as {find.account}?"
         case "adopt":
             return f"take over {find.account} from {find.first}?"
+        case "sign-in":
+            return f"sign in to {find.account} now?"
         case _:
             return ""
 
 
 def _do(client: Client, find: Find) -> bool:
-    if find.deed == "seal":
-        try:
-            work.seal(client, find, options.endpoint_of(os.environ, find.account))
-        except AixtivError as failure:
-            raise options.traced(failure) from None
-        show.note(f"sealed the API key of {find.first} as {find.account}")
-    else:
-        done = work.adopt(client, find)
-        who = done.account.who or done.account.subject
-        show.note(f"took over {find.account}{f', signed in as {who}' if who else ''}")
-        if done.note:
-            show.note(done.note)
+    match find.deed:
+        case "seal":
+            try:
+                work.seal(client, find, options.endpoint_of(os.environ, find.account))
+            except AixtivError as failure:
+                raise options.traced(failure) from None
+            show.note(f"sealed the API key of {find.first} as {find.account}")
+        case "adopt":
+            done = work.adopt(client, find)
+            who = done.account.who or done.account.subject
+            show.note(f"took over {find.account}{f', signed in as {who}' if who else ''}")
+            if done.note:
+                show.note(done.note)
+        case "sign-in":
+            _sign_in(find)
+        case "none":
+            return False
     return True
+
+
+def _sign_in(find: Find) -> None:
+    """`aixtiv login`, in this process: what its profile says may not be in this shell yet, and goes no further."""
+    from aixtiv.commands import aixtiv  # noqa: PLC0415  # which has loaded this module
+
+    os.environ.update({name: value.reveal() for name, value in find.environ if name not in os.environ})
+    aixtiv.main(["login", find.account], prog_name="aixtiv", standalone_mode=False)
 
 
 def _cleaned(done: list[Done], *, asking: bool, clean: bool, as_json: bool) -> list[str]:
@@ -181,7 +199,7 @@ def _written(change: work.Change) -> bool:
 def _tell_next(done: list[Done], again: str) -> None:
     """The command to type next: for what was taken over, or can be; else for what a person has to sign in to."""
     taken = next((one.find.account for one in done if one.done), "")
-    waiting = next((one.find.account for one in done if one.find.deed == "sign-in"), "")
+    waiting = next((one.find.account for one in done if one.find.deed == "sign-in" and not one.done), "")
     if taken:
         show.hint(f"aixtiv token {taken}")
     elif again and any(one.find.deed in _DEEDS for one in done):

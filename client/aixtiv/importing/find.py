@@ -42,6 +42,7 @@ class Find(Struct, frozen=True):
     settings: ClientSettings = ClientSettings()
     scopes: tuple[str, ...] = ()
     sealed: bool = False  # that very key is in the vault already
+    environ: tuple[tuple[str, Secret], ...] = ()  # variables that a sign-in reads, and this shell may lack
 
     @property
     def stands(self) -> str:

@@ -144,6 +144,7 @@ def _clients(lines: list[Line], accounts: Accounts) -> Iterator[Find]:
             deed="none" if there else "sign-in",
             account=provider,
             note=note,
+            environ=() if there else tuple(values.items()),
         )
 
 
