@@ -20,6 +20,8 @@ from aixtivd.oauth.federation import LONGEST, as_assertion, good_for
 
 _PATIENCE: Final = 30.0  # seconds for a command, and for another account's refresh
 _OTHERS_MAY_WRITE: Final = 0o022
+_EVERYBODY: Final = "4294967295"  # user_namespaces(7): as many uids as there are
+_NOBODY: Final = 65534  # the kernel's own choice, where it was not changed
 
 Another = Callable[[Entry, float], Awaitable[None]]
 """Until an account has another generation, by one refresh however many ask; raises why not before the deadline."""
@@ -122,12 +124,16 @@ def _in_file(path: str) -> Secret:
     return assertion
 
 
-def _owners() -> set[int]:
+def _owners(proc: Path = Path("/proc")) -> set[int]:
     """Us and root; in a user namespace that has no root (the systemd unit's), root is nobody like everybody else."""
     owners = {os.geteuid(), 0}
     try:
-        if Path("/proc/self/uid_map").read_text(encoding="ascii").split()[2] != "4294967295":
-            owners.add(int(Path("/proc/sys/kernel/overflowuid").read_text(encoding="ascii")))
+        whole = (proc / "self/uid_map").read_text(encoding="ascii").split()[2] == _EVERYBODY
     except (OSError, IndexError, ValueError):
-        pass  # not Linux
+        return owners  # not Linux
+    if not whole:
+        try:
+            owners.add(int((proc / "sys/kernel/overflowuid").read_text(encoding="ascii")))
+        except (OSError, ValueError):  # the unit's `ProcSubset=pid` hides it
+            owners.add(_NOBODY)
     return owners
