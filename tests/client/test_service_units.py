@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -215,3 +216,13 @@ def test_on_a_mac_without_launchctl_nobody_is_asked(monkeypatch: pytest.MonkeyPa
 def test_on_a_mac_there_is_no_drop_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert port.unit() is None
+
+
+def test_the_wheel_has_every_template(folder: Path) -> None:
+    from hatchling.builders.wheel import WheelBuilder
+
+    (wheel,) = WheelBuilder(str(units._CHECKOUT)).build(directory=str(folder), versions=["standard"])
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if "/templates/" in name}
+    there = {f"{place}/{file.name}" for place in ("systemd", "launchd") for file in (units._CHECKOUT / place).iterdir()}
+    assert names == {f"aixtiv/service/templates/{name}" for name in there}
