@@ -226,18 +226,15 @@ def test_nothing_is_wider_than_the_terminal(folder: Path) -> None:
     )
     status = replies.DaemonStatus(version=VERSION, pid=1, started_at=1, locked=False, accounts=(account,))
     answers: dict[type[requests.Request], Said] = {
+        requests.Hello: replies.Welcome(version=VERSION, protocol=1, ops=()),
         requests.Status: status,
         requests.Accounts: replies.AccountList(accounts=(account,)),
         requests.Verify: replies.Failure(code="refused", message=words.strip()),
         requests.Watch: replies.Event(event="failing", at=1.0, account=account.name, detail=words.strip()),
     }
 
-    def script(request: requests.Request) -> Iterable[Said]:
-        yield answers[type(request)]
-        raise EOFError  # `watch` would wait for more
-
-    with ScriptedDaemon(folder, script):
-        for command in ("status", "accounts", "verify", "watch"):
-            with terminal(folder, command, NO_COLOR="1") as person:
+    with ScriptedDaemon(folder, lambda request: (answers[type(request)],)):
+        for command in ("status", "accounts", "verify", "watch --once"):
+            with terminal(folder, *command.split(), NO_COLOR="1") as person:
                 person.ended()
             assert max(map(len, person.shown.splitlines())) <= 80

@@ -25,8 +25,8 @@ def status(watched: bool, verbose: bool, as_json: bool, no_start: bool) -> None:
         _check(as_json=as_json)
     with options.Asking(no_start=no_start) as client:
         seen = lookout.look(client)
-        if watched:
-            lookout.watch(seen, verbose=verbose)
+    if watched:
+        lookout.watch(seen, verbose=verbose)
     if as_json:
         show.as_json(show.shape(seen.daemon))
     else:
