@@ -7,6 +7,7 @@ from aixtiv import failures, place
 from aixtiv.connection import Connection
 from aixtiv.stream import R, Stream, expected
 from aixtiv_protocol import VERSION, replies, requests
+from aixtiv_protocol.secret import Secret
 
 GRACE: Final = 10.0  # seconds beyond a request's own `wait` until the daemon is taken for dead
 
@@ -84,7 +85,9 @@ class Talking:
         except failures.NotUnderstood as error:
             raise self._too_old(request, error) from None
 
-    def _replied(self, connection: Connection, request: requests.Request, seconds: float) -> object:
+    def _replied(
+        self, connection: Connection, request: requests.Request, seconds: float
+    ) -> replies.Reply | Secret | None:
         if not self._greets or connection.greeted:
             connection.send(request)
             return connection.receive(seconds)
@@ -115,24 +118,19 @@ class Talking:
         return Connection(self._path)
 
     def _stream(self, request: requests.Request, kinds: tuple[type[R], ...]) -> Stream[R]:
-        connection = self._begun(request)
-        return Stream(connection, kinds)
+        """On a conversation of its own."""
+        try:
+            return Stream(self._begun(request), kinds)
+        except failures.NotHeard:  # as in `_ask`
+            return Stream(self._begun(request), kinds)
 
     def _begun(self, request: requests.Request) -> Connection:
-        """A conversation of its own, in which that was said."""
-        for again in (True, False):
-            connection = self._connect()
-            try:
-                connection.send(request)
-            except failures.NotHeard:
-                connection.close()
-                if not again:
-                    raise
-            except BaseException:
-                connection.close()
-                raise
-            else:
-                break
+        connection = self._connect()
+        try:
+            connection.send(request)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _too_old(self, request: requests.Request, error: failures.AixtivError) -> failures.AixtivError:

@@ -102,7 +102,7 @@ def test_it_restarts_with_the_sockets_it_was_handed_and_leaves_them_to_their_own
         assert machine.run("token", "x").code == 0
         for starts in (2, 3):
             assert isinstance(machine.ask(requests.Restart()), replies.Done)
-            until(lambda starts=starts: len(machine.logged("ready")) == starts, "the next one serves")
+            until(lambda: machine.logged("ready")[starts - 1 :], "the next one serves")  # noqa: B023  # called at once
             status = machine.ask(requests.Status())
             assert isinstance(status, replies.DaemonStatus)
             assert (status.pid, status.gateway, status.gateway_port) == (machine.pid, claude, port)

@@ -328,7 +328,7 @@ def test_who_watches_hears_of_it_and_the_audit_says_who_asked(keyed: Machine) ->
         watching.say(requests.Watch())
         keyed.ask(requests.Hello())
         restart(keyed)
-        assert watching.hear_until("restarting")
+        watching.hear_until("restarting")
         left = watching.hear()
         assert isinstance(left, replies.Failure)
         assert (left.code, left.retry) == ("busy", True)

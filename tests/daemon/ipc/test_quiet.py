@@ -40,7 +40,7 @@ class House:
         """In steps, as time goes by: a look falls into each."""
         for _ in range(int(minutes * 2)):
             self.clock.advance(30)
-            for _ in range(10):  # turns of the loop, in which the look is taken; `settle` would take a tenth of a second
+            for _ in range(8):  # turns of the loop, in which it looks; `settle` takes a tenth of a second
                 await anyio.lowlevel.checkpoint()
 
 
@@ -64,7 +64,7 @@ async def test_after_so_many_minutes_without_a_caller_it_ends_and_not_before() -
 
 async def test_without_a_limit_there_is_no_timer() -> None:
     async with house(Config()) as made:
-        await made.pass_minutes(60)
+        await made.pass_minutes(20)
         assert not made.ended
         assert set(made.clock.pauses) == {None}
 
@@ -105,7 +105,7 @@ async def test_whatever_needs_it_keeps_it_and_the_time_counts_from_its_end(
 ) -> None:
     async with house() as made:
         begin(made)
-        await made.pass_minutes(30)
+        await made.pass_minutes(12)
         assert not made.ended
         end(made)
         await made.pass_minutes(9)
@@ -132,7 +132,7 @@ async def test_a_reload_begins_anew_and_may_end_it_all() -> None:
         await made.pass_minutes(9.5)
         assert not made.ended
         made.quiet.configure(Config())
-        await made.pass_minutes(60)
+        await made.pass_minutes(20)
         assert not made.ended
 
 
