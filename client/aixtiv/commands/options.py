@@ -198,10 +198,10 @@ class Asking(Client):
         super().__init__(start=not forbidden, say=show.note, agent=agent.strip() or environment.agent(os.environ))
         self._greets = True
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
+    def __exit__(self, *error: object) -> None:
         """Not where it was the reason of a failure, which says so itself."""
-        super().__exit__(kind, error, trace)
-        if self._welcome and self._welcome.version != VERSION and not isinstance(error, NotUnderstood):
+        super().__exit__(*error)
+        if self._welcome and self._welcome.version != VERSION and error[0] is not NotUnderstood:
             tell_of_versions(self._welcome)
             self._welcome = None
 
