@@ -25,7 +25,7 @@ def typed(text: str) -> Iterator[str]:
     blocks = _FENCE.findall(text)
     inline = re.findall(r"`([^`\n]+)`", _FENCE.sub("", text).replace("\\|", " "))
     for code in [*inline, *(block.replace("\\\n", " ") for block in blocks)]:
-        for found in re.finditer(r"(?m)(?:^(?:\$ )?|(?<=[|;(\"] )|(?<=[(\"]))aixtiv (?=[a-z-])([^\n]*)", code):
+        for found in re.finditer(r"(?m)(?:^(?:\$ )?|(?<=[|;(] )|(?<=[(]))aixtiv (?=[a-z-])([^\n]*)", code):
             yield _ENDS.split(found[1])[0].strip().rstrip('"')
 
 
