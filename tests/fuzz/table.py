@@ -11,6 +11,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
     "pasted": ("pasted", "query"),
     "gateway": ("gateway",),
     "configs": ("config",),
+    "devices": ("device",),
     "provider": ("token-answer", "beginning", "sign-in", "documents"),
     "stores": ("store-rows", "store-payloads", "spill-slot"),
     "sealed": ("grant", "tickets", "key-source", "backup", "backup-content", "data-key"),

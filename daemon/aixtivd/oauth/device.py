@@ -56,11 +56,14 @@ Polled = outcomes.Outcome | Waiting | Over
 
 async def ask_for_code(endpoint: Endpoint, client: Client, clock: Clock) -> DeviceCode:
     """Raises Unreachable where asking again may help, else Misconfigured or Refused."""
-    answer = await endpoint.device_code(client, _PATIENCE)
-    host = check_url(client.device_authorization_endpoint).netloc
+    return read_code(await endpoint.device_code(client, _PATIENCE), client, clock.wall())
+
+
+def read_code(answer: Answer, client: Client, now: float) -> DeviceCode:
+    """Pure. Raises as `ask_for_code` does."""
     if 200 <= answer.status < 300 and (code := _code(as_object(answer.body))):
         return code
-    raise _no_code(answer, client, clock, host)
+    raise _no_code(answer, client, now)
 
 
 async def poll(endpoint: Endpoint, client: Client, device_code: Secret, clock: Clock) -> Polled:
@@ -149,12 +152,13 @@ def _seconds(document: dict[str, object] | None, name: str, otherwise: float) ->
     return min(max(seconds, _SHORTEST), _LONGEST_LIFE) if math.isfinite(seconds) else otherwise
 
 
-def _no_code(answer: Answer, client: Client, clock: Clock, host: str) -> AixtivError:
+def _no_code(answer: Answer, client: Client, now: float) -> AixtivError:
     """Why there is none: as a token endpoint's answer is read, of which this one is a neighbour (§3.2)."""
+    host = check_url(client.device_authorization_endpoint).netloc
     document = as_object(answer.body)
     if answer.status < 300 and not answers.oauth_error(answer, document):
         return Refused(f"{host} answered {answer.status} without a code that can be shown")
-    sorted_ = answers.sort(answer, client.quirks, clock.wall(), host=host, secrets=said(client, ()))
+    sorted_ = answers.sort(answer, client.quirks, now, host=host, secrets=said(client, ()))
     match sorted_:
         case outcomes.Misconfigured(reason=reason):
             return Misconfigured(reason)
