@@ -1,13 +1,12 @@
 """What the documents tell a person to type is typed here, from the top of each page to its end, and works."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from docs.exceptions import FAILS, GIVEN, NOT_TYPED
-from docs.pages import Opposite, Typed, desk, opposite, typed
+from docs.pages import Opposite, Typed, desk, typed
 from peers.ports import usual_port
 
 PAGES: Final = (  # for newcomers: typed with every run
@@ -27,12 +26,6 @@ MORE: Final = (
     "docs/locking.md",
     "docs/providers.md",
 )
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Opposite]:
-    with opposite() as servers:
-        yield servers
 
 
 def reason(line: Typed) -> str:
