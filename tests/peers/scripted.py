@@ -19,16 +19,16 @@ Script = Callable[[Request], Iterable[Said]]
 class ScriptedDaemon:
     """Listens at `folder`/aixtiv/aixtiv.sock. `script` gives the replies to a request; bytes are sent as they are.
 
-    A script that is at its end for a request leaves the caller waiting; one that raises EOFError hangs up. The command's
+    A script that is at its end for a request leaves the caller waiting; one that raises EOFError hangs up. A command's
     greeting, which comes with its first request, is answered with `version` and not told to the script.
     """
 
-    def __init__(self, folder: Path, script: Script, version: str = VERSION) -> None:
+    def __init__(self, folder: Path, script: Script, version: str = VERSION, ops: tuple[str, ...] = ()) -> None:
         self.path: Final = folder / "aixtiv" / "aixtiv.sock"
         self.asked: Final[list[Request]] = []
         self.callers = 0
         self._script = script
-        self._welcome = Welcome(version=version, protocol=1, ops=())
+        self._welcome = Welcome(version=version, protocol=1, ops=ops)
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)

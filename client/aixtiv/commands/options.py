@@ -193,9 +193,9 @@ def agents_id(function: F) -> F:
 class Asking(Client):
     """A client that starts the daemon, or says what would, and at its end whether that is of another version."""
 
-    def __init__(self, *, no_start: bool = False, agent: str = "") -> None:
+    def __init__(self, *, no_start: bool = False, agent: str = "", path: str = "") -> None:
         forbidden = no_start or os.environ.get("AIXTIV_NO_START", "") not in ("", "0")
-        super().__init__(start=not forbidden, say=show.note, agent=agent.strip() or environment.agent(os.environ))
+        super().__init__(path, start=not forbidden, say=show.note, agent=agent.strip() or environment.agent(os.environ))
         self._greets = True
 
     def __exit__(self, *error: object) -> None:
