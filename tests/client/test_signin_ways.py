@@ -1,9 +1,12 @@
 """What the beginning of a sign-in looks like: in front of a browser, over SSH, in a container, inside Windows."""
 
+import os
+import sys
 import sysconfig
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -192,3 +195,34 @@ def test_an_empty_line_opens_nothing_where_nothing_was_offered() -> None:
     page = signin.Page(URL, Surroundings(kind="ssh", sign="SSH_TTY is set"))
     page.entered()
     assert not page.opening
+
+
+AS_IF: Final = """
+import sys
+from aixtiv import surroundings
+surroundings.here = lambda: surroundings.Surroundings(kind="wsl", sign="/proc/version names Microsoft", opener={!r})
+from aixtiv.entry import main
+sys.argv[0] = "aixtiv"
+sys.exit(main())
+"""
+
+
+def test_enter_is_typed_in_a_terminal_inside_windows(folder: Path) -> None:
+    told = folder / "told"
+    os.mkfifo(told)
+    opener = folder / "wslview"
+    opener.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {told}\n')
+    opener.chmod(0o700)
+    sign_in = SignIn(STARTED)
+    environ = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "AIXTIV_SOCKET": str(folder / "aixtiv/aixtiv.sock")}
+    command = [sys.executable, "-c", AS_IF.format(str(opener)), "login", "work"]
+    with ScriptedDaemon(folder, sign_in.script) as daemon, Terminal(command, environ, folder) as person:
+        shown = person.until("it stays hidden)")
+        assert "press Enter to open it there" in shown
+        assert max(map(len, shown.splitlines())) <= 80
+        person.type("\n")
+        assert told.read_text() == URL
+        person.until("opening the browser of Windows")
+        sign_in.over.set()
+        person.until("signed in to work")
+        assert asked(daemon) == [""]
