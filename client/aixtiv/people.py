@@ -74,13 +74,17 @@ def table(accounts: tuple[Account, ...], used: str = "") -> None:
     """`used`: the one that a command means here which names none."""
     from rich.table import Table  # noqa: PLC0415  # heavy: see show.draw
 
+    marked = any(account.name == used for account in accounts)
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("", "account", "kind", "state", "who", "token"):
+    for title in ("  account" if marked else "account", "kind", "state", "who", "token"):
         grid.add_column(title, overflow="fold")
     for account in accounts:
         who = clean(account.who or account.subject)
-        mark = "*" if account.name == used else ""
-        grid.add_row(mark, named(account), clean(kind(account)), stated(account), who, until(account.expires_at))
+        name = named(account)
+        if marked:
+            name.pad_left(2)
+            name.plain = f"*{name.plain[1:]}" if account.name == used else name.plain
+        grid.add_row(name, clean(kind(account)), stated(account), who, until(account.expires_at))
     show.draw(grid)
 
 

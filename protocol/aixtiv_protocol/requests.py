@@ -154,8 +154,8 @@ class Reinstate(Asked, frozen=True, tag="reinstate"):
     """An earlier generation becomes the account's newest, and is tried at once. Answer: AccountChanged."""
 
     account: str = ""
-    generation: Count = 0  # 0: the newest that is kept
-    anyway: bool = False  # also one that is spent, at a provider that ends the whole sign-in for a second use
+    generation: Count = 0  # 0: the newest that is not spent, else the newest that is kept
+    anyway: bool = False  # also one that is spent, though a provider may end the whole sign-in for a second use
 
 
 class ApiKey(Asked, frozen=True, tag="api-key"):

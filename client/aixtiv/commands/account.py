@@ -1,6 +1,7 @@
 """`aixtiv account rename|remove|restore`: an account itself, and not what it gives."""
 
 import sys
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -9,8 +10,8 @@ from aixtiv import completing, people, show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
 from aixtiv.commands.logout import told
-from aixtiv.failures import AixtivError, SignInNeeded, Usage
-from aixtiv.words import clean, moment, until
+from aixtiv.failures import AixtivError, NoAccount, SignInNeeded, Usage
+from aixtiv.words import clean, moment
 from aixtiv_protocol.replies import AccountChanged, Generation
 
 if TYPE_CHECKING:
@@ -35,7 +36,12 @@ def rename(old: str, new: str, as_json: bool, no_start: bool) -> None:
     What the config says of OLD is yours to change: it is named.
     """
     with options.Asking(no_start=no_start) as client:
-        changed = client.rename(old, new)
+        try:
+            changed = client.rename(old, new)
+        except NoAccount as failure:
+            if failure.hint.startswith("aixtiv account rename "):  # with the name that was meant
+                failure.hint += f" {quote(new)}"
+            raise
     if as_json:
         show.as_json(show.shape(changed))
         return
@@ -69,8 +75,8 @@ def _ask(question: str, name: str) -> None:
 @account.command("restore")
 @options.account
 @click.option("--list", "listing", is_flag=True, help="Show what there is, and change nothing.")
-@click.option("--generation", type=NUMBER, default=0, metavar="N", help="Which one (the newest that is kept).")
-@click.option("--anyway", is_flag=True, help="Also a spent one, where the provider ends the sign-in for that.")
+@click.option("--generation", type=NUMBER, default=0, metavar="N", help="Which one (the newest that is not spent).")
+@click.option("--anyway", is_flag=True, help="Also a spent one, though that may end what works now.")
 @options.common
 def restore(account: str, listing: bool, generation: int, anyway: bool, as_json: bool, no_start: bool) -> None:
     """Bring an earlier generation of ACCOUNT back.
@@ -115,14 +121,13 @@ def _table(found: tuple[Generation, ...]) -> "Table":
     from rich.table import Table  # noqa: PLC0415  # heavy: see show.draw
 
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("generation", "made", "who", "token", "refresh token", "kept until"):
+    for title in ("generation", "made", "who", "refresh token", "kept until"):
         grid.add_column(title, overflow="fold")
     for one in found:
         cells = (
             str(one.number),
             moment(one.made_at) if one.made_at else "",
             one.who,
-            until(one.expires_at),
             "spent" if one.spent else "there" if one.renewable else "none",
             "it counts now" if one.current else moment(one.kept_until),
         )

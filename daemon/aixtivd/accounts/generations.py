@@ -81,9 +81,9 @@ class Generations:
             async with grounded([entry], self._book, self._refresher):
                 now = entry.grant
                 kept = [grant for grant, _ in await self._kept(now)]
-                then = _picked(name, kept, asked.generation)
+                then = _picked(now, kept, asked.generation)
                 if not asked.anyway:
-                    _check_spent(then, [now, *kept])
+                    _check_spent(now, then, kept)
                 if then.source is not None:
                     check_source(then.source, name, self._book)
                 new = reinstated(now, then)
@@ -142,23 +142,34 @@ def reinstated(now: Grant, then: Grant) -> Grant:
     )
 
 
-def _picked(name: str, kept: list[Grant], number: int) -> Grant:
+def _picked(now: Grant, kept: list[Grant], number: int) -> Grant:
+    """0: the newest that is not spent; where all are, the newest."""
     if not kept:
         raise NoAccount(
-            f"nothing is kept of {name}: an earlier generation is kept for a day, and three of them at most",
-            hint=f"aixtiv login {name}",
+            f"nothing is kept of {now.name}: an earlier generation is kept for a day, and three of them at most",
+            hint=f"aixtiv login {now.name}",
         )
+    if not number:
+        return next((grant for grant in kept if not spent(grant, [now, *kept])), kept[0])
     for grant in kept:
-        if number in (0, grant.generation):
+        if number == grant.generation:
             return grant
-    raise NoAccount(f"generation {number} of {name} is not kept", hint=f"aixtiv account restore {name} --list")
+    raise NoAccount(f"generation {number} of {now.name} is not kept", hint=f"aixtiv account restore {now.name} --list")
 
 
-def _check_spent(then: Grant, line: list[Grant]) -> None:
-    """A provider that punishes a second use may end what works now, too."""
-    if then.client is not None and then.client.quirks.punishes_reuse and spent(then, line):
-        raise Refused(
-            f"the refresh token of generation {then.generation} has been spent, and {then.client.provider} ends the"
-            f" whole sign-in to {then.name} where one is used twice",
-            hint=f"aixtiv account restore {then.name} --generation {then.generation} --anyway",
-        )
+def _check_spent(now: Grant, then: Grant, kept: list[Grant]) -> None:
+    """A provider may end the whole sign-in for a second use: many do where tokens rotate (RFC 9700 §4.14.2).
+
+    Where nothing works any more, and the provider is not known for it, a second use can only help.
+    """
+    if not spent(then, [now, *kept]):
+        return
+    name, provider = now.name, then.provider
+    said = f"the refresh token of generation {then.generation} has been spent"
+    if then.client is not None and then.client.quirks.punishes_reuse:
+        said += f", and {provider} ends the whole sign-in to {name} where one is used twice"
+    elif not now.quarantined:
+        said += f", and {name} works: {provider} may end the whole sign-in where one is used twice"
+    else:
+        return
+    raise Refused(said, hint=f"aixtiv account restore {name} --generation {then.generation} --anyway")

@@ -143,6 +143,30 @@ async def test_a_spent_token_is_not_tried_where_that_is_punished(house: Opener) 
         assert h.script.spent[-1] == "refresh-1"
 
 
+async def test_nor_where_what_counts_now_works_and_nobody_knows(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        await renewed(h, 1)
+        with pytest.raises(Refused, match="has been spent, and github works") as caught:
+            await back(h)
+        assert caught.value.hint == "aixtiv account restore github --generation 1 --anyway"
+        h.script.answers = [NeedsSignIn(reason="over")]
+        h.clock.advance(3000)
+        await h.settle()
+        assert h.state("github").state == "quarantined"
+        h.script.answers = [granted(9)]
+        assert (await back(h, 1)).account.state == "fresh", "nothing can be lost by a try any more"
+
+
+async def test_the_one_that_is_meant_is_the_newest_that_is_not_spent(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        await signed_in_anew(h, 5, "eve")
+        await renewed(h, 6)
+        h.script.answers = [granted(7)]
+        assert (await back(h)).note.startswith("generation 1 counts again")
+
+
 async def test_an_unspent_one_is_tried_there_too(house: Opener) -> None:
     async with house() as h:
         await h.adopt("github", punishes_reuse=True)
@@ -190,7 +214,7 @@ async def test_a_store_that_cannot_be_written_changes_nothing(house: Opener, mon
 
         monkeypatch.setattr(h.vault.journal, "commit_all", full)
         with pytest.raises(StoreFailed):
-            await back(h)
+            await back(h, anyway=True)
         assert await h.token("github") == "access-1"
         assert h.script.spent == ["refresh-0"]
 
