@@ -127,6 +127,18 @@ def test_a_terminal_that_cannot_be_drawn_over_is_refused(folder: Path) -> None:
         assert "\x1b" not in person.shown
 
 
+@pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}])
+def test_shown_once_without_colours_there_is_nothing_but_text(folder: Path, environ: dict[str, str]) -> None:
+    environment = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "AIXTIV_SOCKET": str(folder / "aixtiv/aixtiv.sock")}
+    with (
+        ScriptedDaemon(folder, quiet(LATER)),
+        Terminal([AIXTIV, "status"], environment | environ, folder) as person,
+    ):
+        told = person.until("hint: aixtiv login work")
+        assert person.ended() == 0
+        assert "\x1b" not in told + person.shown
+
+
 def test_without_colours_it_is_drawn_in_none(folder: Path) -> None:
     with ScriptedDaemon(folder, quiet(STATUS)), watching(folder, NO_COLOR="1") as person:
         assert "\x1b[3" not in person.until("fresh")

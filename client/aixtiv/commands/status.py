@@ -19,18 +19,18 @@ def status(watched: bool, verbose: bool, as_json: bool, no_start: bool) -> None:
     For each account: its state, how long its token lives, when it is refreshed next, what went wrong last, and the
     command that mends it.
     """
-    from aixtiv import lookout  # noqa: PLC0415  # heavy: rich, which `aixtiv --help` can do without
-
     if watched:
         _check(as_json=as_json)
     with options.Asking(no_start=no_start) as client:
+        if as_json:
+            show.as_json(show.shape(client.status()))
+            return
+        from aixtiv import lookout  # noqa: PLC0415  # heavy: rich, which a program can do without
+
         seen = lookout.look(client)
     if watched:
         lookout.watch(seen, verbose=verbose)
-    if as_json:
-        show.as_json(show.shape(seen.daemon))
-    else:
-        lookout.tell(seen, verbose=verbose)
+    lookout.tell(seen, verbose=verbose)
 
 
 def _check(*, as_json: bool) -> None:
