@@ -126,6 +126,8 @@ def test_the_units_name_the_program_by_the_paths_own_name(machine: Machine, mana
     machine.environ["PATH"] = f"{links}:{machine.environ['PATH']}"
     service(machine, "install")
     assert f"\nExecStart={links}/aixtivd\n" in (manager.units / "aixtivd.service").read_text()
+    machine.environ["PATH"] = machine.environ["PATH"].removeprefix(f"{links}:")
+    assert service(machine, "status").err == "", "another shell's PATH makes it no other unit"
 
 
 def test_lingering_is_enabled_only_when_asked_and_only_ours_is_disabled(machine: Machine, manager: Managers) -> None:
@@ -151,11 +153,10 @@ def test_lingering_that_is_not_allowed_is_said_with_who_may(machine: Machine, ma
     assert service(machine, "status", "--json").json()["running"]
 
 
-@pytest.mark.parametrize("status", ["217", "218", "226"])
 def test_where_there_are_no_namespaces_the_sandbox_is_opened_and_that_is_said(
-    machine: Machine, manager: Managers, status: str
+    machine: Machine, manager: Managers
 ) -> None:
-    manager.say("refused", status)
+    manager.say("refused", "217")
     ran = service(machine, "install")
     assert "this system allows a user's service no namespaces" in ran.err
     assert (manager.units / "aixtivd.service.d/no-namespace.conf").is_file()
@@ -192,6 +193,14 @@ def test_a_restart_keeps_the_process_and_its_sockets(machine: Machine, manager: 
     ran = service(machine, "restart")
     assert ran.out.endswith(f"answers (pid {pid})\n")
     assert manager.asked() == [], "the daemon does it by itself"
+
+
+def test_a_vault_that_waits_for_its_passphrase_is_said(machine: Machine, manager: Managers) -> None:
+    machine.configure('[vault]\nkey = "passphrase"\n')
+    for command in ("install", "restart"):
+        ran = service(machine, command)
+        assert "warning: a passphrase for the vault is still to be chosen" in ran.err
+        assert "hint: aixtiv unlock" in ran.err
 
 
 def test_the_port_of_the_config_is_in_the_services_socket(machine: Machine, manager: Managers) -> None:

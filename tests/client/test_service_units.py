@@ -14,9 +14,12 @@ import pytest
 from msgspec import structs
 
 from aixtiv import start
-from aixtiv.failures import AixtivError
-from aixtiv.service import launchd, port, units
+from aixtiv.client import Client
+from aixtiv.failures import AixtivError, NotRunning, NotUnderstood
+from aixtiv.service import launchd, port, running, units
 from aixtiv.service.launchd import Launchd
+from aixtiv.service.state import Done, State
+from aixtiv_protocol import replies
 from peers.machine import SCRIPTS, Machine
 from peers.managers import Managers, contents
 
@@ -226,3 +229,57 @@ def test_the_wheel_has_every_template(folder: Path) -> None:
         names = {name for name in archive.namelist() if "/templates/" in name}
     there = {f"{place}/{file.name}" for place in ("systemd", "launchd") for file in (units._CHECKOUT / place).iterdir()}
     assert names == {f"aixtiv/service/templates/{name}" for name in there}
+
+
+# ---- a daemon of before
+
+
+class Manager:
+    name = ""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def install(self, *, linger: bool, headless: bool) -> Done:
+        raise NotImplementedError
+
+    def uninstall(self) -> Done:
+        raise NotImplementedError
+
+    def start(self) -> Done:
+        self.done.append("start")
+        return Done("started")
+
+    def stop(self) -> Done:
+        self.done.append("stop")
+        return Done("stopped")
+
+    def state(self) -> State:
+        raise NotImplementedError
+
+    def log(self, *, lines: int, follow: bool) -> list[str]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("failure", "done", "words"),
+    [
+        (NotUnderstood("no such request"), ["stop", "start"], "this daemon (0.0.1) cannot hand over to another"),
+        (NotRunning(), ["start"], "started"),
+    ],
+)
+def test_a_daemon_that_cannot_hand_over_is_stopped_and_started(
+    monkeypatch: pytest.MonkeyPatch, failure: AixtivError, done: list[str], words: str
+) -> None:
+    status = replies.DaemonStatus(version="0.0.1", pid=7, started_at=1, locked=False)
+
+    def refused(_: Client) -> replies.Done:
+        raise failure
+
+    monkeypatch.setattr(Client, "restart", refused)
+    monkeypatch.setattr(Client, "status", lambda _: status)
+    manager = Manager()
+    said: list[str] = []
+    assert running.restart(manager, said.append) == ("", status)
+    assert manager.done == done
+    assert words in said[0]

@@ -2,6 +2,7 @@
 
 import os
 import plistlib
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from msgspec import Struct
 from aixtiv import start
 from aixtiv.failures import AixtivError
 from aixtiv.service import port
+from aixtiv.setup import files
 
 SERVICE: Final = start.UNIT
 SOCKETS: Final = ("aixtivd.socket", port.SOCKET)
@@ -40,7 +42,7 @@ class Site(Struct, frozen=True):
 
 def site(environ: Mapping[str, str]) -> Site:
     """This one. Raises NoDaemon where there is no aixtivd, AixtivError where the config cannot be read."""
-    home = Path.home()
+    home, mac = Path.home(), sys.platform == "darwin"
     moved = (
         (name, value)
         for name, usual in _FOLDERS.items()
@@ -48,19 +50,30 @@ def site(environ: Mapping[str, str]) -> Site:
     )
     return Site(
         home=home,
-        program=lasting(),
+        program=lasting(_installed(launchd_file(home) if mac else systemd_folder() / SERVICE)),
         state=Path(platformdirs.user_state_dir("aixtiv")),
-        environ=tuple(moved) if sys.platform != "darwin" else (),
+        environ=() if mac else tuple(moved),
         port=port.configured(),
     )
 
 
-def lasting() -> str:
-    """The `aixtivd` of this installation, by the PATH's own name where that leads here: an upgrade keeps it."""
-    ours, found = start.executable(), shutil.which("aixtivd")
-    if found and Path(found).samefile(ours):
-        return os.path.abspath(found)  # noqa: PTH100  # unlike resolve, it follows no link
+def lasting(known: str = "") -> str:
+    """The `aixtivd` of this installation, by a name that upgrades keep: `known` or the PATH's, where it leads here.
+
+    Two shells may have two PATHs: what is installed already is not other for that.
+    """
+    ours = start.executable()
+    for found in (known, shutil.which("aixtivd")):
+        if found and Path(found).exists() and Path(found).samefile(ours):
+            return os.path.abspath(found)  # noqa: PTH100  # unlike resolve, it follows no link
     return ours
+
+
+def _installed(unit: Path) -> str:
+    """The program that the unit or job at that place starts; empty where there is none, or it cannot be told."""
+    text = (files.contents(unit) or b"").decode(errors="replace")
+    found = re.search(r"^ExecStart=(/\S+)$|<string>(/[^<&]+/aixtivd)</string>", text, re.MULTILINE)
+    return found[1] or found[2] if found else ""
 
 
 def systemd_folder() -> Path:
