@@ -1,8 +1,11 @@
 """Shell profiles: which of their lines hold something of ours, and how one is commented out. No value ever shows."""
 
+import shlex
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aixtiv.importing.find import Accounts, Find, Place
 from aixtiv.importing.profiles import assignments, look, removable, without
@@ -27,10 +30,16 @@ def read(line: str, name: str = ".bashrc") -> list[tuple[str, str]]:
         f"ANTHROPIC_API_KEY={KEY}; export PATH=/x",
         f"declare -x ANTHROPIC_API_KEY={KEY}",
         f"export ANTHROPIC_API_KEY={KEY};",
+        f"export ANTHROPIC_API_KEY={KEY} # it's mine",
     ],
 )
 def test_an_assignment_is_read_however_it_is_written(line: str) -> None:
     assert read(line) == [("ANTHROPIC_API_KEY", KEY)]
+
+
+def test_a_value_is_never_read_in_part() -> None:
+    assert read("export MY_OAUTH_CLIENT_SECRET=hush#hush") == [("MY_OAUTH_CLIENT_SECRET", "hush#hush")]
+    assert read("set -gx MY_OAUTH_CLIENT_SECRET hush#hush", "config.fish") == [("MY_OAUTH_CLIENT_SECRET", "hush#hush")]
 
 
 @pytest.mark.parametrize("line", [f"set -gx ANTHROPIC_API_KEY {KEY}", f"set --export -U ANTHROPIC_API_KEY '{KEY}'"])
@@ -64,6 +73,18 @@ def test_bytes_that_are_no_text_stop_nothing() -> None:
     )
     found = list(assignments(Path(".bashrc"), data))
     assert [(one.place.line, one.value.reveal()) for one in found] == [(2, KEY)]
+
+
+@given(st.binary(max_size=200))
+def test_no_profile_ends_the_command(data: bytes) -> None:
+    for name in (".bashrc", "config.fish"):
+        for prefix in (b"", b"export ANTHROPIC_API_KEY="):
+            list(assignments(Path(name), prefix + data))
+
+
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="$`"), min_size=1))
+def test_whatever_a_shell_would_read_is_read(value: str) -> None:
+    assert read(f"export ANTHROPIC_API_KEY={shlex.quote(value)}") == [("ANTHROPIC_API_KEY", value)]
 
 
 def found(home: Path, accounts: Accounts = NOBODY) -> list[Find]:

@@ -68,14 +68,8 @@ def assignments(path: Path, data: bytes) -> Iterator[Line]:
 
 def _posix(line: str) -> Iterator[tuple[str, str]]:
     """All assignments of a line that is nothing but those; none of any other."""
-    try:
-        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-        lexer.whitespace_split = True
-        words = list(lexer)
-    except ValueError:  # a quote that ends on another line
-        return
     found = []
-    for word in words:
+    for word in _words(line):
         name, equals, value = word.partition("=")
         if word in _EXPORTING or word == ";" or word in ("-x", "-gx"):
             continue
@@ -87,13 +81,25 @@ def _posix(line: str) -> Iterator[tuple[str, str]]:
 
 def _fish(line: str) -> Iterator[tuple[str, str]]:
     """`set -gx NAME VALUE`."""
-    try:
-        words = shlex.split(line, comments=True)
-    except ValueError:
-        return
+    words = _words(line)
     plain = [word for word in words[1:] if not word.startswith("-")]
     if words[:1] == ["set"] and len(plain) == 2 and _NAME.fullmatch(plain[0]):
         yield plain[0], plain[1]
+
+
+def _words(line: str) -> list[str]:
+    """Up to a comment; none where a quote ends on another line. `a#b` is one word, which shlex would cut in two."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    found: list[str] = []
+    try:
+        for word in lexer:
+            if word.startswith("#"):
+                break
+            found.append(word)
+    except ValueError:
+        return []
+    return found
 
 
 def _keys(lines: list[Line], accounts: Accounts) -> Iterator[Find]:
