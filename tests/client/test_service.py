@@ -171,6 +171,9 @@ def test_a_service_that_does_not_start_says_so_in_systemds_words(machine: Machin
     assert "systemctl start: Job for aixtivd.service failed" in ran.err
     assert "hint: journalctl --user -u aixtivd.service -n 20" in ran.err
     assert not (manager.units / "aixtivd.service.d").exists()
+    manager.say("journal", "{}\naixtivd: error: it is too cold\naixtivd: hint: aixtiv config check\n")
+    ran = machine.run("service", "install")
+    assert "aixtiv: error: the daemon does not start: it is too cold\naixtiv: hint: aixtiv config check" in ran.err
 
 
 def test_a_stopped_service_lets_go_of_its_sockets_and_starts_again(machine: Machine, manager: Managers) -> None:

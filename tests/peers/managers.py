@@ -100,7 +100,7 @@ bootout) rm $at/loaded
 esac
 """
 
-_JOURNALCTL: Final = '#!/bin/sh\necho "journalctl $*"\n'
+_JOURNALCTL: Final = '#!/bin/sh\ncat {at}/journal 2>/dev/null || echo "journalctl $*"\n'
 
 
 class Managers:
@@ -123,7 +123,7 @@ class Managers:
                     label=label,
                 ),
             )
-        self._put("journalctl", _JOURNALCTL)
+        self._put("journalctl", _JOURNALCTL.format(at=self.at))
         machine.environ["PATH"] = f"{self.at}:{machine.environ['PATH']}"
 
     def _put(self, name: str, script: str) -> None:
@@ -135,7 +135,7 @@ class Managers:
         self.say("unreachable", "System has not been booted with systemd as init system (PID 1). Can't operate.\n")
 
     def say(self, name: str, text: str = "") -> None:
-        """Of the things that a manager goes by: `refused`, `unreachable`, `forbidden`."""
+        """Of the things that a manager goes by: `refused`, `unreachable`, `forbidden`, `journal`."""
         (self.at / name).write_text(text)
 
     def asked(self) -> list[str]:

@@ -149,9 +149,9 @@ class Systemd:
         told: tuple[tuple[str, str], ...] = ()
         try:
             _told("start", *units.SOCKETS, units.SERVICE)
-        except AixtivError:
+        except AixtivError as failure:
             if _shown()[units.SERVICE].get("ExecMainStatus") not in _NO_NAMESPACE or _drop_in(_LOOSENED).is_file():
-                raise
+                raise _last_words() or failure from None
             self._loosen()
             told = (("this system allows a user's service no namespaces: its sandbox is without those", ""),)
         return (*told, *running.locked(running.awaited(LOG)))
@@ -161,6 +161,14 @@ class Systemd:
         _told("daemon-reload")
         _asked("reset-failed", units.SERVICE)
         _told("start", *units.SOCKETS, units.SERVICE)
+
+
+def _last_words() -> AixtivError | None:
+    """Why the daemon ended at once, as it said itself in the journal."""
+    lines = _run("journalctl", "--user", "--unit", units.SERVICE, "--lines=20", "--output=cat").stdout.splitlines()
+    if not (sentence := start.said(lines)):
+        return None
+    return AixtivError(f"the daemon does not start: {sentence}", hint=start.said(lines, "hint") or LOG)
 
 
 def _end_stray(state: State) -> None:
