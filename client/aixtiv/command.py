@@ -60,8 +60,13 @@ def _heed(answered: bytes) -> None:
         reply = codec.decode_reply(answered)
     except codec.ProtocolError:
         return  # the whole command asks again and says what is wrong
-    if isinstance(reply, Failure) and reply.code != "bad_request":
+    if isinstance(reply, Failure) and reply.code != "bad_request" and not _is_for_the_next(reply):
         raise failures.raised(reply)
+
+
+def _is_for_the_next(failure: Failure) -> bool:
+    """A daemon that becomes another one does not begin with it: the whole command asks that."""
+    return failure.code == "busy" and failure.retry and not failure.retry_after
 
 
 def _obey(words: list[str]) -> int:

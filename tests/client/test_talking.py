@@ -14,6 +14,7 @@ from aixtiv.client import Client
 from aixtiv.commands.options import Asking
 from aixtiv_protocol import VERSION, codec, replies, requests
 from aixtiv_protocol.secret import Secret
+from peers.machine import Machine
 from peers.scripted import ScriptedDaemon
 
 TOKEN = replies.AccessToken(account="x", access_token=Secret("made-up"))
@@ -168,3 +169,12 @@ def test_a_daemon_with_one_thing_to_say_is_understood(folder: Path) -> None:
             client.token("x")
         daemon.join(10)
     assert (caught.value.code, caught.value.sentence) == ("busy", "as many callers as it takes")
+
+
+def test_the_fast_lane_leaves_what_was_not_begun_to_the_whole_command(folder: Path) -> None:
+    ending = replies.Failure(code="busy", message="the daemon is ending", retry=True)
+    said = iter([ending, TOKEN])
+    machine = Machine(folder)
+    with ScriptedDaemon(machine.runtime, lambda request: (next(said),)):
+        ran = machine.run("token", "x")
+    assert (ran.out, ran.err, ran.code) == ("made-up\n", "", 0)

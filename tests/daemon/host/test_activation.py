@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from aixtivd.errors import SocketFailed
 from aixtivd.host import activation, launchd, systemd
 from aixtivd.host.activation import Handed, handed_over
+from aixtivd.host.succession import Will
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="there launchd is asked")
 
@@ -154,3 +156,35 @@ def test_launchd_is_asked_for_both_names(monkeypatch: pytest.MonkeyPatch, make: 
     assert [one.detach() for one in (found.main, found.gateway, *found.ports) if one] == [
         fd for pairs in fds.values() for _, fd in pairs
     ]
+
+
+def test_the_port_of_a_ticket_is_apart_from_the_others(handed: Callable[..., Handed], make: Maker) -> None:
+    own, other = make("127.0.0.1"), make("127.0.0.1")
+    found = handed(("aixtiv", make("a")), ("ticket", own), ("claude", other))
+    assert [one.fileno() for one in found.doors] == [own]
+    assert [one.fileno() for one in found.ports] == [other]
+    found.doors[0].detach()
+
+
+def test_a_will_is_read_and_is_no_socket(handed: Callable[..., Handed], make: Maker) -> None:
+    will = Will(inodes={"aixtiv": (1, 2)}, locked="it was locked on request")
+    fd = os.memfd_create("will")
+    os.write(fd, msgspec.msgpack.encode(will))
+    found = handed(("aixtiv", make("a")), ("will", fd))
+    assert found.will == will
+    assert closed(fd)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [({}, ""), ({"SYSTEMD_EXEC_PID": "4711"}, "systemd"), ({"SYSTEMD_EXEC_PID": "4712"}, "")],
+)
+def test_who_started_it_is_known_from_the_environment(environ: dict[str, str], expected: str) -> None:
+    """A child of a service has the variable, too, with its parent's number."""
+    assert activation.manager(environ, 4711) == expected
+
+
+def test_a_launchd_job_is_known_by_its_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert activation.manager({"XPC_SERVICE_NAME": activation.LAUNCHD_LABEL}, 1) == "launchd"
+    assert activation.manager({"XPC_SERVICE_NAME": "0"}, 1) == ""

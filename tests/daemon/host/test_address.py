@@ -237,6 +237,20 @@ def test_a_socket_taken_over_is_checked_and_never_removed(path: Path) -> None:
         assert path.exists()
 
 
+def test_one_that_the_daemon_before_made_is_ours_to_remove_as_long_as_it_is_that_one(path: Path) -> None:
+    dead_socket(path)
+    path.unlink()
+    for removed in (True, False):
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            path.chmod(0o600)
+            listening.listen()
+            found = path.lstat()
+            address = taken_over(listening, (found.st_dev, found.st_ino if removed else found.st_ino + 1))
+            address.give_up()
+            assert path.exists() is not removed
+
+
 @pytest.mark.parametrize(("what", "sentence"), [("socket", "the socket .* is open"), ("folder", "folder .* is open")])
 def test_a_socket_taken_over_that_others_can_reach_is_refused(path: Path, what: str, sentence: str) -> None:
     dead_socket(path)
