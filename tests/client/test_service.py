@@ -106,6 +106,7 @@ def test_a_unit_that_is_otherwise_is_said_and_brought_up_to_date(machine: Machin
     assert "aixtiv: warning: a unit is not as this version writes them" in status.err
     assert "aixtiv: hint: aixtiv service install" in status.err
     assert service(machine, "status", "--json").json()["differs"] == [str(unit)]
+    assert "a unit is not as this version writes them" in service(machine, "restart").err
     service(machine, "install")
     assert unit.read_text() == fresh
     assert service(machine, "status").err == ""

@@ -76,8 +76,9 @@ def restart(as_json: bool) -> None:
     from aixtiv.service import running  # noqa: PLC0415  # heavy: only where something is done
     from aixtiv.service.state import Done  # noqa: PLC0415  # as above
 
-    note, status = running.restart(_manager(), show.note)
-    warnings = running.locked(status)
+    manager = _manager()
+    note, status = running.restart(manager, show.note)
+    warnings = (*running.locked(status), *_faults(manager.state(), status))  # an upgrade may have brought other units
     if note and not warnings:
         show.note(note)
     _did(Done(f"aixtivd {status.version} answers (pid {status.pid})", warnings), as_json=as_json)
@@ -110,7 +111,11 @@ def status(as_json: bool) -> None:
 @service.command("logs")
 @click.option("--follow", "-f", is_flag=True, help="Go on showing what is added, until Ctrl-C.")
 @click.option(
-    "--lines", "-n", type=options.Number("lines", 1_000_000, whole=True), default=50, help="From the end: 50."
+    "--lines",
+    "-n",
+    type=options.Number("lines", 1_000_000, whole=True),
+    default=50,
+    help="How many, from the end (50).",
 )
 def logs(follow: bool, lines: int) -> None:
     """Show the daemon's log: the journal's, or the file's."""
