@@ -14,7 +14,13 @@ from peers.person import visit
 from peers.waiting import until
 
 # The other sign-in passes the commit's points first; that the token is stored passes none of them.
-STEPS = ("before-intent", "after-intent", "after-post", "before-commit:2", "after-commit:2")
+STEPS = (
+    pytest.param("before-intent", marks=pytest.mark.slow),
+    "after-intent",
+    "after-post",
+    "before-commit:2",
+    pytest.param("after-commit:2", marks=pytest.mark.slow),
+)
 
 
 def brought(machine: Machine, server: Running) -> requests.Adopt:
