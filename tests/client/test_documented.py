@@ -21,6 +21,8 @@ PAGE = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-
         ("token", replies.AccessToken),
         ("account", replies.Account),
         ("sign-in", replies.SignInStarted),
+        ("change", replies.AccountChanged),
+        ("generation", replies.Generation),
         ("farewell", replies.LoggedOut),
         ("verdict", replies.Verified),
         ("status", replies.DaemonStatus),
