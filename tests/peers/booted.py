@@ -39,6 +39,8 @@ mkdir /home/daemon
 mount --bind {files} /home/daemon
 setpriv --reuid {uid} --regid {gid} --clear-groups {manager} --user 2> {log} &
 wait
+echo $$ > /sys/fs/cgroup/cgroup.procs
+find /sys/fs/cgroup/{name} -depth -type d -exec rmdir {{}} +
 """
 
 
