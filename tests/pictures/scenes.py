@@ -96,7 +96,7 @@ def fresh(at: Desk) -> str:
     """The README's five commands, but for the first."""
     at.environ["SSH_CONNECTION"] = "192.0.2.7 52514 198.51.100.4 22"
     login = f"{_LOGIN.format('work')} --device"
-    return typed(at, "aixtiv service install --headless --linger", login, "aixtiv service restart", "aixtiv token work")
+    return typed(at, "aixtiv service install --headless", login, "aixtiv service restart", "aixtiv token work")
 
 
 TERMINALS: Final[dict[str, Scene]] = {
