@@ -95,6 +95,7 @@ def test_a_tools_call_to_the_fixed_port_wakes_it_too(machine: Machine) -> None:
         assert sdk.recv(4096).startswith(b"HTTP/1.1 401 ")
 
 
+@pytest.mark.slow  # several starts: what it adds to the others is seldom touched
 def test_it_restarts_with_the_sockets_it_was_handed_and_leaves_them_to_their_owner(machine: Machine) -> None:
     claude, port = str(machine.socket.with_name("claude.sock")), free_port()
     sockets = ("aixtiv", str(machine.socket)), ("claude", claude), ("claude", f"127.0.0.1:{port}")
@@ -215,6 +216,7 @@ def test_idle_it_ends_in_order_and_the_next_call_finds_its_token(machine: Machin
         assert machine.socket.exists()
 
 
+@pytest.mark.slow  # several starts: what it adds to the others is seldom touched
 def test_a_ticket_whose_holder_lives_keeps_it(machine: Machine, hasty: str) -> None:
     machine.configure("[service]\nidle-exit = 1")
     with waiting_for(machine, ("aixtiv", str(machine.socket)), program=hasty):
