@@ -121,7 +121,7 @@ def _table(found: tuple[Generation, ...]) -> "Table":
     from rich.table import Table  # noqa: PLC0415  # heavy: see show.draw
 
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("generation", "made", "who", "refresh token", "kept until"):
+    for title in ("number", "made", "who", "refresh", "kept until"):
         grid.add_column(title, overflow="fold")
     for one in found:
         cells = (
