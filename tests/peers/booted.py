@@ -15,8 +15,8 @@ MANAGER: Final = "/lib/systemd/systemd"
 _TOOLS: Final = ("unshare", "nsenter", "setpriv", "systemctl")
 
 # /run/systemd/system is how sd_booted(3) sees a booted system, in unit-root a sandbox is put together; the groups are
-# the manager's own to divide; a Python of root's own (pyenv) is shown to the other user through a second mount, which ends
-# with the namespace. The shell goes on: a manager that is process 1 takes itself for the system's.
+# the manager's own to divide; a Python of root's own (pyenv) is shown to the other user through a second mount, which
+# ends with the namespace. The shell goes on: a manager that is process 1 takes itself for the system's.
 _BOOT: Final = """
 set -e
 mount -t tmpfs none /run
