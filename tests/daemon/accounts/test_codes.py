@@ -84,6 +84,21 @@ async def test_the_code_is_first_and_the_browser_comes_too_late(house: Opener) -
         assert (await h.stored("corp")).subject == "grace"
 
 
+async def test_an_answer_to_a_poll_that_comes_after_the_browser_changes_nothing(house: Opener) -> None:
+    async with coded(house, "offered") as (h, server, stream, first):
+        typed(server, first)
+        server.set_weather(Weather(grant=GRANT, hang=True))
+        await h.clock.asked_for(INTERVAL)
+        h.clock.advance(INTERVAL)
+        await server.until(hanging=1)
+        await visit(first.url)
+        assert (await finished(stream)).subject == "ada"
+        server.release()
+        await h.accounts._work.idle()
+        assert h.state("corp").generation == 1
+        assert server.grants.active(await h.token("corp"))
+
+
 async def test_polls_keep_the_servers_distance_and_slow_down_for_good(house: Opener) -> None:
     async with coded(house, device_interval=7) as (h, server, stream, first):
         server.set_weather(weather.says("slow_down"), weather.says("slow_down", 403))
