@@ -12,8 +12,9 @@ from aixtiv.commands.group import Group
 def claude() -> None:
     """Call Claude's API; the daemon attaches the credential.
 
-    The account is --account, else AIXTIV_ACCOUNT, else `account` of the config's [claude], else anthropic. Its sign-in
-    pays; the API key does where there is none that works, and a warning says so.
+    The account is --account, else AIXTIV_ACCOUNT, else the one in .aixtiv.toml here or above, else `account` of the
+    config's [claude], else anthropic. Its sign-in pays; the API key does where there is none that works, and a warning
+    says so.
     """
 
 
