@@ -3,10 +3,7 @@
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Final, TextIO
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Final, TextIO
 
 _QUIET: Final = 2  # light modules around it: four by the standard, two are enough for phones on a dark terminal
 _HALVES: Final = {(False, False): "█", (False, True): "▀", (True, False): "▄", (True, True): " "}  # light is drawn
@@ -27,11 +24,11 @@ def drawn(text: str, stream: TextIO | None = None, *, below: int = 0) -> str:
     return "\n".join(lines)
 
 
-def half_blocks(text: str) -> "list[str]":
+def half_blocks(text: str) -> list[str]:
     """Light modules are the blocks, so that the colours of a dark terminal are the code's own; phones read both."""
     import segno  # noqa: PLC0415  # heavy: only where a code is shown
 
-    matrix: Sequence[Sequence[int]] = list(segno.make(text, micro=False, error="l").matrix_iter(border=_QUIET))
+    matrix = segno.make(text, micro=False, error="l").matrix_iter(border=_QUIET)
     rows = [[bool(module) for module in row] for row in matrix]
     if len(rows) % 2:
         rows.append([False] * len(rows[0]))
