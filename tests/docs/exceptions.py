@@ -7,6 +7,9 @@ _GITHUB: Final = "aixtiv login github --client-id ID --client-secret"
 _CLAUDE: Final = "aixtiv api-key set anthropic"
 _CONFIG: Final = "~/.config/aixtiv/config.toml"
 
+# Programs that pages use, and Debian's packages with them.
+NEEDS: Final = {"curl": "curl", "git": "git", "jq": "jq", "nc": "netcat-openbsd"}
+
 # Typed before a page.
 GIVEN: Final[dict[str, tuple[str, ...]]] = {
     "README.md": (_CLAUDE, "git init -q && echo one > file && git add file && echo two > file"),

@@ -42,6 +42,7 @@ def test_google_microsoft_okta_and_keycloak_are_there() -> None:
     assert {"Google", "Microsoft", "Okta", "Keycloak"} <= set(re.findall(r"^## (.*)$", page, re.MULTILINE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", SIGN_INS, ids=ids)
 def test_a_person_signs_in_by_it(servers: Opposite, folder: Path, text: str) -> None:
     with desk(servers, folder) as at:

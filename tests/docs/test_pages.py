@@ -5,9 +5,10 @@ from typing import Final
 
 import pytest
 
-from docs.exceptions import FAILS, GIVEN, NOT_TYPED
+from docs.exceptions import FAILS, GIVEN, NEEDS, NOT_TYPED
 from docs.pages import Opposite, Typed, desk, typed
 from peers.ports import usual_port
+from peers.presence import command
 
 PAGES: Final = (  # for newcomers: typed with every run
     "README.md",
@@ -39,6 +40,9 @@ def status(line: Typed) -> int:
 @pytest.mark.parametrize("page", [*PAGES, *(pytest.param(page, marks=pytest.mark.slow) for page in MORE)])
 def test_a_page_can_be_typed_from_its_top_to_its_end(servers: Opposite, folder: Path, page: str) -> None:
     given = [Typed(page, text) for text in GIVEN.get(page, ())]
+    for program, package in NEEDS.items():
+        if any(f"{program} " in line.text for line in [*given, *typed(page)]):
+            command(program, package=package)
     with usual_port(), desk(servers, folder) as at:
         for line in [*given, *typed(page)]:
             if not reason(line):
