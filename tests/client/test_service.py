@@ -79,6 +79,7 @@ def test_an_uninstalled_service_leaves_the_home_as_it_was(machine: Machine, mana
     assert service(machine, "uninstall").out == "the service is not installed\n"
 
 
+@pytest.mark.slow
 def test_folders_that_were_there_stay(machine: Machine, manager: Managers) -> None:
     manager.units.mkdir(parents=True)
     other = manager.units / "other.service"
@@ -145,6 +146,7 @@ def test_lingering_is_enabled_only_when_asked_and_only_ours_is_disabled(machine:
     assert (manager.at / "linger").exists()
 
 
+@pytest.mark.slow
 def test_lingering_that_is_not_allowed_is_said_with_who_may(machine: Machine, manager: Managers) -> None:
     manager.say("forbidden")
     ran = machine.run("service", "install", "--linger")
@@ -190,6 +192,7 @@ def test_a_stopped_service_lets_go_of_its_sockets_and_starts_again(machine: Mach
     assert machine.answers()
 
 
+@pytest.mark.slow
 def test_a_restart_keeps_the_process_and_its_sockets(machine: Machine, manager: Managers) -> None:
     service(machine, "install")
     pid = manager.pid
@@ -199,6 +202,7 @@ def test_a_restart_keeps_the_process_and_its_sockets(machine: Machine, manager: 
     assert manager.asked() == [], "the daemon does it by itself"
 
 
+@pytest.mark.slow
 def test_a_vault_that_waits_for_its_passphrase_is_said(machine: Machine, manager: Managers) -> None:
     machine.configure('[vault]\nkey = "passphrase"\n')
     for command in ("install", "restart"):
@@ -218,6 +222,7 @@ def test_the_port_of_the_config_is_in_the_services_socket(machine: Machine, mana
     assert not drop_in.parent.exists()
 
 
+@pytest.mark.slow
 def test_an_override_of_the_persons_own_stays_and_is_said(machine: Machine, manager: Managers) -> None:
     service(machine, "install")
     override = manager.units / "aixtivd.service.d/override.conf"
@@ -281,6 +286,7 @@ def test_a_log_that_is_followed_shows_what_is_added(container: Machine) -> None:
         assert following.stdout.readline() == "second\n"
 
 
+@pytest.mark.slow
 def test_an_installed_service_whose_manager_is_out_of_reach_is_not_half_removed(
     machine: Machine, manager: Managers
 ) -> None:
