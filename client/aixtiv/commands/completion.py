@@ -29,9 +29,9 @@ def completion(shell: str | None, installed: bool) -> None:
     """Print the script that completes `aixtiv` in a shell.
 
     \b
-    eval "$(aixtiv completion bash)"   for this shell alone; zsh the same
-    aixtiv completion fish | source
-    aixtiv completion --install        for every new one
+    eval "$(aixtiv completion bash)"   this shell; or zsh
+    aixtiv completion fish | source    the same in fish
+    aixtiv completion --install        every new shell
 
     Without SHELL it is the one in $SHELL. Accounts are offered while the daemon runs; it is not started for that.
     """  # noqa: D301  # \b is click's mark for "do not wrap this"
