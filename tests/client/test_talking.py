@@ -4,7 +4,7 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -173,7 +173,7 @@ def test_a_daemon_with_one_thing_to_say_is_understood(folder: Path) -> None:
 
 def test_the_fast_lane_leaves_what_was_not_begun_to_the_whole_command(folder: Path) -> None:
     ending = replies.Failure(code="busy", message="the daemon is ending", retry=True)
-    said = iter([ending, TOKEN])
+    said: Iterator[replies.Reply] = iter([ending, TOKEN])
     machine = Machine(folder)
     with ScriptedDaemon(machine.runtime, lambda request: (next(said),)):
         ran = machine.run("token", "x")

@@ -75,6 +75,10 @@ class Locking:
             finally:
                 self._refresher.resume()
 
+    def due(self) -> bool:
+        """Whether there is anything that only a running daemon can do: a refresh, a sign-in, tokens not stored yet."""
+        return self._refresher.busy or self._sign_ins.any or self._work.busy or bool(self._settling.unsaved)
+
     def dismiss(self) -> None:
         """Once nobody comes in any more: whoever waits for a refresh is told that there will be none."""
         self._refresher.dismiss()

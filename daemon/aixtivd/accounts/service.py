@@ -136,6 +136,8 @@ class Accounts:
         self.at_rest = self._locking.at_rest
         self.drain = self._locking.drain
         self.dismiss = self._locking.dismiss
+        self.due = self._locking.due
+        self.tell = self._events.tell
         self.cached = self._serving.cached
         self.token = self._serving.token
         self._book.configure(config.default_account)
@@ -334,15 +336,6 @@ class Accounts:
     async def examine(self, asked: requests.Examine) -> replies.Examined:
         """What the daemon can find out about itself and an account."""
         return await self._examining.examine(asked.account)
-
-    def tell(self, name: replies.Happening) -> None:
-        """Whoever watches: of what happens to the daemon itself."""
-        self._events.tell(name)
-
-    @property
-    def due(self) -> bool:
-        """Whether there is anything that only a running daemon can do: a refresh, a sign-in, tokens not stored yet."""
-        return self._refresher.busy or self._sign_ins.any or self._work.busy or bool(self._settling.unsaved)
 
     def watch(self) -> AsyncIterator[replies.Event]:
         return self._events.watch()

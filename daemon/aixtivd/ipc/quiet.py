@@ -84,7 +84,7 @@ class Quiet:
         """By whoever is connected, or by what ends with the daemon, or by what only a running one does."""
         only_a_person_opens_it = not self._vault.locked and self._vault.key_source == "passphrase"
         here = self._listener.open or self._gateway.open
-        return bool(here or only_a_person_opens_it or self._accounts.due or self._tickets.held or self._vault.spilled)
+        return bool(here or only_a_person_opens_it or self._accounts.due() or self._tickets.held or self._vault.spilled)
 
 
 def startable(address: Address, environ: Mapping[str, str]) -> Callable[[Config], bool]:

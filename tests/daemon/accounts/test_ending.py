@@ -56,16 +56,16 @@ async def test_who_waits_for_what_is_under_way_gets_it(house: Opener) -> None:
 
 async def test_a_planned_refresh_is_due_and_what_never_ends_is_not(house: Opener) -> None:
     async with house() as h:
-        assert not h.accounts.due
+        assert not h.accounts.due()
         await h.adopt("static", lifetime=0)
-        assert not h.accounts.due
+        assert not h.accounts.due()
         await h.adopt("github")
         h.script.answers = [granted(1)]
-        assert h.accounts.due
+        assert h.accounts.due()
 
 
 async def test_a_refresh_under_way_is_due(house: Opener) -> None:
     async with house() as h:
         answer = await h.in_a_refresh()
-        assert h.accounts.due
+        assert h.accounts.due()
         answer.release.set()

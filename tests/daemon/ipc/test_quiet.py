@@ -25,7 +25,7 @@ class House:
         self.clock = FakeClock()
         self.listener = SimpleNamespace(begun=0, open=False)
         self.gateway = SimpleNamespace(begun=0, open=False)
-        self.accounts = SimpleNamespace(due=False)
+        self.accounts = SimpleNamespace(due=lambda: False)
         self.tickets = SimpleNamespace(held=False)
         self.vault = SimpleNamespace(locked=False, key_source="file", spilled=0)
         self.ended = False
@@ -78,8 +78,8 @@ NEEDS: list[tuple[str, Callable[[House], None], Callable[[House], None]]] = [
     ("an SDK", lambda made: vars(made.gateway).update(open=True), lambda made: vars(made.gateway).update(open=False)),
     (
         "a planned refresh",
-        lambda made: vars(made.accounts).update(due=True),
-        lambda made: vars(made.accounts).update(due=False),
+        lambda made: vars(made.accounts).update(due=lambda: True),
+        lambda made: vars(made.accounts).update(due=lambda: False),
     ),
     (
         "a living holder",
