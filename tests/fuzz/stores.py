@@ -73,7 +73,7 @@ def _used(data: bytes, sealer: Sealer) -> list[Row]:
 
 
 def _used_wholly(ledger: Ledger, db: sqlite3.Connection) -> list[Row]:
-    found = [row for id_ in _IDS for row in ledger.kept(db, id_)] + ledger.rows(db)
+    found = [one.row for id_ in _IDS for one in ledger.kept(db, id_)] + ledger.rows(db)
     steps: Iterable[Callable[[], object]] = (
         lambda: ledger.note(db, "tickets"),
         lambda: ledger.intents(db),
