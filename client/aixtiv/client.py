@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
+from aixtiv import failures
 from aixtiv.relayed import Body, Relayed
 from aixtiv.stream import Stream, expected
 from aixtiv.talking import GRACE, Talking
@@ -196,6 +197,11 @@ class Client(Talking):
             wait=wait if first_byte is None else min(wait, first_byte),
             agent=self._agent,
         )
+        try:
+            return Relayed(self._connect(), asked, body, first_byte)
+        except failures.NotHeard:  # as in `_ask`; of a larger body, a part may have been heard, and sent on
+            if not (body is None or (isinstance(body, bytes) and len(body) <= requests.PIECE)):
+                raise
         return Relayed(self._connect(), asked, body, first_byte)
 
     def ticket(

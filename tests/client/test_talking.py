@@ -12,10 +12,14 @@ import pytest
 from aixtiv import failures
 from aixtiv.client import Client
 from aixtiv.commands.options import Asking
+from aixtiv.relayed import Body
 from aixtiv_protocol import VERSION, codec, replies, requests
 from aixtiv_protocol.secret import Secret
 from peers.machine import Machine
 from peers.scripted import ScriptedDaemon
+
+ELSEWHERE = "there a reset does not say that nothing was read"
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason=ELSEWHERE)
 
 TOKEN = replies.AccessToken(account="x", access_token=Secret("made-up"))
 ANSWERS: dict[type[requests.Request], replies.Reply] = {
@@ -23,6 +27,7 @@ ANSWERS: dict[type[requests.Request], replies.Reply] = {
     requests.Hello: replies.Welcome(version=VERSION, protocol=1, ops=()),
     requests.Logout: replies.LoggedOut(account="x"),
     requests.Stop: replies.Done(),
+    requests.Relay: replies.Head(status=204),
 }
 
 
@@ -71,7 +76,7 @@ def test_what_was_not_heard_is_asked_once_more_and_what_may_have_been_only_if_it
     folder: Path, end: str, name: str, ask: Callable[[Client], object], harmless: bool
 ) -> None:
     if end == "unread" and sys.platform != "linux":
-        pytest.skip("elsewhere a reset does not say that nothing was read")
+        pytest.skip(ELSEWHERE)
     path = folder / "aixtiv/aixtiv.sock"
     daemon = closing(path, end)
     with Client(str(path)) as client:
@@ -93,6 +98,28 @@ def test_it_is_asked_once_more_and_not_for_ever(folder: Path, end: str) -> None:
     with Client(str(path)) as client:
         with pytest.raises(failures.AixtivError):
             client.token("x")
+        client.hello()
+    daemon.join(10)
+
+
+@LINUX
+@pytest.mark.parametrize("body", [None, b"all in one message"])
+def test_a_call_that_was_not_heard_is_made_once_more(folder: Path, body: bytes | None) -> None:
+    path = folder / "aixtiv/aixtiv.sock"
+    daemon = closing(path, "unread")
+    with Client(str(path)) as client, client.relay("/v1/messages", method="POST", body=body) as answer:
+        assert answer.status == 204
+    daemon.join(10)
+
+
+@LINUX
+@pytest.mark.parametrize("body", [iter([b"one", b"two"]), b"x" * (requests.PIECE + 1)], ids=["in pieces", "large"])
+def test_a_call_of_which_a_part_may_have_been_heard_is_not(folder: Path, body: Body) -> None:
+    path = folder / "aixtiv/aixtiv.sock"
+    daemon = closing(path, "unread")
+    with Client(str(path)) as client:
+        with pytest.raises(failures.NotHeard):
+            client.relay("/v1/messages", method="POST", body=body)
         client.hello()
     daemon.join(10)
 
