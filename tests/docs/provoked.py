@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -12,69 +11,21 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from aixtiv import backup, claude, failures, filed
 from aixtiv.connection import Connection
 from aixtiv.setup import files, goal
 from aixtiv_protocol import codec, replies, requests
-from aixtiv_protocol.secret import Secret
 from aixtivd.ipc.limits import Limits
+from docs.scene import QUIET, Scene, raised, told
 from peers import person
-from peers.authority.process import Running
 from peers.authority.weather import hanging, says, unavailable
 from peers.held import Caller, serving
 from peers.machine import PATIENCE, SCRIPTS, Machine, Ran
 from peers.scripted import ScriptedDaemon
 
-QUIET: Final = '[vault]\nkey = "file"\n'
 _KEY: Final = "sk-ant-api03-of-the-docs-0123456789\n"
 _NOBODY: Final = "http://127.0.0.1:1"  # where nobody listens
-
-
-class Scene(Struct, frozen=True):
-    """A machine whose daemon runs, an authorization server, and a folder for a second machine."""
-
-    machine: Machine
-    server: Running
-    spare: Path
-    names: set[str]  # of the accounts there are
-
-    def signed_in(self, name: str) -> str:
-        if name not in self.names:
-            self.machine.sign_in(person.sign_in, self.server.login(name))
-            self.names.add(name)
-        return name
-
-    def asked(self, request: requests.Request) -> failures.AixtivError:
-        """What the client makes of the daemon's refusal."""
-        return raised(self.machine.ask(request))
-
-    @contextmanager
-    def configured(self, toml: str) -> Iterator[None]:
-        self.machine.configure(QUIET + toml)
-        self.machine.ask(requests.Reload())
-        yield
-        self.machine.configure(QUIET)
-        self.machine.ask(requests.Reload())
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        assert isinstance(self.machine.ask(requests.Lock()), replies.Done)
-        yield
-        assert isinstance(self.machine.ask(requests.Unlock()), replies.Done)
-
-
-def raised(reply: replies.Reply | Secret) -> failures.AixtivError:
-    assert isinstance(reply, replies.Failure), reply
-    return failures.raised(reply)
-
-
-def told(ran: Ran, kind: type[failures.AixtivError]) -> failures.AixtivError:
-    """What a command of the scene ended with, which has to be of that kind."""
-    assert ran.code == kind.exit_status, ran
-    said = re.search(r"^aixtiv: error: (.*)\n(?:aixtiv: hint: (.*)\n)?", ran.err, re.MULTILINE)
-    return kind(said[1], hint=said[2] or "") if said else kind(ran.err, hint="")
 
 
 # ---- what the daemon says

@@ -13,7 +13,8 @@ import pytest
 
 import aixtiv
 from aixtiv_protocol import VERSION, words
-from docs.provoked import PROVOKED, QUIET, Scene
+from docs.provoked import PROVOKED
+from docs.scene import QUIET, Scene
 from peers.authority.process import authorization_server
 from peers.machine import Machine
 from protocol.specification import rows
