@@ -157,3 +157,10 @@ def test_a_data_key_made_when_the_clock_said_1970_is_read_as_it_was_written() ->
     known = DataKey(bytes(range(32)), lasting, 0)
     assert DataKey.read(known.written()) == known
     assert DataKey.read(DataKey.first(bytes(32)).written()) == DataKey.first(bytes(32))
+
+
+def test_a_line_of_the_audit_log_with_a_number_that_nothing_else_can_hold_is_no_record() -> None:
+    line = b'{"re":"audit-record","number":%d,"at":1.0,"what":"start","sent":%d,"sum":"' + b"0" * 64 + b'"}\n'
+    assert chain.last(line % (2**63 - 1, 0)) is not None
+    for numbers in ((2**63, 0), (-1, 0), (1, 2**64)):
+        assert chain.last(line % numbers) is None

@@ -21,6 +21,7 @@ _MAC: Final = b',"mac":"'
 _SUM: Final = b',"sum":"'
 _END: Final = b'"}\n'
 _BEHIND: Final = len(_MAC) + len(START) + len(_END)  # bytes of a line behind its record
+_MOST: Final = 2**63 - 1
 _DOMAIN: Final = b"aixtiv audit record"
 
 _encode = msgspec.json.Encoder().encode
@@ -109,9 +110,13 @@ def lines(records: Iterable[AuditRecord], tip: Tip, key: bytes | None) -> tuple[
 def record(line: bytes) -> AuditRecord | None:
     """What a line says, true or not. None: it is no record."""
     try:
-        return msgspec.structs.replace(_decoder.decode(line), plain=not is_sealed(line))
+        said = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    counts = (said.number, said.pid, said.status, said.sent, said.received)
+    if min(counts) < 0 or max(counts) > _MOST:  # JSON has numbers that no other form takes
+        return None
+    return msgspec.structs.replace(said, plain=not is_sealed(line))
 
 
 def last(line: bytes) -> tuple[int, str] | None:
