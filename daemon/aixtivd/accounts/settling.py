@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 import anyio
 from msgspec import DecodeError
+from msgspec.structs import replace
 
 from aixtiv_protocol.replies import Happening
 from aixtiv_protocol.secret import Secret
@@ -22,7 +23,7 @@ from aixtivd.host import faults
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.vault.journal import Stale
-from aixtivd.vault.rows import Intent, Relabelled
+from aixtivd.vault.rows import Intent, Relabelled, Row
 from aixtivd.vault.vault import Vault
 
 OUTCOMES: Final = ("refreshed", "unreachable", "sign_in_needed", "misconfigured", "refused")
@@ -92,7 +93,7 @@ class Settling:
             for entry, new in changes:
                 if entry.grant is not new:
                     await self._save(entry)
-            rows = [(to_row(new), to_row(entry.saved) if entry.saved else None) for entry, new in changes]
+            rows = [(to_row(new), _before(entry, new)) for entry, new in changes]
             await self._vault.journal.commit_all(rows)
             for entry, new in changes:
                 entry.adopt(new, self._clock)
@@ -126,7 +127,7 @@ class Settling:
         return found
 
     async def _commit(self, entry: Entry, new: Grant) -> bool:
-        return await self._vault.journal.commit(to_row(new), to_row(entry.saved) if entry.saved else None)
+        return await self._vault.journal.commit(to_row(new), _before(entry, new))
 
     async def recover(self, entries: dict[bytes, Entry]) -> None:
         """After a start: an intent without a new pair means that the token was maybe spent (D6)."""
@@ -311,6 +312,12 @@ _OUTCOME: Final[dict[type[outcomes.Outcome], str]] = {
     outcomes.Misconfigured: "misconfigured",
     outcomes.Refused: "refused",
 }
+
+
+def _before(entry: Entry, new: Grant) -> Row | None:
+    """What `new` takes the place of on disk."""
+    saved = entry.saved
+    return replace(to_row(saved), last=saved.signed_in_at != new.signed_in_at) if saved else None
 
 
 def of_one_sign_in(grant: Grant, other: Grant) -> bool:

@@ -17,7 +17,11 @@ SWEEP: Final = 600.0
 """Seconds between two looks at all that is kept: with thousands of records a look at each commit costs more than it."""
 
 MOST: Final = 3
-"""Earlier generations of a record at most, so that a token that lives for a second does not fill the disk in a day."""
+"""Earlier generations of a record at most, so that a token that lives for a second does not fill the disk in a day.
+
+The one before stays in any case. The last of its kind is kept for twice as long, and for a day before all others:
+refreshes would push it out else.
+"""
 
 _TABLE: Final = "kept"
 
@@ -39,10 +43,11 @@ def read(db: sqlite3.Connection, sealer: Sealer, id_: bytes) -> list[Kept]:
 def put(db: sqlite3.Connection, sealer: Sealer, row: Row, now: float) -> None:
     """Part of a change of the store. `now`: Unix time."""
     sealed = sealer.seal(_TABLE, row.id, row.generation, row.payload)
-    kept = (row.id, row.generation, sealed, now + GRACE)
+    kept = (row.id, row.generation, sealed, now + (2 * GRACE if row.last else GRACE))
     expect_written(db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", kept))
-    newest = "SELECT generation FROM kept WHERE id = ?1 ORDER BY generation DESC LIMIT ?2"
-    db.execute(f"DELETE FROM kept WHERE id = ?1 AND generation NOT IN ({newest})", (row.id, MOST))  # noqa: S608  # two constants
+    longest = "SELECT generation FROM kept WHERE id = ?1 ORDER BY until DESC, generation DESC LIMIT ?2"
+    beyond = f"DELETE FROM kept WHERE id = ?1 AND generation != ?3 AND generation NOT IN ({longest})"  # noqa: S608  # two constants
+    db.execute(beyond, (row.id, MOST, row.generation))
 
 
 def rewrite(db: sqlite3.Connection, sealer: Sealer, rows: Iterable[Row]) -> None:

@@ -9,6 +9,7 @@ class Row(Struct, frozen=True):
     id: bytes  # 16 random bytes, the only name a record has on disk
     generation: int  # rises with each change
     payload: bytes
+    last: bool = False  # of its kind (a sign-in's, say): where it is replaced, it is kept before others
 
     def __repr__(self) -> str:
         return f"Row({self.id.hex()[:8]}, generation={self.generation})"

@@ -54,7 +54,8 @@ async def test_the_newest_generation_is_first_and_each_says_what_it_is(house: Op
         now, before, first = await shown(h)
         assert (now.number, now.current, now.kept_until, now.spent, now.who) == (3, True, 0, False, "ada")
         assert (before.number, before.current, before.renewable, before.spent) == (2, False, True, False)
-        assert before.kept_until == int(h.clock.wall()) + 24 * 3600
+        assert before.kept_until == int(h.clock.wall()) + 48 * 3600, "the last of a sign-in that was replaced"
+        assert first.kept_until == int(h.clock.wall()) - 60 + 24 * 3600
         assert (first.number, first.made_at, first.spent) == (1, made, True), "its token was exchanged for another"
 
 
@@ -87,6 +88,18 @@ async def test_a_sign_in_that_another_replaced_comes_back(house: Opener) -> None
         assert h.script.spent == ["refresh-0"]
         assert changed.account.who == ""
         assert [one.who for one in await shown(h)] == ["", "", "eve", ""]
+
+
+async def test_refreshes_do_not_push_out_a_sign_in_that_another_replaced(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("github")
+        await signed_in_anew(h, 5, "eve")
+        await renewed(h, *range(6, 12))
+        assert [one.number for one in await shown(h)] == [8, 7, 6, 1]
+        h.script.answers = [granted(20)]
+        assert (await back(h)).note.startswith("generation 1 counts again")
+        await renewed(h, *range(21, 25))
+        assert 8 in [one.number for one in await shown(h)], "and eve's can come back, too"
 
 
 async def test_it_is_durable_before_it_is_tried(house: Opener) -> None:
