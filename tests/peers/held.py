@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -42,6 +42,7 @@ class Held:
         self.watchers = 0
         self.locked = False
         self.refuse_to_lock = 0  # so many times
+        self.refreshes: dict[str, int] = {}
         self.failure: Exception | None = None  # that `watch` ends with
         self.calls: list[str] = []  # of lock and unlock, among those of the other parts
 
@@ -67,6 +68,9 @@ class Held:
         big = replies.Account(name="big", provider="x" * 30_000, kind="oauth", state="fresh")
         claude = replies.Account(name="claude", provider="x", kind="oauth", state="fresh")
         return replies.AccountList(accounts=(big, claude))
+
+    def states(self, after: str = "", visible: Callable[[str], bool] = bool) -> Iterator[replies.Account]:
+        return (one for one in self.accounts().accounts if not self.locked and one.name > after and visible(one.name))
 
     def known(self, name: str) -> bool:
         return name in {"big", "claude"}

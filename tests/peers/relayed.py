@@ -1,5 +1,6 @@
 """What stands behind the socket beside the accounts: a relay, tickets and an audit log that a test holds, and reads."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -18,6 +19,13 @@ from aixtivd.relay.call import Answer, Call
 GOOD: Final = Secret("aixtiv-ticket-good")  # for `claude`, both verbs
 
 
+class Denied:
+    """Nobody was."""
+
+    def __init__(self) -> None:
+        self.counted: Counter[str] = Counter()
+
+
 class Upstream:
     """A relay whose calls do what the last part of their path says.
 
@@ -29,6 +37,8 @@ class Upstream:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.begun = 0
+        self.statuses: dict[str, int] = {}
+        self.denials = Denied()
         self.busy = False
         self.cuts: list[AixtivError] = []
         self.left: list[str] = []  # paths of calls that are over, however they ended
@@ -209,6 +219,7 @@ class Door:
     def __init__(self) -> None:
         self.path: Path | None = Path("/run/claude.sock")
         self.port = 0
+        self.denials = Denied()
         self.held_back = False
         self.opening: list[str] = []
         self.go = anyio.Event()

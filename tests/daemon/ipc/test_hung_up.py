@@ -32,6 +32,8 @@ LOOKING: Final = {
     requests.Usage,
     requests.Examine,
     requests.Watch,
+    requests.Generations,
+    requests.Metrics,
     requests.Explain,
     requests.KeyCheck,  # but that a passphrase was wrong
 }

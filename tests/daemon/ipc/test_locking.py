@@ -42,6 +42,8 @@ async def locks(side: Side) -> Any:
 NEEDED: dict[Any, dict[str, Any]] = {
     requests.Login: {"account": "x"},
     requests.Callback: {"pasted": Secret("x")},
+    requests.Adopt: {"refresh_token": Secret("x")},
+    requests.Rename: {"account": "x", "to": "y"},
     requests.ApiKey: {"account": "x"},
     requests.Relay: {"path": "/v1/echo"},
     requests.RevokeTicket: {"ticket": "t1"},
@@ -50,10 +52,18 @@ NEEDED: dict[Any, dict[str, Any]] = {
     requests.Restore: {"passphrase": Secret("x")},
     requests.Unlock: {"passphrase": PASSPHRASE},
 }
-ANSWERED = [requests.Hello, requests.Status, requests.Lock, requests.Unlock, requests.Stop]
+ANSWERED = [
+    requests.Hello,
+    requests.Status,
+    requests.Metrics,
+    requests.Lock,
+    requests.Unlock,
+    requests.Restart,
+    requests.Stop,
+]
 
 
-async def test_locked_it_answers_unlock_status_stop_hello_and_lock_and_refuses_whatever_else_there_is(
+async def test_locked_it_answers_what_needs_no_account_and_what_opens_or_ends_it_and_refuses_whatever_else_there_is(
     folder: Path,
 ) -> None:
     """Each request there is, so that a new one is refused until somebody says otherwise here, too."""
