@@ -19,8 +19,8 @@ from aixtivd.relay.call import Answer, Call
 GOOD: Final = Secret("aixtiv-ticket-good")  # for `claude`, both verbs
 
 
-class Denied:
-    """Nobody was."""
+class NoDenials:
+    """Nobody was turned away."""
 
     def __init__(self) -> None:
         self.counted: Counter[str] = Counter()
@@ -38,7 +38,7 @@ class Upstream:
         self.calls: list[Call] = []
         self.begun = 0
         self.statuses: dict[str, int] = {}
-        self.denials = Denied()
+        self.denials = NoDenials()
         self.busy = False
         self.cuts: list[AixtivError] = []
         self.left: list[str] = []  # paths of calls that are over, however they ended
@@ -219,7 +219,7 @@ class Door:
     def __init__(self) -> None:
         self.path: Path | None = Path("/run/claude.sock")
         self.port = 0
-        self.denials = Denied()
+        self.denials = NoDenials()
         self.held_back = False
         self.opening: list[str] = []
         self.go = anyio.Event()

@@ -45,7 +45,10 @@ _HANDED_OUT: Final = (Token, requests.Ticket, requests.Export)
 
 KEPT: Final = frozenset(
     {
+        requests.Adopt,
         requests.Logout,
+        requests.Rename,
+        requests.Reinstate,
         requests.ApiKey,
         requests.RevokeTicket,
         requests.Lock,
