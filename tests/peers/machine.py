@@ -40,19 +40,21 @@ class DaemonEnded(Exception):
 
 
 class Machine:
-    """`folder` must be short (a socket path ends at 104 bytes) and 0700: the fixture of that name is.
+    """`folder` must be short (a socket path ends at 104 bytes) and 0700: the fixture of that name is. `scripts`: where
+    the commands are that run on it.
 
     The environment of daemon and commands is made here and takes nothing from the tests' own but the PATH's tail.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, scripts: Path = SCRIPTS) -> None:
+        self._scripts: Final = scripts
         self.home: Final = folder / "home"
         self.runtime: Final = folder / "run"
         for path in (self.home, self.runtime):
             path.mkdir(mode=0o700, exist_ok=True)
         self.environ: Final = {
             "HOME": str(self.home),
-            "PATH": f"{SCRIPTS}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{scripts}:/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "XDG_RUNTIME_DIR": str(self.runtime),
             "XDG_CONFIG_HOME": str(self.home / ".config"),
@@ -113,7 +115,7 @@ class Machine:
         """A daemon that is starting; its log is added to `log_file`."""
         with self.log_file.open("ab") as log:
             self.daemon = subprocess.Popen(
-                [SCRIPTS / "aixtivd", *arguments],
+                [self._scripts / "aixtivd", *arguments],
                 env=self.environ | environ,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
@@ -168,7 +170,7 @@ class Machine:
     def run(self, *arguments: str, stdin: str = "", **environ: str) -> Ran:
         """`aixtiv ARGUMENTS`, to its end."""
         ran = subprocess.run(
-            [SCRIPTS / "aixtiv", *arguments],
+            [self._scripts / "aixtiv", *arguments],
             env=self.environ | environ,
             cwd=self.home,
             input=stdin,
@@ -183,7 +185,7 @@ class Machine:
     def running(self, *arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
         """`aixtiv ARGUMENTS` while the block runs: its streams are pipes, and what is left of it then is killed."""
         with subprocess.Popen(
-            [SCRIPTS / "aixtiv", *arguments],
+            [self._scripts / "aixtiv", *arguments],
             env=self.environ | environ,
             cwd=self.home,
             stdin=subprocess.PIPE,

@@ -46,6 +46,7 @@ HARMLESS = {
     "token_endpoint_auth_methods_supported",
     "keyring_backend",
     "secret_file",  # a path
+    "mytoken_url",
     "id_token",  # verified: the verdict on it
     "id_token_age",
 }
@@ -61,6 +62,10 @@ PUBLIC = {
     "Passphrase.salt",
     "Begun.spending",
     "Stored.digest",  # of a ticket: a hash of 256 random bits
+    "LeftTicket.digest",
+    "Will.tickets",  # the same, packed
+    "Trouble.id",
+    "Told.id",
 }
 HEADERS = (("authorization", TEXT),)  # strings that may be secret wherever they are
 SOUNDS_SECRET = re.compile(r"token|secret|passw|passphrase|pasted|verifier|assertion|(^|_)(key|code|nonce|bearer)")

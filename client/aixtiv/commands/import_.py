@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _DEEDS: Final = {"seal", "adopt"}  # what can be done here and now
 
 
-class Done(Struct):
+class Done(Struct, frozen=True):
     """What became of one find."""
 
     find: Find
@@ -106,20 +106,21 @@ def _row(find: Find) -> "Text":
 
 
 def _carried_out(client: Client, finds: list[Find], *, asking: bool) -> list[Done]:
-    all_done = [Done(find) for find in finds]
-    for one in all_done:
-        question = _question(one.find)
-        waits = one.find.deed == "sign-in"  # for a person at a browser: nothing that --yes can mean
-        if not question or (waits and not asking):
-            continue
-        if asking and not click.confirm(question, default=not waits, err=True):
-            continue
-        try:
-            one.done = _do(client, one.find)
-        except AixtivError as failure:
-            one.problem = failure
-            show.error(failure)
-    return all_done
+    return [_settled(client, find, asking=asking) for find in finds]
+
+
+def _settled(client: Client, find: Find, *, asking: bool) -> Done:
+    question = _question(find)
+    waits = find.deed == "sign-in"  # for a person at a browser: nothing that --yes can mean
+    if not question or (waits and not asking):
+        return Done(find)
+    if asking and not click.confirm(question, default=not waits, err=True):
+        return Done(find)
+    try:
+        return Done(find, done=_do(client, find))
+    except AixtivError as failure:
+        show.error(failure)
+        return Done(find, problem=failure)
 
 
 def _question(find: Find) -> str:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from aixtiv.failures import AixtivError
 from aixtiv.importing.find import Accounts, Find
 from aixtiv_protocol.requests import ClientSettings
-from aixtiv_protocol.secret import Secret
+from aixtiv_protocol.secret import Secret, decode_hook
 
 COMMAND: Final = "oidc-gen"
 PASSWORD: Final = "OIDC_ENCRYPTION_PW"  # oidc-agent's own name for it (`--pw-env`)
@@ -31,20 +31,14 @@ class Config(Struct, frozen=True):
 
     issuer_url: str = ""
     client_id: str = ""
-    client_secret: str = ""
-    refresh_token: str = ""
+    client_secret: Secret | None = None
+    refresh_token: Secret | None = None
     scope: str = ""
     auth_scope: str = ""
     refresh_scope: str = ""
     mytoken_url: str = ""
     device_authorization_endpoint: str = ""
     redirect_uris: list[str] = []
-
-    def __repr__(self) -> str:
-        return f"Config({self.issuer_url})"
-
-    def __rich_repr__(self) -> list[tuple[str, object]]:  # msgspec's own would show every field
-        return [("issuer_url", self.issuer_url)]
 
 
 def look(environ: Mapping[str, str], home: Path, accounts: Accounts) -> tuple[list[Find], list[str]]:
@@ -107,7 +101,7 @@ def config(name: str, environ: Mapping[str, str]) -> Config:
         why = "" if asking or environ.get(PASSWORD) else f"; its password is asked for at a terminal, or in {PASSWORD}"
         raise AixtivError(f"{COMMAND} did not decrypt {name}{why}", hint="aixtiv import oidc-agent")
     try:
-        return msgspec.json.decode(printed, type=Config)
+        return msgspec.json.decode(printed, type=Config, dec_hook=decode_hook)
     except (msgspec.DecodeError, RecursionError):
         raise AixtivError(f"{COMMAND} printed for {name} what is no account") from None
 
@@ -124,11 +118,11 @@ def completed(find: Find, found: Config) -> Find:
         deed="adopt",
         account=find.account,
         note=find.note,
-        value=Secret(found.refresh_token),
+        value=found.refresh_token,
         settings=ClientSettings(
             issuer=found.issuer_url.rstrip("/"),  # oidc-agent puts one behind every issuer
             client_id=found.client_id,
-            client_secret=Secret(found.client_secret) if found.client_secret else None,
+            client_secret=found.client_secret or None,
             redirect_uri=loopback[0] if loopback else "",
             device_authorization_endpoint=found.device_authorization_endpoint,
         ),
