@@ -34,6 +34,20 @@ def stop(scene: Scene) -> None:
     scene.machine.ended()  # not for as long as a stream may say nothing: its caller has gone
 
 
+def restart(scene: Scene) -> None:
+    """It becomes another daemon; perhaps killed on the way, perhaps while the next one begins."""
+    before = len(scene.machine.logged("ready"))
+    with scene.streams(), scene.answers_kept_back(), scene.asked(requests.Restart()) as asked:
+        scene.moment(MOMENT)
+        scene.server.release()
+        scene.heard(asked)
+        if scene.chance.random() < 0.4:
+            scene.moment(SLOWLY)
+            scene.kill()
+    if scene.runs:
+        scene.wait_for_log("ready", before + 1)
+
+
 def reload(scene: Scene) -> None:
     """Other settings, good and bad ones; refreshes and streams go on."""
     with scene.streams(), scene.answers_kept_back():
@@ -132,6 +146,7 @@ def callers_hang_up(scene: Scene) -> None:
 
 ATTACKS: Final = (
     Attack(name="stop", says="stop and SIGTERM amid a refresh and a stream", act=stop, setting=STREAMING),
+    Attack(name="restart", says="restart amid a refresh and a stream, perhaps SIGKILL", act=restart, setting=STREAMING),
     Attack(name="reload", says="reload amid a refresh and a stream", act=reload, setting=STREAMING),
     Attack(name="lock", says="lock and unlock amid a refresh and a stream", act=lock, setting=STREAMING),
     Attack(
