@@ -6,6 +6,7 @@
 # make scale   ten thousand accounts that end within one minute, with 256 callers: five minutes; ARGS="--accounts 1000"
 # make soak    hours of refreshes in MINUTES=10, by tokens that live for seconds: memory and descriptors have to stay flat
 # make pictures  the pictures in docs/pictures, by typing what they show; ARGS="status" only that one
+# make bench   speed and memory beside floors and peers, as ratios: minutes; JSON=path, ONLY="kept relay", PAGE=docs/performance.md, SMOKE=1
 # make check   format, lint, types, the import contract
 # make fmt     put the format right
 # make man     write the man pages and docs/options.md anew, from what --help and docs/ say
@@ -23,7 +24,7 @@ OIDC := tests/peers/oidc
 SDK := tests/peers/sdk
 UV := $(VENV)/uv
 
-.PHONY: demo test slow pictures check fmt man lock peer clean attack fuzz scale soak
+.PHONY: demo test slow pictures check fmt man lock peer clean attack fuzz scale soak bench
 .DELETE_ON_ERROR:
 
 demo: $(READY) peer
@@ -48,6 +49,10 @@ scale: $(READY)
 
 soak: $(READY)
 	@PYTHONPATH=tests $(BIN)/python -m scale.soak --minutes $(or $(MINUTES),10) $(ARGS)
+
+bench: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON)) \
+	  $(if $(PAGE),--page $(PAGE)) $(if $(SMOKE),--smoke)
 
 pictures: $(READY)
 	@PYTHONPATH=tests $(BIN)/python -m pictures $(ARGS)

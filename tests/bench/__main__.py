@@ -7,12 +7,11 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench import lines, process, table, tokens
+from bench import agent, hanging, idle, lines, many, process, relay, sealing, start, table, tokens
 from bench.bench import SMOKE, Bench, Measure, Plan
 from bench.installed import Installed
 from bench.measuring import spin
@@ -22,6 +21,14 @@ ROWS: Final[dict[str, Measure]] = {
     "lines": lines.rows,
     "kept": tokens.kept,
     "tokens": tokens.tokens,
+    "agent": agent.rows,
+    "hanging": hanging.rows,
+    "relay": relay.rows,
+    "start": start.rows,
+    "memory": idle.memory,
+    "wakeups": idle.wake_ups,
+    "sealing": sealing.rows,
+    "many": many.rows,
 }
 
 
@@ -60,7 +67,8 @@ def noise() -> str:
     times = [spin() for _ in range(60)]
     low, middle, high = statistics.quantiles(times, n=4)
     share = (high - low) / middle * 100
-    return f"half of 60 rounds of the same work took within {share:.1f} % of each other, the slowest {max(times) / middle:.2f} × the median"
+    slowest = max(times) / middle
+    return f"half of 60 rounds of the same work lay within {share:.1f} %, the slowest took {slowest:.2f} × the median"
 
 
 def _say(line: str) -> None:
@@ -73,7 +81,9 @@ def _said() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", help=f"of {', '.join(ROWS)}")
     parser.add_argument("--json", type=Path, help="writes the figures there, too")
     parser.add_argument("--page", type=Path, help="puts the table into that page, between its two marks")
-    parser.add_argument("--smoke", action="store_true", help="a moment of everything: shows that it runs, and no figure")
+    parser.add_argument(
+        "--smoke", action="store_true", help="a moment of everything: shows that it runs, and no figure"
+    )
     return parser.parse_args()
 
 

@@ -24,9 +24,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     refreshes: int = 100  # of each of these
 
 
-SMOKE: Final = Plan(
-    starts=2, slow=2, bursts=2, burst=40, idle=1.0, sealed=100, accounts=(10, 20, 100), refreshes=3
-)
+SMOKE: Final = Plan(starts=2, slow=2, bursts=2, burst=40, idle=1.0, sealed=100, accounts=(10, 20, 100), refreshes=3)
 
 
 class Bench:

@@ -17,7 +17,7 @@ SOURCES: Final = Path(__file__).parent / "floors"
 PROGRAMS: Final = Path(__file__).parent / "programs"
 PATIENCE: Final = 30.0  # seconds
 
-Shape = Literal["frame", "http", "close", "events"]
+Shape = Literal["frame", "http", "close", "events", "once"]
 
 
 class Loaded(Struct, frozen=True):
@@ -60,7 +60,15 @@ class Floors:
         return str(path)
 
     def load(
-        self, target: str, request: str, shape: Shape, *, connections: int = 1, ms: int = 1000, count: int = 0, core: int = FRONT
+        self,
+        target: str,
+        request: str,
+        shape: Shape,
+        *,
+        connections: int = 1,
+        ms: int = 1000,
+        count: int = 0,
+        core: int = FRONT,
     ) -> Loaded:
         """`request`: a file. It ends after `ms`, or after `count` answers."""
         words = [self.program("load"), target, str(connections), str(ms), str(count), shape, request]

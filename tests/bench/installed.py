@@ -42,7 +42,7 @@ class Installed:
         return next(str(path) for path in self.folder.glob("lib/python*/site-packages"))
 
     def made(self) -> Self:
-        """The wheel of what is checked out now. What it needs is as the lock has it, and fetched only where it changed."""
+        """The wheel of what is checked out now. What it needs is as the lock has it, and fetched where that changed."""
         mark = self.folder / "lock"
         if not mark.exists() or mark.read_bytes() != LOCK.read_bytes():
             _run(sys.executable, "-m", "venv", "--clear", str(self.folder))

@@ -3,7 +3,7 @@
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -39,7 +39,9 @@ class Ratio(Struct, frozen=True):
 
 def ratio(over: Series, under: Series) -> Ratio:
     each = [mine / other for mine, other in zip(over.rounds, under.rounds, strict=True) if other]
-    low, _, high = statistics.quantiles(each, n=4, method="inclusive") if len(each) > 1 else [each[0] if each else 0.0] * 3
+    low, _, high = (
+        statistics.quantiles(each, n=4, method="inclusive") if len(each) > 1 else [each[0] if each else 0.0] * 3
+    )
     return Ratio(over.median / under.median if under.median else 0.0, low, high)
 
 
@@ -71,7 +73,7 @@ def pin(pid: int, core: int) -> None:
         os.sched_setaffinity(int(task.name), {core})
 
 
-def duration(words: Sequence[str], environ: dict[str, str], stdin: str = "/dev/null") -> float:
+def duration(words: list[str], environ: dict[str, str], stdin: str = "/dev/null") -> float:
     """Seconds from before the start of a process to behind its end. Raises RuntimeError unless it succeeds."""
     files = [
         (os.POSIX_SPAWN_OPEN, 0, stdin, os.O_RDONLY, 0),

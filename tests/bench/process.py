@@ -1,19 +1,16 @@
-"""`aixtiv token` as a process, from its start to its end, beside programs that do nothing and programs that do the same."""
+"""`aixtiv token` as a process, from its start to its end, beside programs that do nothing or the same."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
 from bench import goals
 from bench.bench import Bench
-from bench.measuring import BACK, Series, duration, interleaved, on
+from bench.measuring import BACK, duration, interleaved, on
 from bench.table import LeftOut, Line, Row
 from bench.world import ACCOUNT, World, token_request, world
 from peers.authority.process import authorization_server
@@ -115,12 +112,20 @@ def _keyring(bench: Bench, here: World) -> Iterator[Command | LeftOut]:
         assert bus.stdout
         environ = environ | {"DBUS_SESSION_BUS_ADDRESS": bus.stdout.readline().strip()}
         words = ["gnome-keyring-daemon", "--unlock", "--components=secrets", "--foreground"]
-        with subprocess.Popen(words, env=environ, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as store:
+        with subprocess.Popen(
+            words, env=environ, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as store:
             try:
                 store.stdin.write(b"pw")  # type: ignore[union-attr]  # it is a pipe
                 store.stdin.close()  # type: ignore[union-attr]  # as above
                 keyring = str(bench.installed.scripts / "keyring")
-                subprocess.run([keyring, "set", "bench", "ada"], env=environ, input=_SECRET.encode(), check=True, capture_output=True)
+                subprocess.run(
+                    [keyring, "set", "bench", "ada"],
+                    env=environ,
+                    input=_SECRET.encode(),
+                    check=True,
+                    capture_output=True,
+                )
                 yield from _proved(Command("keyring get", [keyring, "get", "bench", "ada"], environ))
             finally:
                 store.kill()

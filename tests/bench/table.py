@@ -83,7 +83,16 @@ class Row:
         said = f"{goal.sign} {goal.bound:g}" if goal else ""
         word = _word(goal, ours)
         return Line(
-            row=self.name, path=path, against="–", unit=unit, floor=None, ours=ours, ratio=None, goal=said, word=word, note=note
+            row=self.name,
+            path=path,
+            against="–",
+            unit=unit,
+            floor=None,
+            ours=ours,
+            ratio=None,
+            goal=said,
+            word=word,
+            note=note,
         )
 
     def without(self, why: str) -> LeftOut:

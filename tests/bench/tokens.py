@@ -60,8 +60,12 @@ def tokens(bench: Bench) -> Iterator[Line | LeftOut]:
         for connections in (1, 16, 256):
             seen: list[list[Loaded]] = [[], [], []]
 
-            def rate(number: int, target: str, connections: int = connections, seen: list[list[Loaded]] = seen) -> float:
-                seen[number].append(bench.floors.load(target, asked, "frame", connections=connections, ms=bench.plan.burst))
+            def rate(
+                number: int, target: str, connections: int = connections, seen: list[list[Loaded]] = seen
+            ) -> float:
+                seen[number].append(
+                    bench.floors.load(target, asked, "frame", connections=connections, ms=bench.plan.burst)
+                )
                 return seen[number][-1].rate
 
             sockets = (*others.values(), str(here.machine.socket))

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Self
 
-from aixtiv_protocol import codec, replies, requests
+from aixtiv_protocol import codec, requests
 from bench.measuring import BACK, pin
 from peers.authority.process import Running
 from peers.machine import Machine
@@ -98,7 +98,7 @@ class World:
 @contextmanager
 def world(scripts: Path, config: str = "") -> Iterator[World]:
     """In a folder of its own, for the length of the block; no daemon runs yet."""
-    with TemporaryDirectory(prefix="aix-", dir="/tmp") as folder:  # noqa: S108  # a socket's path must be short
+    with TemporaryDirectory(prefix="aix-", dir="/tmp") as folder:  # a socket's path must be short
         os.chmod(folder, 0o700)  # noqa: PTH101
         with World(Path(folder), scripts) as made:
             if config:

@@ -47,7 +47,7 @@ class Machine:
     """
 
     def __init__(self, folder: Path, scripts: Path = SCRIPTS) -> None:
-        self._scripts: Final = scripts
+        self.scripts: Final = scripts
         self.home: Final = folder / "home"
         self.runtime: Final = folder / "run"
         for path in (self.home, self.runtime):
@@ -115,7 +115,7 @@ class Machine:
         """A daemon that is starting; its log is added to `log_file`."""
         with self.log_file.open("ab") as log:
             self.daemon = subprocess.Popen(
-                [self._scripts / "aixtivd", *arguments],
+                [self.scripts / "aixtivd", *arguments],
                 env=self.environ | environ,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
@@ -170,7 +170,7 @@ class Machine:
     def run(self, *arguments: str, stdin: str = "", **environ: str) -> Ran:
         """`aixtiv ARGUMENTS`, to its end."""
         ran = subprocess.run(
-            [self._scripts / "aixtiv", *arguments],
+            [self.scripts / "aixtiv", *arguments],
             env=self.environ | environ,
             cwd=self.home,
             input=stdin,
@@ -185,7 +185,7 @@ class Machine:
     def running(self, *arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
         """`aixtiv ARGUMENTS` while the block runs: its streams are pipes, and what is left of it then is killed."""
         with subprocess.Popen(
-            [self._scripts / "aixtiv", *arguments],
+            [self.scripts / "aixtiv", *arguments],
             env=self.environ | environ,
             cwd=self.home,
             stdin=subprocess.PIPE,

@@ -2,7 +2,8 @@
  *
  * load TARGET CONNECTIONS MILLISECONDS COUNT SHAPE FILE: TARGET is a Unix socket's path, or a port of 127.0.0.1;
  * COUNT ends it sooner (0: it does not); FILE holds the request. SHAPE says where an answer ends: `frame` (four bytes
- * of length in front), `http` (by its content-length, or behind its last chunk), `close` (a connection for each).
+ * of length in front), `http` (by its content-length, or behind its last chunk). `once` is `frame` with a connection
+ * for each, `close` an answer that ends with its connection.
  * `events` is `http` whose body carries the sender's clock: "at=NANOSECONDS;"; then what is measured is their age.
  * Prints a line of JSON: answers, bytes, seconds, and percentiles in microseconds. */
 #define _GNU_SOURCE
@@ -23,7 +24,7 @@
 #define HELD 262144
 #define MOST 8000000
 
-enum shape { FRAME, HTTP, CLOSE, EVENTS };
+enum shape { FRAME, HTTP, CLOSE, EVENTS, ONCE };
 
 struct caller {
   int fd;
@@ -102,7 +103,7 @@ static void look_for_events(struct caller *caller) {
 }
 
 static int whole(struct caller *caller) {
-  if (shape == FRAME)
+  if (shape == FRAME || shape == ONCE)
     return caller->size >= 4 && caller->size >= 4 + (size_t)ntohl(*(unsigned *)(void *)caller->held);
   if (!caller->body) read_head(caller);
   if (!caller->body) return 0;
@@ -115,7 +116,7 @@ static void answered(struct caller *caller) {
   answers++;
   bytes += (long)(caller->size - caller->body);
   if (shape != EVENTS) note(now() - caller->began);
-  if (shape == CLOSE) {
+  if (shape == CLOSE || shape == ONCE) {
     close(caller->fd);
     join(caller);
   }
@@ -141,8 +142,8 @@ int main(int argc, char **argv) {
   target = argv[1];
   int connections = atoi(argv[2]);
   long count = atol(argv[4]);
-  const char *shapes[] = {"frame", "http", "close", "events"};
-  for (int i = 0; i < 4; i++)
+  const char *shapes[] = {"frame", "http", "close", "events", "once"};
+  for (int i = 0; i < 5; i++)
     if (!strcmp(argv[5], shapes[i])) shape = (enum shape)i;
   FILE *file = fopen(argv[6], "rb");
   if (!file) fail(argv[6]);

@@ -1,6 +1,7 @@
 """A peer: the smallest streaming proxy that aiohttp makes. `proxy.py SOCKET PORT`: PORT of what stands behind it."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator
 
@@ -45,4 +46,5 @@ async def _pass(request: web.Request) -> web.StreamResponse:
 
 
 if __name__ == "__main__":
+    logging.disable()  # callers who leave in the middle are no news
     uvloop.run(_serve(sys.argv[1], sys.argv[2]))
