@@ -2,6 +2,7 @@
 
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-CORES: Final = sorted(os.sched_getaffinity(0))
+CORES: Final = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [0]
 FRONT: Final = CORES[0]  # whoever asks
 BACK: Final = CORES[-1]  # whoever is asked; the same where there is one core only
 
