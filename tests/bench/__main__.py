@@ -7,6 +7,7 @@ import argparse
 import statistics
 import sys
 import time
+import traceback
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -34,14 +35,16 @@ ROWS: Final[dict[str, Measure]] = {
 
 def main() -> int:
     said = _said()
+    if sys.platform != "linux":
+        _say("it pins processes to cores and reads /proc: Linux only")
+        return 1
     began = time.monotonic()
     report = table.Report(machine=table.machine(), noise=noise())
     _say("the wheel is built and installed")
     installed = Installed(Path(sys.prefix) / "bench").made()
     with TemporaryDirectory(prefix="aix-") as folder:
         bench = Bench(SMOKE if said.smoke else Plan(), installed, Path(folder))
-        for name in said.only or ROWS:
-            _measure(name, bench, report)
+        broken = [name for name in said.only or ROWS if not _measure(name, bench, report)]
     report.seconds = time.monotonic() - began
     made = list(table.markdown(report))
     print("\n".join(made), flush=True)
@@ -49,17 +52,24 @@ def main() -> int:
         table.write_json(report, said.json)
     if said.page:
         table.write_page(made, said.page)
-    return 0
+    return 1 if broken else 0
 
 
-def _measure(name: str, bench: Bench, report: table.Report) -> None:
+def _measure(name: str, bench: Bench, report: table.Report) -> bool:
+    """Whether all of it could be measured. What another row has shown is not lost over a peer that does not start."""
     began = time.monotonic()
-    for found in ROWS[name](bench):
-        if isinstance(found, table.LeftOut):
-            report.left_out.append(found)
-        else:
-            report.lines.append(found)
+    try:
+        for found in ROWS[name](bench):
+            if isinstance(found, table.LeftOut):
+                report.left_out.append(found)
+            else:
+                report.lines.append(found)
+    except Exception as error:  # noqa: BLE001  # as above; it is told, and the exit status is 1
+        traceback.print_exc()
+        report.left_out.append(table.LeftOut(name, f"it broke: {type(error).__name__}: {error}"[:300]))
+        return False
     _say(f"{name}: {time.monotonic() - began:.0f} s")
+    return True
 
 
 def noise() -> str:

@@ -18,6 +18,7 @@ from bench.bench import Bench
 from bench.measuring import BACK, FRONT, interleaved, pin
 from bench.table import LeftOut, Line, Row
 from bench.tokens import servers
+from peers.waiting import until
 
 ROW: Final = Row("agent")
 ACCOUNT: Final = "kit"
@@ -66,6 +67,7 @@ def _agent(folder: Path) -> Iterator[str]:
         said = folder / "agent.json"
         with said.open("wb") as out:  # a pipe would be held open by what it leaves behind
             subprocess.run(words, env=environ, check=True, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        until(lambda: said.read_bytes().strip().endswith(b"}"), "oidc-agent says who it is")  # after its parent's end
         pid = int(json.loads(said.read_bytes())["dpid"])
         try:
             pin(pid, BACK)

@@ -31,7 +31,7 @@ def test_rounds_are_interleaved_and_the_first_does_not_count() -> None:
 
 def test_a_ratio_is_that_of_the_medians_and_its_spread_that_of_the_rounds() -> None:
     found = ratio(Series((11.0, 30.0, 33.0)), FLOOR)
-    assert (found.middle, found.low, found.high) == (pytest.approx(1.5), pytest.approx(1.1), pytest.approx(1.3))
+    assert [found.middle, found.low, found.high] == pytest.approx([1.5, 1.1, 1.3])
 
 
 def test_what_comes_on_top_is_taken_round_by_round() -> None:
