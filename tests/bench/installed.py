@@ -46,6 +46,8 @@ class Installed:
         mark = self.folder / "lock"
         if not mark.exists() or mark.read_bytes() != LOCK.read_bytes():
             _run(sys.executable, "-m", "venv", "--clear", str(self.folder))
+            self._pip("install", "--upgrade", "pip")  # as pipx has it: its scripts import less than older ones
+            self._pip("uninstall", "--yes", "setuptools")  # which would load a part of itself at every start
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made)
             _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", made)

@@ -1,7 +1,7 @@
 /* What stands behind every proxy: an HTTP/1.1 server that does no more than it must. One thread, epoll.
  *
- * upstream: prints its port of 127.0.0.1. What a request's body says decides the answer: "burst": a stream of 200 events
- * at once; "paced": 100 events, one each 5 ms, each with the clock at its sending; anything else: 1.9 KB of JSON. */
+ * upstream: prints its port of 127.0.0.1. What a request's body says decides the answer: "burst": a stream of 200 events,
+ * each sent by itself; "paced": 100 events, one each 5 ms, each with the clock at its sending; anything else: 1.9 KB of JSON. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -28,8 +28,8 @@ struct caller {
 };
 
 static const char EVENTS[] = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-static char json[4096], burst[65536];
-static size_t json_size, burst_size;
+static char json[4096], word[1024];
+static size_t json_size, word_size;
 static int polled;
 
 static void add(int fd, void *who) {
@@ -56,9 +56,7 @@ static void make_answers(void) {
                       "\"output_tokens\":400}}", text);
   json_size = (size_t)sprintf(json, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
                               "request-id: req_01\r\n\r\n%s", size, body);
-  burst_size = (size_t)sprintf(burst, "%s", EVENTS);
-  for (int i = 0; i < BURST; i++) burst_size += (size_t)event(burst + burst_size, " of the words");
-  burst_size += (size_t)sprintf(burst + burst_size, "0\r\n\r\n");
+  word_size = (size_t)event(word, " of the words");
 }
 
 static void say(struct caller *caller, const char *data, size_t size) {
@@ -68,6 +66,12 @@ static void say(struct caller *caller, const char *data, size_t size) {
     data += sent;
     size -= (size_t)sent;
   }
+}
+
+static void burst(struct caller *caller) {
+  say(caller, EVENTS, sizeof EVENTS - 1);
+  for (int i = 0; i < BURST; i++) say(caller, word, word_size);
+  say(caller, "0\r\n\r\n", 5);
 }
 
 static void pace(struct caller *caller) {
@@ -130,7 +134,7 @@ static void hear(struct caller *caller) {
   size_t size = whole(caller, &body);
   if (!size) return;
   size_t rest = size - (size_t)(body - caller->held);
-  if (memmem(body, rest, "burst", 5)) say(caller, burst, burst_size);
+  if (memmem(body, rest, "burst", 5)) burst(caller);
   else if (memmem(body, rest, "paced", 5)) pace(caller);
   else say(caller, json, json_size);
   memmove(caller->held, caller->held + size, caller->size - size);
