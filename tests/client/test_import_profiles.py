@@ -1,6 +1,7 @@
 """Shell profiles: which of their lines hold something of ours, and how one is commented out. No value ever shows."""
 
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from aixtiv.importing.find import Accounts, Find, Place
 from aixtiv.importing.profiles import assignments, look, removable, without
 from aixtiv_protocol import replies
 from aixtiv_protocol.secret import Secret
+from peers import presence
 
 KEY = "sk-ant-api03-of-a-profile-0123456789"
 OTHER = "sk-ant-api03-of-another-0123456789"
@@ -31,6 +33,8 @@ def read(line: str, name: str = ".bashrc") -> list[tuple[str, str]]:
         f"declare -x ANTHROPIC_API_KEY={KEY}",
         f"export ANTHROPIC_API_KEY={KEY};",
         f"export ANTHROPIC_API_KEY={KEY} # it's mine",
+        f"ANTHROPIC_API_KEY='{KEY}'; export ANTHROPIC_API_KEY",
+        f"ANTHROPIC_API_KEY={KEY}; typeset -x ANTHROPIC_API_KEY; export PATH",
     ],
 )
 def test_an_assignment_is_read_however_it_is_written(line: str) -> None:
@@ -65,6 +69,55 @@ def test_fish_has_its_own_words(line: str) -> None:
 )
 def test_what_a_shell_would_have_to_be_asked_about_is_left_alone(line: str) -> None:
     assert read(line) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (f"if true; then export ANTHROPIC_API_KEY={KEY}; fi", ".bashrc"),
+        ("[ -f x ] && export GITLAB_OAUTH_CLIENT_ID=abc", ".bashrc"),
+        (f'alias c="ANTHROPIC_API_KEY={KEY} claude"', ".bashrc"),
+        (f'export ANTHROPIC_API_KEY="{KEY}', ".bashrc"),
+        (f"export ANTHROPIC_API_KEY=${{ANTHROPIC_API_KEY:-{KEY}}}", ".bashrc"),
+        (f"test -f x; and set -gx ANTHROPIC_API_KEY {KEY}", ".config/fish/config.fish"),
+    ],
+)
+def test_a_line_that_holds_a_value_and_is_not_understood_is_named(folder: Path, line: str, name: str) -> None:
+    write(folder / name, f"\n{line}\n")
+    finds, (trouble,) = look({}, folder, NOBODY)
+    assert finds == []
+    assert f"{name}:2 mentions {'GITLAB_OAUTH_CLIENT_ID' if 'GITLAB' in line else 'ANTHROPIC_API_KEY'}, and" in trouble
+    assert KEY not in trouble
+    assert "abc" not in trouble
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"# export ANTHROPIC_API_KEY={KEY}",
+        f"true  # ANTHROPIC_API_KEY={KEY}",
+        "export ANTHROPIC_API_KEY=$(pass show anthropic)",
+        'export ANTHROPIC_API_KEY="$OTHER"',
+        "export ANTHROPIC_API_KEY=",
+        "unset ANTHROPIC_API_KEY",
+        "ANTHROPIC_API_KEY= claude",
+        'if [ -n "$ANTHROPIC_API_KEY" ]; then echo ANTHROPIC_API_KEY is set; fi',
+    ],
+)
+def test_a_line_that_holds_no_value_is_not_spoken_of(folder: Path, line: str) -> None:
+    write(folder / ".bashrc", line)
+    assert look({}, folder, NOBODY) == ([], [])
+
+
+def test_the_key_that_is_in_use_comes_first_wherever_it_stands(folder: Path) -> None:
+    write(folder / ".profile", f"export DR_CLAUDE_API={OTHER}\n")
+    write(folder / ".bashrc", f"export ANTHROPIC_API_KEY={KEY}\n")
+    assert [find.value for find in found(folder)] == [Secret(KEY), Secret(OTHER)]
+
+
+def test_a_line_that_exports_another_name_as_well_is_not_taken_out(folder: Path) -> None:
+    path = write(folder / ".bashrc", f"ANTHROPIC_API_KEY={KEY}; export ANTHROPIC_API_KEY PATH\n")
+    assert not removable(path, Place(path, 1, "ANTHROPIC_API_KEY"), Secret(KEY))
 
 
 def test_bytes_that_are_no_text_stop_nothing() -> None:
@@ -152,9 +205,70 @@ def test_a_file_that_others_can_write_is_not_believed_and_that_is_said(folder: P
 
 
 def test_a_line_is_commented_out_and_its_value_with_it() -> None:
-    text = f"one\r\nexport ANTHROPIC_API_KEY={KEY}\r\nthree"
+    text = f"one\r\n\texport ANTHROPIC_API_KEY={KEY}\r\nthree"
     after = without(text, [Place(Path(".bashrc"), 2, "ANTHROPIC_API_KEY")])
-    assert after == "one\r\n# ANTHROPIC_API_KEY=… was here; `aixtiv import` has sealed it\r\nthree"
+    assert after == "one\r\n\t: # ANTHROPIC_API_KEY=… was here; aixtiv import has sealed it\r\nthree"
+
+
+POSIX = f"""\
+if [ -n "$HOME" ]; then
+  export ANTHROPIC_API_KEY={KEY}
+fi
+key() {{
+  export ANTHROPIC_API_KEY='{KEY}'
+}}
+if [ -z "$HOME" ]; then
+  true
+else
+  ANTHROPIC_API_KEY={KEY} # mine
+fi
+[ -n "$HOME" ] &&
+  export ANTHROPIC_API_KEY={KEY}
+cat <<EOF
+export ANTHROPIC_API_KEY={KEY}
+EOF
+key
+echo "the end, and $ANTHROPIC_API_KEY"
+"""
+FISH = f"""\
+if test -n "$HOME"
+    set -gx ANTHROPIC_API_KEY {KEY}
+end
+function key
+    set -gx ANTHROPIC_API_KEY '{KEY}'
+end
+test -n "$HOME"
+and set -gx OTHER x
+key
+echo "the end, and $ANTHROPIC_API_KEY"
+"""
+
+
+@pytest.mark.parametrize(
+    ("shell", "name", "text"),
+    [
+        ("bash", ".bashrc", POSIX),
+        ("zsh", ".zshrc", POSIX),
+        ("sh", ".profile", POSIX),
+        ("fish", "config.fish", FISH),
+    ],
+)
+def test_a_real_shell_reads_what_is_left_to_its_end(folder: Path, shell: str, name: str, text: str) -> None:
+    program = presence.command(shell, package=shell)
+    path = write(folder / name, text)
+    places = [one.place for one in assignments(path, text.encode())]
+    path.write_text(after := without(text, places))
+    assert KEY not in after
+    environ = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+    ran = subprocess.run([program, "-c", f". {path}"], env=environ, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.endswith("the end, and \n")
+
+
+def test_a_line_that_goes_on_from_another_is_left_to_its_person(folder: Path) -> None:
+    path = write(folder / ".bashrc", f"export A=1 \\\n  ANTHROPIC_API_KEY={KEY}\n")
+    (line,) = assignments(path, path.read_bytes())
+    assert not removable(path, line.place, Secret(KEY))
 
 
 def test_only_the_line_that_was_found_and_does_nothing_else_is_taken_out(folder: Path) -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from aixtiv import environment, filed
 from aixtiv.importing.find import Accounts, Deed, Find, Place, Source
+from aixtiv.show import short
 from aixtiv_protocol.secret import Secret
 
 _KEYS: Final = ("ANTHROPIC_API_KEY", "DR_CLAUDE_API")
@@ -19,6 +20,10 @@ _CLIENT: Final = re.compile(
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY_BEGINS: Final = "sk-ant-"  # Anthropic's; what does not begin so is no key, or one for another place
 _EXPORTING: Final = {"export", "declare", "typeset", "readonly", "local"}
+_NAMED: Final = rf"({'|'.join(_KEYS)}|{_CLIENT.pattern})"
+_WHOLE: Final = rf"(?<![A-Za-z0-9_$]){_NAMED}"
+_HELD: Final = re.compile(rf"""{_WHOLE}=["']?[^\s"'$`;&|)]""")  # a value; what a shell computes begins with $ or `
+_HELD_BY_FISH: Final = re.compile(rf"""\bset\b.*{_WHOLE}\s+["']?[^\s"'$(;&|)]""")
 
 
 class Line(Struct, frozen=True):
@@ -43,11 +48,15 @@ def look(environ: Mapping[str, str], home: Path, accounts: Accounts) -> tuple[li
     troubles: list[str] = []
     for path in profiles(environ, home):
         try:
-            lines += assignments(path, filed.contents(path))
+            data = filed.contents(path)
         except FileNotFoundError:
             continue
         except filed.Misread as error:
             troubles.append(error.sentence)
+            continue
+        found = list(assignments(path, data))
+        lines += found
+        troubles += _not_understood(path, data, {line.place.line for line in found})
     return [*_keys(lines, accounts), *_clients(lines, accounts)], troubles
 
 
@@ -55,28 +64,50 @@ def assignments(path: Path, data: bytes) -> Iterator[Line]:
     """Of the variables that are ours to know, those whose value stands there as it is."""
     text = data.decode(errors="surrogateescape")
     read = _fish if path.suffix == ".fish" else _posix
-    for number, line in enumerate(text.splitlines(), 1):
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
         if not any(name in line for name in (*_KEYS, "_OAUTH_")):
             continue
         found = list(read(line))
-        alone = len(found) == 1
+        alone = len(found) == 1 and not (number > 1 and lines[number - 2].endswith("\\"))
         for name, value in found:
             known = name in _KEYS or _CLIENT.fullmatch(name)
             if known and value and not re.search(r"[$`\udc80-\udcff]", value):  # what a shell computes is not there yet
                 yield Line(Place(path, number, name), Secret(value), alone)
 
 
+def _ours(data: bytes) -> Iterator[tuple[int, str]]:
+    """Number and text of each line that mentions such a variable, and is no comment."""
+    for number, line in enumerate(data.decode(errors="surrogateescape").splitlines(), 1):
+        if any(name in line for name in (*_KEYS, "_OAUTH_")) and not line.lstrip().startswith("#"):
+            yield number, line
+
+
+def _not_understood(path: Path, data: bytes, read: set[int]) -> Iterator[str]:
+    """Lines in which a value seems to stand, and which do more than can be read here."""
+    for number, line in _ours(data):
+        if number in read:
+            continue
+        said = " ".join(_words(line)) or line  # without its comment, where the line can be cut into words
+        held = _HELD.search(said) or (path.suffix == ".fish" and _HELD_BY_FISH.search(said))
+        if mentioned := held or (_KEY_BEGINS in said and re.search(_NAMED, said)):
+            yield f"{short(str(path))}:{number} mentions {mentioned[1]}, and is not understood: look there yourself"
+
+
 def _posix(line: str) -> Iterator[tuple[str, str]]:
-    """All assignments of a line that is nothing but those; none of any other."""
-    found = []
+    """All assignments of a line that is nothing but those; none of any other. `export NAME` may follow one."""
+    found: dict[str, str] = {}
+    exporting = False
     for word in _words(line):
         name, equals, value = word.partition("=")
         if word in _EXPORTING or word == ";" or word in ("-x", "-gx"):
+            exporting = word != ";" and (exporting or word in _EXPORTING)
             continue
-        if not equals or not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or not (equals or exporting):
             return
-        found.append((name, value))
-    yield from found
+        if equals or name not in found:
+            found[name] = value
+    yield from found.items()
 
 
 def _fish(line: str) -> Iterator[tuple[str, str]]:
@@ -103,9 +134,9 @@ def _words(line: str) -> list[str]:
 
 
 def _keys(lines: list[Line], accounts: Accounts) -> Iterator[Find]:
-    """One find for each key, wherever it stands."""
+    """One find for each key, wherever it stands; first the one that counts where both names are set."""
     places: dict[str, list[Place]] = {}
-    for line in lines:
+    for line in sorted(lines, key=lambda line: line.place.name != _KEYS[0]):
         value = line.value.reveal().strip()
         if line.place.name in _KEYS and "://" not in value and not value.startswith("aixtiv-ticket-"):
             places.setdefault(value, []).append(line.place)
@@ -159,12 +190,17 @@ def _provider(prefix: str) -> str:
 
 
 def without(text: str, places: list[Place]) -> str:
-    """The text of a profile with those lines commented out, and their values no longer in it."""
+    """The text of a profile with those lines commented out, and their values no longer in it.
+
+    Each becomes a command that does nothing: an `if`, or a function, which held only that line must not be empty. No
+    character in it means anything to a shell, in whatever the line stands.
+    """
     lines = text.splitlines(keepends=True)
     for place in places:
         line = lines[place.line - 1]
-        end = line[len(line.rstrip("\r\n")) :]
-        lines[place.line - 1] = f"# {place.name}=… was here; `aixtiv import` has sealed it{end}"
+        indent, end = line[: len(line) - len(line.lstrip())], line[len(line.rstrip("\r\n")) :]
+        nothing = "true" if place.path.suffix == ".fish" else ":"
+        lines[place.line - 1] = f"{indent}{nothing} # {place.name}=… was here; aixtiv import has sealed it{end}"
     return "".join(lines)
 
 
