@@ -141,7 +141,8 @@ class Refresher:
         self._over |= for_good
         self._renewal.rest()
         while self._flights:
-            self._landed = anyio.Event()
+            if self._landed.is_set():  # else others wait for this very one
+                self._landed = anyio.Event()
             await self._landed.wait()
 
     def dismiss(self) -> None:

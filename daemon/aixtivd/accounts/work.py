@@ -46,7 +46,8 @@ class Work:
     async def idle(self) -> None:
         """Until no job started by `run` is open."""
         while self._open:
-            self._idle = anyio.Event()
+            if self._idle.is_set():  # else others wait for this very one
+                self._idle = anyio.Event()
             await self._idle.wait()
 
     @property

@@ -1,9 +1,12 @@
 """What keeps a daemon, and what it says to who waits when it ends."""
 
 import anyio
+import anyio.lowlevel
 import pytest
 
+from aixtivd.accounts.work import Work
 from aixtivd.errors import AixtivError, Busy
+from peers.clock import limit
 from peers.house import Opener, granted
 
 
@@ -69,3 +72,28 @@ async def test_a_refresh_under_way_is_due(house: Opener) -> None:
         answer = await h.in_a_refresh()
         assert h.accounts.due()
         answer.release.set()
+
+
+async def test_everyone_who_waits_for_a_refresh_is_woken_by_its_end(house: Opener) -> None:
+    """Work at rest, as a lock has it, and the end of the daemon behind it."""
+    async with house() as h:
+        answer = await h.in_a_refresh("github")
+        async with limit(10), anyio.create_task_group() as tasks:
+            tasks.start_soon(h.accounts.at_rest, anyio.lowlevel.checkpoint)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(h.accounts.drain)
+            await anyio.wait_all_tasks_blocked()
+            answer.release.set()
+
+
+async def test_everyone_who_waits_for_open_work_is_woken_by_its_end() -> None:
+    work, over = Work(), anyio.Event()
+    async with limit(10), anyio.create_task_group() as tasks:
+        work.begin(tasks)
+        tasks.start_soon(work.run, over.wait)
+        await anyio.wait_all_tasks_blocked()
+        for _ in range(2):
+            tasks.start_soon(work.idle)
+            await anyio.wait_all_tasks_blocked()
+        over.set()
+    assert not work.busy
