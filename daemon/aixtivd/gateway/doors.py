@@ -46,7 +46,7 @@ class Door:
 
     async def run(self, admit: Callable[["Door", socket.socket], Awaitable[None]], starved: float) -> None:
         """Until it is shut. `starved`: seconds of pause when there are no descriptors left."""
-        if self._shut:
+        if self._shut or self._left:
             return
         self._over = anyio.Event()
         self._arrivals = Arrivals(self._socket, starved)

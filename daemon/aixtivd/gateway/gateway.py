@@ -109,7 +109,7 @@ class Gateway:
         return door.port
 
     async def reconfigure(self, config: Config) -> None:
-        if config.claude.port == self._wanted and not self._problems["port"]:
+        if self._closing or (config.claude.port == self._wanted and not self._problems["port"]):
             return
         self._wanted = config.claude.port
         for door in [door for door in self._doors if door.fixed]:
@@ -132,7 +132,7 @@ class Gateway:
         With what the next daemon has to know of them.
         """
         self._closing = self._leaving = True
-        for door in self._doors:
+        for door in tuple(self._doors):  # a ticket that ends meanwhile takes its own out of them
             await door.leave()
         will = Will(
             inodes={GATEWAY: door.inode for door in self._doors if door.inode is not None},  # noqa: B035  # one at most

@@ -85,19 +85,29 @@ def become(heir: Successor, environ: Mapping[str, str]) -> NoReturn:
 
     Raises NotReplaced where it cannot be executed; then descriptors have been closed, and nothing can be done but end.
     """
-    fds = [_above(left.socket.fileno(), len(heir.sockets)) for left in heir.sockets]
-    fds.append(_above(_written(heir.will), len(heir.sockets)))
-    for place, fd in enumerate(fds, FIRST_FD):
-        os.dup2(fd, place)  # which makes it survive the execution; whatever else was there has no use any more
+    sockets = [left for left in heir.sockets if left.socket.fileno() >= 0]  # a ticket may have ended meanwhile
+    try:
+        _put_in_place(sockets, heir.will)
+    except OSError as error:
+        raise NotReplaced(f"the sockets cannot be handed over: {os.strerror(error.errno or 0)}") from None
+    names = [*(left.name for left in sockets), WILL]
     told = {
         "LISTEN_PID": str(os.getpid()),
-        "LISTEN_FDS": str(len(fds)),
-        "LISTEN_FDNAMES": ":".join((*(left.name for left in heir.sockets), WILL)),
+        "LISTEN_FDS": str(len(names)),
+        "LISTEN_FDNAMES": ":".join(names),
     }
     try:
         os.execve(heir.command[0], heir.command, {**environ, **heir.words, **told})  # noqa: S606  # that is what it is for
     except OSError as error:
         raise NotReplaced(f"{heir.command[0]} cannot be executed: {os.strerror(error.errno or 0)}") from None
+
+
+def _put_in_place(sockets: Sequence[Left], will: Will) -> None:
+    """Raises OSError where there are not as many descriptors as that takes."""
+    fds = [_above(left.socket.fileno(), len(sockets)) for left in sockets]
+    fds.append(_above(_written(will), len(sockets)))
+    for place, fd in enumerate(fds, FIRST_FD):
+        os.dup2(fd, place)  # which makes it survive the execution; whatever else was there has no use any more
 
 
 def _above(fd: int, sockets: int) -> int:

@@ -9,6 +9,8 @@ from aixtivd import log
 
 FIRST_FD: Final = 3  # SD_LISTEN_FDS_START
 MOST_FDS: Final = 64  # far above what any unit of ours passes: a wrong number must not make us close half the world
+MOST_NAMED: Final = 4096
+"""Where each has a name, which no wrong number has: a daemon leaves the next one a port for each of its tickets."""
 
 _WORDS: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
@@ -22,7 +24,9 @@ def handed_over(environ: MutableMapping[str, str], pid: int) -> tuple[tuple[str,
     number = environ.pop("LISTEN_FDS", "")
     names = environ.pop("LISTEN_FDNAMES", "").split(":")
     environ.pop("LISTEN_PIDFDID", None)
-    if wanted != str(pid) or not number.isdecimal() or not 0 < int(number) <= MOST_FDS:
+    if wanted != str(pid) or not number.isdecimal():
+        return ()
+    if not 0 < int(number) <= (MOST_NAMED if len(names) == int(number) else MOST_FDS):
         return ()
     fds = range(FIRST_FD, FIRST_FD + int(number))
     for fd in fds:

@@ -1,5 +1,6 @@
 """The gateway's doors, left to the next daemon: whoever knocks in between waits, and is answered by that."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ import anyio
 import pytest
 
 from aixtivd.config import ClaudeConfig, Config
+from aixtivd.gateway.doors import Door, port_door
 from aixtivd.gateway.gateway import Gateway
 from aixtivd.host.activation import GATEWAY, TICKET, Handed
 from aixtivd.host.succession import Left, Will
@@ -111,3 +113,23 @@ async def test_where_nothing_comes_of_it_the_doors_are_given_up_after_all(folder
         await side.gateway.leave()
         await side.gateway.close()
         assert not side.path.exists()
+
+
+async def test_a_door_that_is_left_before_it_was_open_takes_nobody() -> None:
+    """Whoever knocks there is the next daemon's."""
+
+    async def admit(_: Door, connection: socket.socket) -> None:
+        connection.close()
+        raise AssertionError("somebody was let in")
+
+    door = port_door(0, ticket="t1")
+    await door.leave()
+    with door.listening, socket.create_connection(("127.0.0.1", door.port)), anyio.fail_after(5):
+        await door.run(admit, 0.1)
+
+
+async def test_a_config_that_is_read_again_meanwhile_opens_no_port(folder: Path) -> None:
+    async with AsyncExitStack() as stack, porch(folder) as side:
+        await stack.enter_async_context(leaving(side))
+        await side.gateway.reconfigure(Config(claude=ClaudeConfig(port=free_port())))
+        assert side.gateway.port == 0

@@ -1,5 +1,6 @@
 """What one daemon leaves to the next: found, tried beforehand, written down, and read by whoever comes."""
 
+import errno
 import os
 import socket
 import sys
@@ -115,25 +116,32 @@ import os, socket, sys
 sys.path[:0] = {path!r}
 from aixtivd.host.activation import handed_over
 found = handed_over(os.environ, os.getpid())
-print([one.getsockname() for one in (found.main, found.gateway, *found.ports, *found.doors)], found.will.locked)
+print([one.getsockname() for one in (found.main, found.gateway, *found.ports)], found.will.locked)
+print([one.getsockname() for one in found.doors])
 print(found.will.inodes, found.will.doors, os.environ["NOTIFY_SOCKET"], "LISTEN_FDS" in os.environ)
-print([fd for fd in range(3, 9) if os.path.exists(f"/proc/self/fd/{{fd}}")])
+print([fd for fd in range(3, 99) if os.path.exists(f"/proc/self/fd/{{fd}}")])
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at Linux's /proc")
 def test_the_process_goes_on_with_every_socket_where_it_belongs(folder: Path) -> None:
-    """In a child, since this process would become it. The sockets stand just where the copies have to go."""
+    """In a child, since this process would become it. The sockets stand just where the copies have to go.
+
+    More of them than any unit hands over; one that was closed meanwhile is no more left than its name.
+    """
     listening = []
     for where in ("a", "b"):
         one = socket.socket(socket.AF_UNIX)
         one.bind(str(folder / where))
         listening.append(one)
-    ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(70)]
     for one in listening:
         one.listen()
-    names = (activation.NAME, activation.GATEWAY, activation.GATEWAY, activation.TICKET)
-    lefts = tuple(Left(name, one) for name, one in zip(names, [*listening, *ports], strict=True))
+    names = (activation.NAME, activation.GATEWAY, activation.GATEWAY, *[activation.TICKET] * 70)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        lefts = tuple(
+            Left(name, one) for name, one in zip(names, [*listening, ports[0], closed, *ports[1:]], strict=True)
+        )
     script = AFTERWARDS.format(path=sys.path)
     heir = Successor((sys.executable, "-c", script), lefts, WILL, {"NOTIFY_SOCKET": "/run/notify"})
     read_end, write_end = os.pipe()
@@ -146,12 +154,12 @@ def test_the_process_goes_on_with_every_socket_where_it_belongs(folder: Path) ->
             os._exit(99)
     os.close(write_end)
     with open(read_end) as pipe:  # noqa: PTH123  # a descriptor
-        sockets, rest, fds = pipe.read().splitlines()
+        sockets, doors, rest, fds = pipe.read().splitlines()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    there = [*(str(folder / where) for where in ("a", "b")), *(one.getsockname() for one in ports)]
-    assert sockets == f"{there} it was locked"
+    assert sockets == f"{[str(folder / 'a'), str(folder / 'b'), ports[0].getsockname()]} it was locked"
+    assert doors == str([one.getsockname() for one in ports[1:]])
     assert rest == "{'aixtiv': (1, 2)} {4000: 't1'} /run/notify False"
-    assert fds == "[3, 4, 5, 6]", "the will is closed, and no copy was left"
+    assert fds == str(list(range(3, 3 + 2 + 70))), "the will is closed, and no copy was left"
     for one in (*listening, *ports):
         one.close()
 
@@ -164,6 +172,22 @@ def test_what_cannot_be_executed_is_a_failure_with_its_own_exit_status(
     with pytest.raises(NotReplaced) as failed:
         become(heir, {})
     assert failed.value.sentence == f"{folder / 'aixtivd'} cannot be executed: No such file or directory"
+
+    assert give_up(ExceptionGroup("", [failed.value])) == 71
+    assert capsys.readouterr().err == f"aixtivd: error: {failed.value.sentence}\n"
+
+
+def test_without_a_descriptor_left_that_is_a_failure_with_its_own_exit_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none_left(*_: object) -> int:
+        raise OSError(errno.EMFILE, "of the kernel")
+
+    monkeypatch.setattr(os, "memfd_create", none_left, raising=False)
+    monkeypatch.setattr(os, "dup", none_left)
+    with pytest.raises(NotReplaced) as failed:
+        become(Successor(("aixtivd",), (), Will(), {}), {})
+    assert failed.value.sentence == "the sockets cannot be handed over: Too many open files"
 
     assert give_up(ExceptionGroup("", [failed.value])) == 71
     assert capsys.readouterr().err == f"aixtivd: error: {failed.value.sentence}\n"

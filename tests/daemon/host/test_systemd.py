@@ -39,6 +39,11 @@ def no_inheritance(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         ({"LISTEN_PID": "4711", "LISTEN_FDS": "-1"}, ()),
         ({"LISTEN_PID": "4711", "LISTEN_FDS": "many"}, ()),
         ({"LISTEN_PID": "4711", "LISTEN_FDS": "1000000"}, ()),
+        ({"LISTEN_PID": "4711", "LISTEN_FDS": "65", "LISTEN_FDNAMES": "aixtiv"}, ()),
+        (
+            {"LISTEN_PID": "4711", "LISTEN_FDS": "1003", "LISTEN_FDNAMES": ":".join(["ticket"] * 1003)},
+            tuple(("ticket", fd) for fd in range(3, 1006)),
+        ),
     ],
 )
 def test_sockets_are_taken_only_if_they_were_meant_for_this_process(
