@@ -3,7 +3,8 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from subprocess import DEVNULL, PIPE, Popen
 from typing import Final
 
 from msgspec import Struct
@@ -102,34 +103,33 @@ def _gh(_: Bench, here: World) -> Iterator[Command | LeftOut]:
 
 @contextmanager
 def _keyring(bench: Bench, here: World) -> Iterator[Command | LeftOut]:
-    """GNOME's key store on a session bus of its own; the command is the one that came with our wheel."""
+    """The command is the one that came with our wheel."""
     if missing := [name for name in ("dbus-daemon", "gnome-keyring-daemon") if shutil.which(name) is None]:
         yield ROW.without(f"keyring get: {missing[0]} is not installed")
         return
-    words = ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address=1"]
-    environ = here.machine.environ
-    with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as bus:
+    keyring = str(bench.installed.scripts / "keyring")
+    with _desktop(here.machine.environ) as environ:
+        words = [keyring, "set", "bench", "ada"]
+        subprocess.run(words, env=environ, input=_SECRET.encode(), capture_output=True, check=False)
+        yield from _proved(Command("keyring get", [keyring, "get", "bench", "ada"], environ))
+
+
+@contextmanager
+def _desktop(environ: dict[str, str]) -> Iterator[dict[str, str]]:
+    """A session bus of its own, with GNOME's key store on it, unlocked: the environment of who is logged in there."""
+    with ExitStack() as stack:
+        words = ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address=1"]
+        bus = stack.enter_context(Popen(words, env=environ, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, text=True))
+        stack.callback(bus.kill)
         assert bus.stdout
         environ = environ | {"DBUS_SESSION_BUS_ADDRESS": bus.stdout.readline().strip()}
         words = ["gnome-keyring-daemon", "--unlock", "--components=secrets", "--foreground"]
-        with subprocess.Popen(
-            words, env=environ, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as store:
-            try:
-                store.stdin.write(b"pw")  # type: ignore[union-attr]  # it is a pipe
-                store.stdin.close()  # type: ignore[union-attr]  # as above
-                keyring = str(bench.installed.scripts / "keyring")
-                subprocess.run(
-                    [keyring, "set", "bench", "ada"],
-                    env=environ,
-                    input=_SECRET.encode(),
-                    check=True,
-                    capture_output=True,
-                )
-                yield from _proved(Command("keyring get", [keyring, "get", "bench", "ada"], environ))
-            finally:
-                store.kill()
-                bus.kill()
+        store = stack.enter_context(Popen(words, env=environ, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL))
+        stack.callback(store.kill)
+        assert store.stdin
+        store.stdin.write(b"pw")
+        store.stdin.close()
+        yield environ
 
 
 def _proved(command: Command) -> Iterator[Command | LeftOut]:
