@@ -29,7 +29,7 @@ from aixtivd.config.options import Options, options, read_config
 from aixtivd.errors import AixtivError, BadConfig, Busy
 from aixtivd.gateway import gateway
 from aixtivd.gateway.gateway import Gateway
-from aixtivd.host import activation, succession
+from aixtivd.host import activation, signals, succession
 from aixtivd.host.activation import Handed, handed_over
 from aixtivd.host.address import Address, claim, taken_over
 from aixtivd.host.farewell import give_up, say, unhandled
@@ -234,9 +234,9 @@ class App:
             await anyio.sleep(self._notifier.watchdog / 2)
 
     async def _heed_signals(self, tasks: TaskGroup, *, task_status: TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1) as signals:
+        with signals.heeded() as heard:
             task_status.started()
-            async for which in signals:
+            async for which in heard:
                 if which == signal.SIGHUP:
                     await self._reload_and_log()
                 elif which == signal.SIGUSR1:
@@ -361,6 +361,7 @@ def run(arguments: Sequence[str], loop_factory: Callable[[], asyncio.AbstractEve
             return _check_config(where, asked)
         config = read_config(where.config, asked)
         log.to_stderr(asked.level or config.log)
+        signals.keep()
         # Not asyncio.Runner: callbacks of the loop start tasks in the group, and anyio has to know its loop there, too.
         heir = anyio.run(_serve, where, asked, config, backend_options={"loop_factory": loop_factory})
         if heir is not None:

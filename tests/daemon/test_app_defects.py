@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
@@ -16,9 +16,20 @@ from aixtivd.clock import SystemClock
 from aixtivd.config import Config
 from aixtivd.config.options import Options, read_config
 from aixtivd.errors import BadConfig
+from aixtivd.host.signals import HEEDED
 from aixtivd.paths import paths
 from aixtivd.vault.vault import Vault
 from peers.machine import Machine
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A daemon that has ended lets them wait for the next one, which does not come."""
+    handlers, blocked = [signal.getsignal(which) for which in HEEDED], signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    for which, handler in zip(HEEDED, handlers, strict=True):
+        signal.signal(which, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 @pytest.fixture
