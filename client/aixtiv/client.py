@@ -197,12 +197,13 @@ class Client(Talking):
             wait=wait if first_byte is None else min(wait, first_byte),
             agent=self._agent,
         )
+        told = self._hello(), self._welcomed
         try:
-            return Relayed(self._connect(), asked, body, first_byte)
+            return Relayed(self._connect(), asked, body, first_byte, *told)
         except failures.NotHeard:  # as in `_ask`; of a larger body, a part may have been heard, and sent on
             if not (body is None or (isinstance(body, bytes) and len(body) <= requests.PIECE)):
                 raise
-        return Relayed(self._connect(), asked, body, first_byte)
+        return Relayed(self._connect(), asked, body, first_byte, *told)
 
     def ticket(
         self,
@@ -311,10 +312,15 @@ class Client(Talking):
         return self._ask(requests.Reload(agent=self._agent), replies.Done, seconds=LONG)
 
     def restart(self) -> replies.Done:
-        """The daemon becomes the one that is installed now; no caller is refused meanwhile."""
-        done = self._ask(requests.Restart(agent=self._agent), replies.Done, seconds=LONG)
-        self.close()
-        return done
+        """The daemon becomes the one that is installed now; no caller is refused meanwhile.
+
+        It goes on answering until what is open has ended: `left` tells when it has.
+        """
+        return self._ask(requests.Restart(agent=self._agent), replies.Done, seconds=LONG)
+
+    def left(self, within: float) -> bool:
+        """Whether the daemon ends this conversation within so many seconds, or has."""
+        return self._connection is None or self._connection.stale(within)
 
     def stop(self) -> replies.Done:
         done = self._ask(requests.Stop(agent=self._agent), replies.Done, seconds=LONG)

@@ -78,9 +78,9 @@ class Connection:
         """For `select`: nothing is ever read ahead, so a readable socket is all there is to know."""
         return self._socket.fileno()
 
-    def stale(self) -> bool:
-        """Whether the daemon has hung up (or said what nobody asked) since the last answer."""
-        return bool(select.select([self._socket], [], [], 0)[0])
+    def stale(self, within: float = 0) -> bool:
+        """Whether the daemon has hung up (or said what nobody asked) since the last answer, or does in that time."""
+        return bool(select.select([self._socket], [], [], within)[0])
 
     def send(self, *messages: Request, seconds: float | None = CONNECT) -> None:
         """Raises NoAnswer where the daemon does not take it within `seconds` (None: however long that takes), NotHeard

@@ -3,7 +3,7 @@
 import io
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from stat import S_ISREG
 from typing import BinaryIO, Final, Self
 
@@ -27,16 +27,28 @@ class Relayed:
     answer begins is sent on while that is read.
     """
 
-    def __init__(self, connection: Connection, asked: requests.Relay, body: Body, first_byte: float | None) -> None:
-        """Returns when the answer has begun. Raises what Client's methods raise."""
+    def __init__(
+        self,
+        connection: Connection,
+        asked: requests.Relay,
+        body: Body,
+        first_byte: float | None,
+        hello: tuple[requests.Hello, ...],
+        welcomed: Callable[[replies.Welcome], None],
+    ) -> None:
+        """Returns when the answer has begun. Raises what Client's methods raise.
+
+        `hello`: goes before the call; `welcomed` is told the answer to it.
+        """
         self._connection = connection
+        self._welcomed = welcomed
         self._patience = first_byte
         self._until: float | None = None
         self._be_patient()
         self._ended = False
         self.trailers: requests.Headers = ()
         try:
-            self._upload: _Upload | None = _Upload(asked, body)
+            self._upload: _Upload | None = _Upload(asked, body, hello)
             head = self._head()
         except BaseException:
             self.close()
@@ -114,7 +126,9 @@ class Relayed:
                 raise failures.Unreachable(sentence, code="timeout", retry=True) from None
             if isinstance(reply, replies.Failure):
                 raise failures.raised(reply)
-            if isinstance(reply, replies.Told):
+            if isinstance(reply, replies.Welcome):
+                self._welcomed(reply)
+            elif isinstance(reply, replies.Told):
                 return reply
 
     def _send_until_told(self) -> None:
@@ -141,14 +155,15 @@ class Relayed:
 class _Upload:
     """A body on its way out, and the request before it: what is read of it is one piece ahead of what was taken."""
 
-    def __init__(self, asked: requests.Relay, body: Body) -> None:
+    def __init__(self, asked: requests.Relay, body: Body, hello: tuple[requests.Hello, ...]) -> None:
         size = _size(body)
         self._pieces = _pieces(body)
         data, self._following = next(self._pieces, b""), next(self._pieces, None)
         size = len(data) if self._following is None else size
         if size and all(name.lower() != _LENGTH for name, _ in asked.headers):
             asked = replace(asked, headers=(*asked.headers, (_LENGTH, str(size))))
-        self._pending = memoryview(encoded(replace(asked, body=data, more=self._following is not None)))
+        call = encoded(replace(asked, body=data, more=self._following is not None))
+        self._pending = memoryview(b"".join(map(encoded, hello)) + call)
 
     def step(self, connection: Connection) -> bool:
         """Sends what is taken at once. False: that was all."""

@@ -1,6 +1,6 @@
 """What the daemon tells one after the other, and the one place where a reply is the expected one or raises."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, Self, TypeVar
 
 from aixtiv import failures
@@ -14,9 +14,13 @@ R = TypeVar("R", bound=replies.Reply)
 class Stream(Generic[R]):
     """What the daemon tells one after the other, on a conversation of its own. Closing it stops only the listening."""
 
-    def __init__(self, connection: Connection, kinds: tuple[type[R], ...]) -> None:
+    def __init__(
+        self, connection: Connection, kinds: tuple[type[R], ...], welcomed: Callable[[replies.Welcome], None]
+    ) -> None:
+        """`welcomed`: told what the daemon says of itself, where it was greeted."""
         self._connection = connection
         self._kinds = kinds
+        self._welcomed = welcomed
 
     def __iter__(self) -> Iterator[R]:
         return self
@@ -34,8 +38,9 @@ class Stream(Generic[R]):
 
     def _item(self) -> R | None:
         """The next item; None at the end."""
-        while (reply := self._connection.receive(None, skip_news=True)) is None:
-            pass
+        while (reply := self._connection.receive(None, skip_news=True)) is None or isinstance(reply, replies.Welcome):
+            if reply is not None:
+                self._welcomed(reply)
         return None if isinstance(reply, replies.End) else expected(reply, *self._kinds)
 
     def __enter__(self) -> Self:

@@ -92,12 +92,19 @@ class Talking:
             connection.send(request)
             return connection.receive(seconds)
         connection.greeted = True
-        connection.send(requests.Hello(client=VERSION, agent=self._agent), request)  # one journey for both
+        connection.send(*self._hello(), request)
         reply = connection.receive(seconds)
         if not isinstance(reply, replies.Welcome):  # it has one thing to say to everybody: that it is full, perhaps
             return reply
-        self._welcome = reply
+        self._welcomed(reply)
         return connection.receive(seconds)
+
+    def _welcomed(self, welcome: replies.Welcome) -> None:
+        self._welcome = welcome
+
+    def _hello(self) -> tuple[requests.Hello, ...]:
+        """What goes before the first request of a conversation, in one journey with it."""
+        return (requests.Hello(client=VERSION, agent=self._agent),) if self._greets else ()
 
     def _connected(self) -> Connection:
         if self._connection and self._connection.stale():
@@ -120,14 +127,14 @@ class Talking:
     def _stream(self, request: requests.Request, kinds: tuple[type[R], ...]) -> Stream[R]:
         """On a conversation of its own."""
         try:
-            return Stream(self._begun(request), kinds)
+            return Stream(self._begun(request), kinds, self._welcomed)
         except failures.NotHeard:  # as in `_ask`
-            return Stream(self._begun(request), kinds)
+            return Stream(self._begun(request), kinds, self._welcomed)
 
     def _begun(self, request: requests.Request) -> Connection:
         connection = self._connect()
         try:
-            connection.send(request)
+            connection.send(*self._hello(), request)
         except BaseException:
             connection.close()
             raise

@@ -47,6 +47,7 @@ from aixtivd.relay.relay import Relay
 from aixtivd.vault.vault import Vault
 
 LAST_LOOK: Final = 0.1  # seconds, for what may be on its way within this machine
+LAST_WORDS: Final = 3.0  # seconds for what is open when nobody is let in any more: who calls now waits so long
 LONGEST_STOP: Final = 40.0  # seconds; the units wait a little longer before they kill
 
 
@@ -77,6 +78,7 @@ class App:
         self._ready = anyio.Event()
         self._stopping = anyio.Event()
         self._heir: tuple[str, ...] = ()  # the command that this daemon becomes when it has stopped
+        self._lingering = anyio.CancelScope()  # before a restart
         self._patience = anyio.CancelScope()  # of an orderly stop
 
     async def run(self) -> Successor | None:
@@ -92,7 +94,7 @@ class App:
                 listener = await self._start(tasks)
                 await self._stopping.wait()
                 await self._wind_down(listener)
-                successor = await self._bequeathed() if self._heir else None
+                successor = await self._bequeathed()
                 tasks.cancel_scope.cancel()
         finally:  # after every task has ended: none may find the vault closed with a new token in its hands
             with anyio.CancelScope(shield=True):
@@ -115,17 +117,8 @@ class App:
         self._where = msgspec.structs.replace(self._where, socket=address.path)
         await tasks.start(self._gateway.run, address.path.with_name(gateway.SOCKET), handed)
         await tasks.start(self._notices.run)
-        dispatch = Dispatch(
-            self._accounts,
-            self._relay,
-            self._gateway,
-            self._tickets,
-            self._audit,
-            self._rules,
-            self._vault,
-            self,
-            self._clock,
-        )
+        parts = (self._accounts, self._relay, self._gateway, self._tickets, self._audit, self._rules, self._vault)
+        dispatch = Dispatch(*parts, self, self._clock)
         dispatch.configure(self._config)
         self._dispatch = dispatch
         await tasks.start(dispatch.opening.run)
@@ -159,14 +152,12 @@ class App:
     async def _wind_down(self, listener: Listener) -> None:
         """Nobody new; open refreshes finish and are sealed, callers get their answers: but not for ever.
 
-        Before a restart, callers are let in and answered while the refreshes finish; then they wait at the sockets.
+        Before a restart, callers are let in and answered while what is open finishes; then they wait at the sockets.
         """
-        seconds = patience(self._config)
-        restarting = bool(self._heir)
-        if restarting:
-            self._notifier.status("restarting")
-            self._accounts.tell("restarting")
-        else:
+        seconds, began = patience(self._config), anyio.current_time()
+        if self._heir:
+            await self._linger(began + seconds)
+        if not (restarting := bool(self._heir)):
             log.info("stopping")
             self._notifier.stopping(seconds)
             await self._shut(listener)
@@ -178,6 +169,7 @@ class App:
                 defect(error)
             await self._shut(listener)
             if restarting:
+                self._patience.deadline = max(began + seconds, anyio.current_time() + LAST_WORDS)
                 await anyio.sleep(LAST_LOOK)  # whoever was let in last has said by then what it wants
             self._accounts.dismiss()
             await self._gateway.finish()
@@ -192,6 +184,14 @@ class App:
         await self._relay.aclose()
         await self._web.aclose()  # ends what is still under way: a refresh is shielded from everything else
 
+    async def _linger(self, until: float) -> None:
+        """Relayed calls end, and all goes on as ever meanwhile; unless it is to end altogether."""
+        self._notifier.status("restarting")
+        self._accounts.tell("restarting")
+        self._lingering.deadline = until
+        with self._lingering:
+            await self._relay.over()
+
     async def _shut(self, listener: Listener) -> None:
         """Nobody comes in any more: whoever knocks is turned away, or waits for the next daemon."""
         listener.close()
@@ -201,7 +201,10 @@ class App:
             await self._gateway.close()
             await self._give_up_address()
 
-    async def _bequeathed(self) -> Successor:
+    async def _bequeathed(self) -> Successor | None:
+        """None: there is no heir, or no longer."""
+        if not self._heir:
+            return None
         assert self._address is not None  # it was served until now
         sockets, will = await self._gateway.leave()
         inode = self._address.inode
@@ -212,7 +215,8 @@ class App:
             locked=self._vault.lock_reason if self._vault.locked else "",
         )
         main = Left(activation.NAME, self._address.socket)
-        return Successor(self._heir, (main, *sockets), will, self._notifier.words)
+        heir = self._heir  # it may have been asked to end meanwhile
+        return Successor(heir, (main, *sockets), will, self._notifier.words) if heir else None
 
     async def _close(self, *, leaving: bool) -> None:
         if not leaving:
@@ -326,15 +330,16 @@ class App:
         command = succession.successor(sys.argv[0], self._options.words)
         version = await succession.tried(command)
         if self._stopping.is_set():
-            raise Busy("the daemon is ending already")
+            raise Busy(f"the daemon is {'restarting' if self._heir else 'ending'} already")
         self._heir = command
         self._stopping.set()
         person = self._vault.locked or self._vault.key_source == "passphrase"
-        return f"restarting as aixtivd {version}" + ("; the vault is locked then: aixtiv unlock" if person else "")
+        return succession.promise(version, self._relay.open, patience(self._config), person=person)
 
     def stop(self) -> None:
         """Where it was about to become another one, it ends all the same."""
         self._heir = ()
+        self._lingering.cancel()
         self._stopping.set()
 
 

@@ -55,34 +55,40 @@ def watch(names: tuple[str, ...], account: str, once: bool, as_json: bool, no_st
 
 def _told(client: Client) -> Iterator[Event]:
     """Without end: a daemon that ends is waited for, and not started again by who only watches."""
-    events = client.watch()
+    events, again = client.watch(), False
     while True:
         with events:
-            yield from _until_it_ends(events)
+            yield from _until_it_ends(events, again=again)
         show.note("the daemon has ended; waiting for the next one")
-        events = _found()
+        events, again = _found(), True
         show.note("a daemon is there again")
 
 
-def _until_it_ends(events: Iterator[Event]) -> Iterator[Event]:
+def _until_it_ends(events: Iterator[Event], *, again: bool) -> Iterator[Event]:
+    """`again`: not the first, so that a vault which was locked as it began is waited for."""
     try:
         yield from events
     except NoDaemon:
         return
     except AixtivError as failure:
-        if failure.code != "busy":  # that is said by one that is stopping
+        if failure.code != "busy" and not (again and failure.code == "locked"):  # busy: said by one that is stopping
             raise
 
 
 def _found() -> Stream[Event]:
-    """Of a daemon that answers, as soon as there is one."""
-    tries = 0
+    """Of a daemon that answers, as soon as there is one whose vault is open."""
+    tries, told = 0, False
     while True:
         client = Client()
         try:
-            client.hello()
-            return client.watch()
+            if not client.hello().locked:
+                return client.watch()
+            if not told:
+                show.note("a daemon is there, and its vault is locked; waiting for the unlock")
+                show.hint("aixtiv unlock")
+                told = True
         except NoDaemon:
-            client.close()
-            time.sleep(_AGAIN[min(tries, len(_AGAIN) - 1)])
-            tries += 1
+            pass
+        client.close()
+        time.sleep(_AGAIN[min(tries, len(_AGAIN) - 1)])
+        tries += 1

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Final
 
 from aixtiv.client import Client
-from aixtiv.commands.stop import see_off
 from aixtiv.failures import AixtivError, NoDaemon, NotRunning, NotUnderstood
+from aixtiv.service.ending import see_off
 from aixtiv.service.state import Manager
 from aixtiv_protocol import replies
 
 PATIENCE: Final = 10.0  # seconds until a daemon that was started has to answer
+_SOON: Final = 1.0  # seconds, after which it is said what a restart waits for
+_LONGEST: Final = 90.0  # seconds: relayed calls have up to 40 to end, and so have refreshes after them
 
 
 def answering() -> replies.DaemonStatus | None:
@@ -60,7 +62,7 @@ def restart(manager: Manager, say: Callable[[str], None]) -> tuple[str, replies.
     before = answering()
     try:
         with Client() as client:
-            note = client.restart().note
+            note = _handed_over(client, say)
     except NotRunning:
         say(manager.start().note)
         note = ""
@@ -70,3 +72,14 @@ def restart(manager: Manager, say: Callable[[str], None]) -> tuple[str, replies.
         manager.start()
         note = ""
     return note, awaited("aixtiv service logs")
+
+
+def _handed_over(client: Client, say: Callable[[str], None]) -> str:
+    """Returns when the old one has let go, with its note if that was not said before. It answers callers until then."""
+    note = client.restart().note
+    if client.left(_SOON):
+        return note
+    say(note)
+    if not client.left(_LONGEST):
+        raise AixtivError("the daemon has not been replaced yet", hint="aixtiv service logs")
+    return ""

@@ -80,6 +80,13 @@ async def tried(command: Sequence[str]) -> str:
     return version
 
 
+def promise(version: str, calls: int, seconds: float, *, person: bool) -> str:
+    """What somebody is told who asked for it. `calls`: relayed, which may end first; `person`: who opens the vault."""
+    open_calls = "the relayed call that is open has" if calls == 1 else f"the {calls} relayed calls that are open have"
+    waits = f" when {open_calls} ended, or after {seconds:.0f} seconds" if calls else ""
+    return f"restarting as aixtivd {version}{waits}" + ("; the vault is locked then: aixtiv unlock" if person else "")
+
+
 def become(heir: Successor, environ: Mapping[str, str]) -> NoReturn:
     """Never returns: this process goes on as the next daemon, told of its sockets as systemd would tell it.
 

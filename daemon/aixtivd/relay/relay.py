@@ -46,9 +46,21 @@ class Relay:
         self.refuses: Callable[[], bool] = bool  # because the vault is being locked or unlocked; set from above
 
     @property
+    def open(self) -> int:
+        """Calls under way."""
+        return len(self._under_way)
+
+    @property
     def busy(self) -> bool:
         """Whether a call is under way."""
         return bool(self._under_way)
+
+    async def over(self) -> None:
+        """Returns when no call is under way."""
+        while self._under_way:
+            if self._none_left.is_set():
+                self._none_left = anyio.Event()
+            await self._none_left.wait()
 
     def reconfigure(self, config: Config) -> None:
         self._config = config
@@ -92,9 +104,7 @@ class Relay:
         for passage in tuple(self._under_way):
             passage.cut(failure)
         with anyio.move_on_after(_GONE):
-            while self._under_way:
-                self._none_left = anyio.Event()
-                await self._none_left.wait()
+            await self.over()
         await self._upstream.aclose()  # the next call opens another way
 
     async def aclose(self) -> None:
