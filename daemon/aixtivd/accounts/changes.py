@@ -14,6 +14,7 @@ import msgspec
 from aixtiv_protocol import replies
 from aixtiv_protocol.requests import Command, Login
 from aixtiv_protocol.secret import Secret
+from aixtivd import log
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry
 from aixtivd.accounts.events import Events
@@ -82,6 +83,22 @@ class Changes:
             done = await self._become(name, terms, tokens)
         self._events.tell("signed-in", account=name, detail=done.note, expires_at=done.account.expires_at)
         return done
+
+    async def turn_down(self, sign_in: SignIn, tokens: outcomes.Tokens, *, beside: bool) -> None:
+        """Revokes what came when its sign-in was over. `beside`: another way may have brought a grant meanwhile.
+
+        Never at the cost of a grant that somebody has. RFC 7009 §2.1 ends with a refresh token "the same authorization
+        grant", which many servers (Keycloak, Auth0, oidc-provider) take for all that one person granted to a client:
+        the winner's, too. So where we have, or may have, another grant from that client it is the access token alone
+        that is revoked; the refresh token, which was never written down, is then in nobody's hands.
+        """
+        client = sign_in.client
+        beside = beside or self._book.closed or any(_same_client(entry.grant.client, client) for entry in self._book)
+        log.warning("late-sign-in", account=sign_in.account)
+        if beside and client.quirks.revokes_all:
+            return
+        with anyio.move_on_after(_GIVE_BACK):
+            await self._revoke(client, None if beside else tokens.refresh_token, tokens.access_token)
 
     async def bind(
         self, name: str, terms: Bound, tokens: outcomes.Tokens, asked: Login, seen: Grant | None
@@ -219,6 +236,10 @@ def _left_by(command: tuple[str, ...]) -> str:
     if PurePath(command[0]).name == "ant":
         return f"{command[0]} keeps its own sign-in: end it there"
     return f"whatever {command[0]} has its tokens from is as it was"
+
+
+def _same_client(one: Client | None, other: Client) -> bool:
+    return one is not None and (one.client_id, one.token_endpoint) == (other.client_id, other.token_endpoint)
 
 
 def blank(name: str, provider: str) -> Grant:

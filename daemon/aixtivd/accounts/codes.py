@@ -1,14 +1,16 @@
 """The device grant beside a sign-in's other ways: a code is asked for, then polled until a person has typed it."""
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
+import anyio
 import msgspec
 
 from aixtivd.accounts.signin import OpenCode, SignIn
 from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
-from aixtivd.errors import AixtivError, NoProvider, SignInFailed
+from aixtivd.errors import AixtivError, Misconfigured, NoProvider, SignInFailed
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.clients import device_endpoint
 from aixtivd.oauth.device import DeviceCode, Over, Waiting, ask_for_code, next_pause, poll
@@ -16,6 +18,8 @@ from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.web import Web
 
 Answered = outcomes.Outcome | Over
+
+OFFERED: Final = 2.5  # seconds for a code that is only offered: meanwhile a person waits for the other ways, too
 
 Take = Callable[[SignIn, Answered], Awaitable[None]]
 """What the owner of sign-ins does with the answer that ends one. Raises nothing."""
@@ -29,8 +33,15 @@ class Codes:
         self._clock = clock
         self._take = take
 
+    async def offer(self, sign_in: SignIn) -> None:
+        """As `add`, but soon: a server that hangs holds nobody up who may sign in without a code."""
+        with anyio.move_on_after(OFFERED) as patience:
+            await self.add(sign_in)
+        if patience.cancelled_caught and not sign_in.code:
+            sign_in.code_failure = SignInFailed(f"the server gave no code within {OFFERED:g} seconds")
+
     async def add(self, sign_in: SignIn) -> None:
-        """A code for that sign-in, and somebody who polls; `code_problem` says why there is none.
+        """A code for that sign-in, and somebody who polls; `code_failure` says why there is none.
 
         At most one code a sign-in, whoever asks; where it came to nothing, the next caller asks again.
         """
@@ -40,9 +51,9 @@ class Codes:
             try:
                 code = await self._asked(sign_in)
             except AixtivError as failure:
-                sign_in.code_problem = failure.sentence
+                sign_in.code_failure = failure
                 return
-            sign_in.code_problem = ""
+            sign_in.code_failure = None
             if code is None or not sign_in.open:
                 return
             sign_in.code = OpenCode(code, self._clock.steady() + code.expires_in)
@@ -61,7 +72,7 @@ class Codes:
         pause = usual = code.shown.interval
         while True:
             await self._clock.pause(sign_in.done, pause)
-            if not sign_in.open:
+            if not await sign_in.still_open():
                 return
             polled = await self._work.run(self._poll, sign_in, code)
             match polled:
@@ -88,8 +99,10 @@ def none_there(sign_in: SignIn) -> NoProvider | SignInFailed:
     """For who wants a code and nothing else."""
     without = msgspec.structs.replace(sign_in.asked, device="")
     hint = login_command(without, sign_in.account, "--no-device")
-    if sign_in.code_problem:
-        return SignInFailed(f"no code can be had for {sign_in.account}: {sign_in.code_problem}", hint=hint)
+    if failure := sign_in.code_failure:
+        if isinstance(failure, Misconfigured) and "invalid_client" in failure.sentence:  # which no other way mends
+            hint = login_command(sign_in.asked, sign_in.account, "--client-id ID")
+        return SignInFailed(f"no code can be had for {sign_in.account}: {failure.sentence}", hint=hint)
     who = sign_in.client.provider
     return NoProvider(f"{who} has no device grant (RFC 8628) that is known of, and so no code to type", hint=hint)
 

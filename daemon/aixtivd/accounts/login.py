@@ -1,7 +1,7 @@
 """Signing in: code with PKCE by loopback or paste, and the device grant, at the same time; the first wins (D10)."""
 
 from collections.abc import Awaitable, Callable
-from typing import assert_never
+from typing import Final, Protocol, assert_never
 
 from aixtiv_protocol import replies, requests
 from aixtivd.accounts.book import is_name
@@ -29,20 +29,32 @@ from aixtivd.oauth.page import Page
 from aixtivd.oauth.response import Response
 from aixtivd.oauth.web import Web
 
-Finish = Callable[[SignIn, outcomes.Tokens], Awaitable[replies.SignedIn]]
-"""What the owner does with tokens whose response was in order: check, commit, serve. Raises AixtivError."""
+
+class Owner(Protocol):
+    """Who gets the tokens."""
+
+    async def sign_in(self, sign_in: SignIn, tokens: outcomes.Tokens) -> replies.SignedIn:
+        """Check, commit, serve, where the response was in order. Raises AixtivError."""
+        ...
+
+    async def turn_down(self, sign_in: SignIn, tokens: outcomes.Tokens, *, beside: bool) -> None:
+        """They came too late. Raises nothing."""
+        ...
+
+
+_ANSWERED: Final = Page("Already answered", "This sign-in has had its answer.", ok=False, command="aixtiv status")
 
 
 class SignIns:
     """Every sign-in that is open, one an account."""
 
-    def __init__(self, endpoint: Endpoint, web: Web, work: Work, events: Events, clock: Clock, finish: Finish) -> None:
+    def __init__(self, endpoint: Endpoint, web: Web, work: Work, events: Events, clock: Clock, owner: Owner) -> None:
         self._codes = Codes(endpoint, web, work, clock, self._take)
         self._endpoint = endpoint
         self._work = work
         self._events = events
         self._clock = clock
-        self._finish = finish
+        self._owner = owner
         self._open: dict[str, SignIn] = {}
 
     def of(self, account: str) -> SignIn | None:
@@ -79,7 +91,8 @@ class SignIns:
         if sign_in.failure:
             await sign_in.outcome()
         if asked.device:
-            await self._work.run(self._codes.add, sign_in)
+            add = self._codes.add if asked.device == "wanted" else self._codes.offer
+            await self._work.run(add, sign_in)
         if asked.device == "wanted" and sign_in.code is None and sign_in.open:
             if not joined:
                 self.end(sign_in.account, "the code that was wanted cannot be had")
@@ -91,7 +104,7 @@ class SignIns:
         sign_in = self.of_pasted(account, response)
         page = await self._work.run(self._redeem, sign_in, response)
         if not page.ok and not sign_in.done.is_set():
-            raise SignInFailed(page.sentence, hint=sign_in.again)
+            raise SignInFailed(page.sentence.removesuffix("."), hint=page.command or sign_in.again)
         return await sign_in.outcome()
 
     def abandon(self, reason: str) -> None:
@@ -102,7 +115,10 @@ class SignIns:
     def end(self, account: str, reason: str) -> bool:
         """Ends the open sign-in of one account; False where there is none, or its code is with the provider already."""
         sign_in = self.of(account)
-        if sign_in is None or sign_in.used:
+        if sign_in is None:
+            return False
+        if sign_in.used:
+            sign_in.ending = True
             return False
         sign_in.fail(SignInFailed(reason, hint=sign_in.again))
         return True
@@ -160,23 +176,28 @@ class SignIns:
 
     async def _redeem(self, sign_in: SignIn, response: Response) -> Page:
         """Takes one authorization response; what is shown for it is written only after the grant is on disk."""
-        again = sign_in.again
-        # Who copied a lone code from a page vouches for it, and PKCE binds it to this sign-in.
-        vouched = response.shown and not response.state
-        if not vouched and not same_state(response.state, sign_in.state):
+        # Who copied a lone code from a page vouches for it, and PKCE binds it to this sign-in. One at a time.
+        if _is_lone(response):
+            async with sign_in.trying:
+                return await self._answered(sign_in, response) if sign_in.open else _ANSWERED
+        if not same_state(response.state, sign_in.state):
             return Page("Not this sign-in", "This answer belongs to another sign-in.", ok=False)
-        if sign_in.used or sign_in.done.is_set():
-            return Page("Already answered", "This sign-in has had its answer.", ok=False, command="aixtiv status")
+        return await self._answered(sign_in, response) if await sign_in.still_open() else _ANSWERED
+
+    async def _answered(self, sign_in: SignIn, response: Response) -> Page:
         settled = await self._settled(sign_in, lambda: self._exchange(sign_in, response))
         if isinstance(settled, AixtivError):
-            return Page("Not signed in", f"{settled.sentence}.", ok=False, command=settled.hint or again)
+            return Page("Not signed in", f"{settled.sentence}.", ok=False, command=settled.hint or sign_in.again)
         who = settled.account.who or settled.account.subject
         sentence = f"{sign_in.account} is signed in{f' as {who}' if who else ''}{settled.note and '; '}{settled.note}."
         return Page("Signed in", sentence, ok=True)
 
     async def _take(self, sign_in: SignIn, answered: Answered) -> None:
-        """What polling for a code brought; nothing, where another way was first."""
-        if not sign_in.open:
+        """What polling for a code brought; where another way was first, nobody is to have it."""
+        if not await sign_in.still_open():
+            if isinstance(answered, outcomes.Granted):
+                beside = sign_in.used or any(other.used for other in self._open.values())
+                await self._owner.turn_down(sign_in, answered.tokens, beside=beside)
             return
         sign_in.by_code = True
 
@@ -190,14 +211,15 @@ class SignIns:
     async def _settled(
         self, sign_in: SignIn, tokens: Callable[[], Awaitable[outcomes.Tokens]]
     ) -> replies.SignedIn | AixtivError:
-        """How it ended: from here on nothing else may end it."""
+        """How it ended: from here on nothing else may end it, unless what was tried turns out to be no code."""
         sign_in.used = True
         try:
-            done = await self._finish(sign_in, await tokens())
+            done = await self._owner.sign_in(sign_in, await tokens())
         except Exception as error:  # noqa: BLE001  # a defect, too, has to end this sign-in for whoever waits for it
             failure = told(error, sign_in)
             self._events.exchange_failed(sign_in.account, failure.sentence)
-            sign_in.fail(failure)
+            if sign_in.used:
+                sign_in.fail(failure)
             return failure
         sign_in.succeed(done)
         return done
@@ -219,6 +241,12 @@ class SignIns:
             redirect_uri=sign_in.redirect_uri,
             state=sign_in.state,
         )
+        if _is_lone(response) and isinstance(outcome, outcomes.NeedsSignIn) and not sign_in.ending:
+            sign_in.used = False  # the clipboard may have held anything: state and verifier are as good as before
+            raise SignInFailed(
+                f"the provider did not take the code: {outcome.reason}; the sign-in stays open for the right one",
+                hint=f"aixtiv callback {sign_in.account}",
+            )
         return _tokens(sign_in, outcome)
 
     def of_pasted(self, account: str, response: Response, may: Callable[[str], bool] = bool) -> SignIn:
@@ -242,6 +270,11 @@ class SignIns:
             names = ", ".join(sorted(one.account for one in candidates))
             raise BadRequest(f"several sign-ins are open ({names})", hint="aixtiv callback ACCOUNT")
         return candidates[0]
+
+
+def _is_lone(response: Response) -> bool:
+    """A code that a person copied from a page, without its state."""
+    return response.shown and not response.state
 
 
 def _tokens(sign_in: SignIn, outcome: outcomes.Outcome) -> outcomes.Tokens:

@@ -85,7 +85,7 @@ class Accounts:
         self._changes = Changes(self._book, vault, endpoint, web, self._settling, self._refresher, self._events, clock)
         turn = self._changes.turn
         self._restoring = Restoring(self._book, self._settling, self._refresher, turn, self._events, clock)
-        self._sign_ins = SignIns(endpoint, web, self._work, self._events, clock, self._changes.sign_in)
+        self._sign_ins = SignIns(endpoint, web, self._work, self._events, clock, self._changes)
         self._terms = Terms(self._book, web, config)
         self._paying = Paying(self._book, self._serving, self._events, config, clock)
         self._examining = Examining(self._book, vault, endpoint, web, self._serving, clock)
@@ -111,7 +111,7 @@ class Accounts:
             self._events,
             clock,
         )
-        self._renaming = Renaming(
+        self.renaming = Renaming(
             self._book,
             self._changes,
             self._settling,
@@ -250,7 +250,7 @@ class Accounts:
 
     async def rename(self, asked: requests.Rename) -> replies.AccountChanged:
         entry = self._book.named(asked.account, "account rename")
-        note = await self._work.run(self._renaming.rename, entry.grant.name, checked_name(asked.to))
+        note = await self._work.run(self.renaming.rename, entry.grant.name, checked_name(asked.to))
         return replies.AccountChanged(account=self._examining.described(entry), note=note)
 
     async def verify(self, asked: requests.Verify) -> replies.Verified:

@@ -44,10 +44,12 @@ class SignIn:
         self.port = 0
         self.code: OpenCode | None = None
         self.by_code = False  # it ended by that, which has no place for a nonce
-        self.code_problem = ""  # why there is no code though somebody asked for one
+        self.code_failure: AixtivError | None = None  # why there is no code though somebody asked for one
         self.coding = anyio.Lock()  # one caller at a time asks for the code
         self.expires_at = 0.0  # steady
         self.used = False  # an answer has been taken to the token endpoint, or came from there
+        self.trying = anyio.Lock()  # of who has a lone code at the token endpoint, which may be none
+        self.ending = False  # somebody wanted to end it meanwhile
         self.ready = anyio.Event()  # its address is known, or it failed before
         self.done = anyio.Event()
         self.gone = anyio.Event()  # its listener is closed, too
@@ -58,6 +60,11 @@ class SignIn:
     def open(self) -> bool:
         """Whether any of its ways may still end it."""
         return not (self.used or self.done.is_set())
+
+    async def still_open(self) -> bool:
+        """The same, once a lone code that is being tried has turned out to be one or none."""
+        async with self.trying:
+            return self.open
 
     def suits(self, asked: requests.Login) -> bool:
         """Whether who asks for that may join this one: it says the same, or nothing in particular.
@@ -81,7 +88,7 @@ class SignIn:
             verification_uri=code.verification_uri if code else "",
             verification_uri_complete=code.verification_uri_complete if code else "",
             user_code=code.user_code if code else "",
-            device_problem=self.code_problem,
+            device_problem=self.code_failure.sentence if self.code_failure else "",
         )
 
     def succeed(self, result: replies.SignedIn) -> None:

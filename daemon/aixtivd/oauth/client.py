@@ -33,6 +33,7 @@ class Quirks(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_names: dict[str, str] = {}  # the provider's own error codes -> RFC 6749's
     scopes_by_comma: bool = False  # `scope` in an answer is separated by commas (GitHub)
     punishes_reuse: bool = False  # a refresh token used twice ends the whole grant
+    revokes_all: bool = False  # revoking any token ends all that its person has granted to this client
     subject_claim: str = "sub"  # of the userinfo answer
     who_claims: tuple[str, ...] = ("email", "preferred_username", "upn", "name")  # the first that is there is shown
 

@@ -17,7 +17,7 @@ from aixtivd.oauth.web import Answer, WebFailure, check_url
 
 LONGEST_WAIT: Final = 60.0  # seconds between two polls, where trouble has doubled them (RFC 8628 §3.5)
 
-_PATIENCE: Final = 10.0  # seconds for the code: meanwhile a person waits for the other ways, too
+_PATIENCE: Final = 10.0  # seconds for the code: a person waits
 _INTERVAL: Final = 5.0  # seconds, where the answer has none (§3.2); a server that says slow down means as many more
 _SHORTEST: Final = 1.0  # seconds, whatever the server says
 _LIFE: Final = 600.0  # seconds, where an answer has no `expires_in` though it must

@@ -1,8 +1,6 @@
 """A code beside a sign-in's other ways: the first that succeeds wins, and weather between polls loses nothing."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import anyio
 import msgspec
@@ -14,39 +12,9 @@ from aixtivd.errors import AixtivError, BadRequest, Misconfigured, NoProvider, S
 from peers.authority import weather
 from peers.authority.device import GRANT
 from peers.authority.weather import Weather
-from peers.authorization import AuthorizationServer
+from peers.coded import INTERVAL, coded, next_poll, typed, wanting
 from peers.house import House, Opener
-from peers.logins import Stream, ask, at_a_provider, finished, login, sign_in, started, visit
-
-INTERVAL = 5.0
-
-
-def wanting(server: AuthorizationServer, device: requests.Device = "wanted", account: str = "corp") -> requests.Login:
-    return msgspec.structs.replace(ask(server, account), device=device)
-
-
-@asynccontextmanager
-async def coded(
-    house: Opener, device: requests.Device = "wanted", **settings: object
-) -> AsyncIterator[tuple[House, AuthorizationServer, Stream, replies.SignInStarted]]:
-    """A sign-in with a code that nobody has typed yet."""
-    async with (
-        at_a_provider(house, device=True, **settings) as (h, server),
-        login(h, wanting(server, device)) as stream,
-    ):
-        yield h, server, stream, await started(stream)
-
-
-def typed(server: AuthorizationServer, first: replies.SignInStarted, who: str = "ada", *, yes: bool = True) -> None:
-    assert server.endpoints.devices.answer(first.user_code, who, yes=yes)
-
-
-async def next_poll(h: House, server: AuthorizationServer, pause: float = INTERVAL, times: int = 1) -> None:
-    """Lets one pause of that length pass (the `times`-th), until the poll after it has been heard."""
-    before = len(server.requests)
-    await h.clock.asked_for(pause, times)
-    h.clock.advance(pause)
-    await server.until(requests=before + 1)
+from peers.logins import ask, at_a_provider, finished, login, sign_in, started, visit
 
 
 async def test_a_typed_code_signs_in_and_what_it_brought_is_on_disk_before_anybody_is_told(house: Opener) -> None:
@@ -82,21 +50,6 @@ async def test_the_code_is_first_and_the_browser_comes_too_late(house: Opener) -
         with pytest.raises(ConnectionRefusedError):
             await visit(first.url)
         assert (await h.stored("corp")).subject == "grace"
-
-
-async def test_an_answer_to_a_poll_that_comes_after_the_browser_changes_nothing(house: Opener) -> None:
-    async with coded(house, "offered") as (h, server, stream, first):
-        typed(server, first)
-        server.set_weather(Weather(grant=GRANT, hang=True))
-        await h.clock.asked_for(INTERVAL)
-        h.clock.advance(INTERVAL)
-        await server.until(hanging=1)
-        await visit(first.url)
-        assert (await finished(stream)).subject == "ada"
-        server.release()
-        await h.accounts._work.idle()
-        assert h.state("corp").generation == 1
-        assert server.grants.active(await h.token("corp"))
 
 
 async def test_polls_keep_the_servers_distance_and_slow_down_for_good(house: Opener) -> None:
@@ -337,3 +290,13 @@ async def test_a_second_sign_in_has_a_code_too(house: Opener) -> None:
             typed(server, first)
             await next_poll(h, server)
             assert (await finished(stream)).expires_at > time.time()
+
+
+async def test_a_wrong_client_id_is_what_the_hint_wants_mended(house: Opener) -> None:
+    """Another way would be begun with the same one."""
+    async with at_a_provider(house, device=True) as (h, server):
+        settings = requests.ClientSettings(issuer=server.issuer, client_id="nobody")
+        async with login(h, requests.Login(account="corp", settings=settings, device="wanted")) as stream:
+            with pytest.raises(SignInFailed, match="invalid_client") as failed:
+                await started(stream)
+        assert failed.value.hint == f"aixtiv login corp --issuer {server.issuer} --device --client-id ID"

@@ -23,6 +23,7 @@ PROVIDER: Final = Provider(
     quirks=Quirks(
         # Only with both does every sign-in, not just the first, bring a refresh token.
         authorize_parameters={"access_type": "offline", "prompt": "consent"},
+        revokes_all=True,  # an access token takes its refresh token along, and with it the consent
     ),
     register="https://console.cloud.google.com/auth/clients",
 )
