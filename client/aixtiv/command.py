@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from aixtiv import failures, fast, show
+from aixtiv import failures, fast, show, which
 from aixtiv.commands import aixtiv
 from aixtiv_protocol import codec
 from aixtiv_protocol.replies import Failure
@@ -27,6 +27,8 @@ def run(words: list[str], answered: bytes = b"") -> int:
     except failures.AixtivError as failure:
         if isinstance(failure, failures.Usage):
             failure.hint = failure.hint or f"{_path(words)} --help"
+        if isinstance(failure, failures.NoAccount):
+            which.traced(failure, os.environ, words)
         if isinstance(failure, failures.Unread | failures.Unwritable):
             # Python would complain once more at exit, when it flushes what it could not write.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -96,6 +98,8 @@ def _alone(words: list[str], help_text: str) -> int:
 
 
 def _usage(error: click.UsageError) -> failures.Usage:
+    if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument) and error.param.name:
+        error.param_hint = f"'{error.param.name.upper()}'"  # not click's '[SOURCE]' or '[bash|zsh|fish]'
     sentence = error.format_message()
     if _EXTRA in sentence:
         sentence = "too many arguments"  # not repeated: it may be a secret that belongs at a prompt

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from aixtiv.importing.find import Accounts, Find
+from aixtiv.importing.look import look as everything
 from aixtiv.importing.old import look
 from aixtiv.settings import API, DESKTOP, OAUTH
 from aixtiv_protocol import replies
@@ -97,3 +98,46 @@ def test_a_file_that_is_wrong_is_said_and_the_others_are_read(environ: dict[str,
     assert [find.what for find in finds] == ["API key"]
     assert len(troubles) == 1
     assert "is not JSON" in troubles[0]
+
+
+def test_what_cannot_be_known_while_another_file_is_wrong_is_said_so(environ: dict[str, str]) -> None:
+    acme = {"clientId": "id", "issuer": "https://acme", "refresh_token": "rt-of-old"}
+    lies(environ, OAUTH, {"providers": {"acme": acme, "other": {"clientId": "two"}}})
+    broken = Path(environ["AIXTIV_CONFIG_DIR"]) / DESKTOP
+    broken.write_text('{"servers": {')
+    finds, (trouble,) = look(environ, NOBODY)
+    assert [(find.what, find.account) for find in finds] == [
+        ("refresh token", "acme"),
+        ("client id", "acme"),
+        ("client id", "other"),
+    ]
+    assert {(find.deed, find.note) for find in finds} == {("none", f"not looked at while {broken} cannot be read")}
+    assert "is not JSON" in trouble
+
+
+def test_an_account_is_asked_about_once_though_it_is_found_twice(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lies(environ, OAUTH, {"github": {"clientId": "id"}, "company": CLIENT | {"refresh_token": "rt-of-old"}})
+    home = Path(environ["AIXTIV_CONFIG_DIR"]) / "home"
+    home.mkdir()
+    (home / ".profile").write_text("export GITHUB_OAUTH_CLIENT_ID=id COMPANY_OAUTH_CLIENT_ID=id\n")
+    monkeypatch.setenv("AIXTIV_CONFIG_DIR", environ["AIXTIV_CONFIG_DIR"])
+    finds, _ = everything(("environment", "old"), (), lambda _, __: False)
+    assert [(find.account, find.deed) for find in finds if find.deed != "none"] == [
+        ("github", "sign-in"),
+        ("company", "adopt"),
+    ]
+    assert len(finds) == 5
+
+
+def test_a_provider_that_the_config_describes_can_be_signed_in_to(environ: dict[str, str]) -> None:
+    lies(environ, OAUTH, {"acme": {"clientId": "id"}})
+    assert [find.deed for find in found(environ)] == ["none"]
+    config = Path(environ["AIXTIV_CONFIG_DIR"]) / "home/.config/aixtiv/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[provider.acme]\nissuer = "https://acme.example.org"\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIXTIV_CONFIG_DIR", environ["AIXTIV_CONFIG_DIR"])
+        finds, _ = everything(("old",), (), lambda _, __: False)
+    assert [find.deed for find in finds] == ["sign-in"]

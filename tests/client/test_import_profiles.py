@@ -189,10 +189,20 @@ def test_client_settings_go_on_working_and_a_sign_in_takes_them(folder: Path) ->
         folder / ".profile",
         "export CLAUDE_OAUTH_CLIENT_ID=one CLAUDE_OAUTH_CLIENT_SECRET=hush\nexport MY_CORP_OAUTH_CLIENT_ID=two\n",
     )
-    claude, corp = found(folder)
+    claude, corp = found(folder, Accounts((), lambda _, __: False, ["my-corp"]))
     assert (claude.what, claude.account, claude.deed) == ("client id and secret", "anthropic", "sign-in")
     assert (corp.what, corp.account, corp.deed) == ("client id", "my-corp", "sign-in")
     assert "`aixtiv login my-corp`" in corp.note
+
+
+def test_nobody_is_sent_to_a_provider_of_which_nothing_says_where_it_is(folder: Path) -> None:
+    write(folder / ".profile", "export MY_CORP_OAUTH_CLIENT_ID=two\n")
+    (find,) = found(folder)
+    assert find.deed == "none"
+    assert "`aixtiv login my-corp --issuer URL`" in find.note
+    ends = "MY_CORP_OAUTH_AUTH_ENDPOINT=https://a MY_CORP_OAUTH_TOKEN_ENDPOINT=https://t"
+    write(folder / ".profile", f"export MY_CORP_OAUTH_CLIENT_ID=two {ends}\n")
+    assert [find.deed for find in found(folder)] == ["sign-in"]
 
 
 def test_a_file_that_others_can_write_is_not_believed_and_that_is_said(folder: Path) -> None:

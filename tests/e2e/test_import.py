@@ -19,7 +19,7 @@ from peers.terminal import Terminal
 
 KEY = "sk-ant-api03-of-a-profile-0123456789"
 PROFILE = f"alias ll='ls -l'\nexport ANTHROPIC_API_KEY={KEY}\nexport PATH=/x\n"
-GONE = "alias ll='ls -l'\n# ANTHROPIC_API_KEY=… was here; `aixtiv import` has sealed it\nexport PATH=/x\n"
+GONE = "alias ll='ls -l'\n: # ANTHROPIC_API_KEY=… was here; aixtiv import has sealed it\nexport PATH=/x\n"
 
 # Prints what oidc-agent's own does (4.2.6), without its encryption; the password is `pw`.
 FAKE = """\
@@ -146,11 +146,12 @@ def test_typed_each_step_is_asked_for(machine: Machine, server: Running, profile
         person.type("pw\n")
         person.until("took over kit, signed in as ada@example.test")
         shown = person.until("change ~/.bashrc so (as it was: ~/.bashrc.before-aixtiv)? [y/N]")
-        assert "\n-export ANTHROPIC_API_KEY=…\n+# ANTHROPIC_API_KEY=… was here" in shown
+        assert "\n-export ANTHROPIC_API_KEY=…\n+: # ANTHROPIC_API_KEY=… was here" in shown
         assert KEY not in shown
         person.type("y\n")
         assert person.ended() == 0
-        assert "aixtiv token anthropic" in person.shown
+        assert 'aixtiv claude ask "hello"' in person.shown
+        assert "aixtiv token anthropic" not in person.shown, "that would show the key"
     assert profile.read_text() == GONE
     assert server.active(machine.token("kit").access_token.reveal(), "native")
 

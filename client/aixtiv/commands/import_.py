@@ -179,7 +179,8 @@ def _cleaned(done: list[Done], *, asking: bool, clean: bool, as_json: bool) -> l
             changed.append(str(change.path))
             show.note(f"{path} is changed; {spare} is as it was: delete that when all goes well")
     if sealed and not (changed or asking or clean or as_json):
-        show.hint("aixtiv import --yes --clean")
+        person = sys.stdin.isatty() and sys.stderr.isatty()
+        show.hint("aixtiv import" if person else "aixtiv import --yes --clean")  # asked, a person sees each change
     return changed
 
 
@@ -199,10 +200,12 @@ def _written(change: work.Change) -> bool:
 
 def _tell_next(done: list[Done], again: str) -> None:
     """The command to type next: for what was taken over, or can be; else for what a person has to sign in to."""
-    taken = next((one.find.account for one in done if one.done), "")
+    taken = next((one.find for one in done if one.done), None)
     waiting = next((one.find.account for one in done if one.find.deed == "sign-in" and not one.done), "")
-    if taken:
-        show.hint(f"aixtiv token {taken}")
+    if taken and taken.what == "API key":  # not `aixtiv token`, which shows it
+        show.hint('aixtiv claude ask "hello"')
+    elif taken:
+        show.hint(f"aixtiv token {taken.account}")
     elif again and any(one.find.deed in _DEEDS for one in done):
         show.hint(again)
     elif waiting:

@@ -1,11 +1,12 @@
 """One thing that was found: what it is, where it stands, what can be made of it; its value only as a Secret."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
+from aixtiv.completing import PROVIDERS
 from aixtiv.show import short
 from aixtiv_protocol.replies import Account
 from aixtiv_protocol.requests import ClientSettings
@@ -56,9 +57,15 @@ class Find(Struct, frozen=True):
 
 
 class Accounts:
-    """Those that are there already. `holds`: whether that is the very key which an account of that name has sealed."""
+    """Those that are there already. `holds`: whether that is the very key which an account of that name has sealed.
 
-    def __init__(self, there: Sequence[Account], holds: Callable[[str, str], bool]) -> None:
+    `described`: the providers of which the config says where they are.
+    """
+
+    def __init__(
+        self, there: Sequence[Account], holds: Callable[[str, str], bool], described: Collection[str] = ()
+    ) -> None:
+        self._described = {*PROVIDERS, *described}
         self._keyed = {account.name for account in there if account.key}
         self._signed_in = {account.name for account in there if account.kind != "api-key"}
         self.holds = holds
@@ -68,3 +75,12 @@ class Accounts:
 
     def signed_in(self, name: str) -> bool:
         return name in self._signed_in
+
+    def sign_in(self, name: str, found: ClientSettings, reads: str) -> tuple[Deed, str]:
+        """What can be done with the client settings of that provider. `reads`: what a sign-in does with them there."""
+        if self.signed_in(name):
+            return "none", f"{name} is signed in"
+        ends = found.authorization_endpoint and found.token_endpoint
+        if not (found.issuer or ends or name in self._described):
+            return "none", f"nothing here says where {name} is: `aixtiv login {name} --issuer URL` does, and {reads}"
+        return "sign-in", f"goes on working: `aixtiv login {name}` {reads}"

@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from aixtiv import filed, settings
-from aixtiv.importing.find import Accounts, Deed, Find, Place
+from aixtiv.importing.find import Accounts, Find, Place
 from aixtiv.importing.profiles import key
+from aixtiv.show import short
 from aixtiv.table import plain
 from aixtiv_protocol.names import is_secret
 from aixtiv_protocol.secret import Secret
@@ -34,7 +37,7 @@ def look(environ: Mapping[str, str], accounts: Accounts) -> tuple[list[Find], li
                 continue
             finds += _in_file(path, tree, environ, accounts)
             if name not in seen:  # the first one counts
-                finds += _clients(path, name, tree, environ, accounts, troubles)
+                finds += _clients(path, name, tree, environ, accounts)
             seen.add(name)
     return finds, troubles
 
@@ -69,9 +72,9 @@ def _refresh_token(
         return Find("old", "refresh token", (place,), account=account, note=f"{account} is signed in already")
     try:
         found = settings.found_for(environ, account, account)
-    except filed.Misread:
-        found = None
-    if found is None or not found.settings.client_id:
+    except filed.Misread as error:
+        return Find("old", "refresh token", (place,), account=account, note=_unread(error, environ))
+    if not found.settings.client_id:
         note = f"cannot be used without the client id that it was issued to, which {where} does not say"
         return Find("old", "refresh token", (place,), account=account, note=note)
     return Find(
@@ -90,14 +93,14 @@ def _refresh_token(
 _AROUND: Final = {"providers", "servers", "auth", "tokens", "oauth", "oauth2", "api", "credentials"}
 
 
-def _clients(
-    path: Path,
-    name: str,
-    tree: object,
-    environ: Mapping[str, str],
-    accounts: Accounts,
-    troubles: list[str],
-) -> Iterator[Find]:
+def _unread(error: filed.Misread, environ: Mapping[str, str]) -> str:
+    """What is known without a file that is wrong would be half of the truth."""
+    files = [folder / name for folder in settings.folders(environ) for name in settings.NAMES]
+    file = next((short(str(path)) for path in files if error.sentence.startswith(str(path))), "that file")
+    return f"not looked at while {file} cannot be read"
+
+
+def _clients(path: Path, name: str, tree: object, environ: Mapping[str, str], accounts: Accounts) -> Iterator[Find]:
     """Who can be signed in to with what the file says."""
     around = {settings.OAUTH: "providers", settings.DESKTOP: "servers"}.get(name)
     if around is None or not isinstance(tree, dict):
@@ -105,19 +108,18 @@ def _clients(
     table = next(
         (below for key_, below in tree.items() if plain(key_) == around), tree if around == "providers" else {}
     )
-    for each in table if isinstance(table, dict) else ():
+    for each, below in table.items() if isinstance(table, dict) else ():
         account = "anthropic" if plain(each) == "claude" else each
+        find = Find("old", "client id", (Place(path, 0, each),), account=account)
         try:
-            found = settings.found_for(environ, account, account)
+            found = settings.found_for(environ, account, account).settings
         except filed.Misread as error:
-            troubles.append(error.sentence)
-            return
-        if not found.settings.client_id or is_secret(account):
+            if any(plain(keys[-1]) == "clientid" for keys, _ in _texts(below)) and not is_secret(account):
+                yield structs.replace(find, note=_unread(error, environ))
             continue
-        there = accounts.signed_in(account)
-        note = f"{account} is signed in" if there else f"goes on working: `aixtiv login {account}` reads it there"
-        deed: Deed = "none" if there else "sign-in"
-        yield Find("old", "client id", (Place(path, 0, each),), deed=deed, account=account, note=note)
+        if found.client_id and not is_secret(account):
+            deed, note = accounts.sign_in(account, found, "reads it there")
+            yield structs.replace(find, deed=deed, note=note)
 
 
 def _texts(tree: object, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -3,14 +3,16 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
-from aixtiv import environment, filed
+from aixtiv import environment, filed, settings
 from aixtiv.importing.find import Accounts, Deed, Find, Place, Source
 from aixtiv.show import short
+from aixtiv_protocol.requests import ClientSettings
 from aixtiv_protocol.secret import Secret
 
 _KEYS: Final = ("ANTHROPIC_API_KEY", "DR_CLAUDE_API")
@@ -57,7 +59,7 @@ def look(environ: Mapping[str, str], home: Path, accounts: Accounts) -> tuple[li
         found = list(assignments(path, data))
         lines += found
         troubles += _not_understood(path, data, {line.place.line for line in found})
-    return [*_keys(lines, accounts), *_clients(lines, accounts)], troubles
+    return [*_keys(lines, accounts), *_clients(lines, environ, accounts)], troubles
 
 
 def assignments(path: Path, data: bytes) -> Iterator[Line]:
@@ -159,7 +161,7 @@ def key(source: Source, value: str, places: tuple[Place, ...], accounts: Account
     return Find(source, "API key", places, deed=deed, account=account, note=note, value=Secret(value), sealed=sealed)
 
 
-def _clients(lines: list[Line], accounts: Accounts) -> Iterator[Find]:
+def _clients(lines: list[Line], environ: Mapping[str, str], accounts: Accounts) -> Iterator[Find]:
     """One for each provider: what a sign-in there is told, which goes on working where it lies."""
     of: dict[str, list[Line]] = {}
     for line in lines:
@@ -172,17 +174,23 @@ def _clients(lines: list[Line], accounts: Accounts) -> Iterator[Find]:
             continue
         secret = " and secret" if said.settings.client_secret else ""
         places = tuple(line.place for line in found_lines)
-        there = accounts.signed_in(provider)
-        note = f"{provider} is signed in" if there else f"goes on working: `aixtiv login {provider}` reads and seals it"
+        deed, note = accounts.sign_in(provider, _whole(said.settings, environ, provider), "reads and seals it")
         yield Find(
             "environment",
             f"client id{secret}",
             places,
-            deed="none" if there else "sign-in",
+            deed=deed,
             account=provider,
             note=note,
-            environ=() if there else tuple(values.items()),
+            environ=tuple(values.items()) if deed == "sign-in" else (),
         )
+
+
+def _whole(said: ClientSettings, environ: Mapping[str, str], provider: str) -> ClientSettings:
+    """With what the older command's files say beside it."""
+    with suppress(filed.Misread):
+        return environment.merged(said, settings.found_for(environ, provider, provider).settings)
+    return said
 
 
 def _provider(prefix: str) -> str:
