@@ -1,7 +1,7 @@
 """A refresh token that another program had: stored first, then refreshed like any other; a bad one leaves nothing."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import msgspec
@@ -11,7 +11,7 @@ from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry
-from aixtivd.accounts.changes import another, blank, landed
+from aixtivd.accounts.changes import another, blank, grounded
 from aixtivd.accounts.events import Events
 from aixtivd.accounts.grant import Bound, Grant
 from aixtivd.accounts.refresher import Refresher
@@ -98,7 +98,7 @@ class Adopting:
                 self._refresher.force(entry)  # it was brought before: this is its next chance
                 return _Trial(entry, login, token, entry.grant, known=True)
             _check(entry, terms, login)
-            async with self._grounded(entry):
+            async with grounded([entry] if entry else [], self._book, self._refresher):
                 old = entry.grant if entry else None
                 new = _adopted(old or blank(name, terms.provider), terms, asked, self._clock.wall())
                 entry = entry or Entry(new, self._clock)
@@ -135,7 +135,7 @@ class Adopting:
                 raise Locked
             if entry not in self._book:
                 raise SignInFailed(f"{name} was signed out while its refresh token was tried")
-            async with self._grounded(entry):
+            async with grounded([entry], self._book, self._refresher):
                 if entry.problem or entry.grant.access_token is None:
                     raise await self._failed(trial)
                 if identity is not None:
@@ -202,21 +202,6 @@ class Adopting:
         entry.forgive()
         self._refresher.plan(entry)
         entry.announce()
-
-    @asynccontextmanager
-    async def _grounded(self, entry: Entry | None) -> AsyncIterator[None]:
-        """Meanwhile no refresh of it is under way, and none begins."""
-        if entry is None:
-            yield
-            return
-        entry.leaving = True
-        try:
-            await landed(entry)
-            yield
-        finally:
-            entry.leaving = False
-            if entry in self._book:
-                self._refresher.plan(entry)
 
 
 def _as_login(name: str, asked: requests.Adopt) -> requests.Login:

@@ -7,7 +7,16 @@ import pytest
 
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
-from aixtivd.errors import BadRequest, Locked, Misconfigured, NoProvider, Refused, SignInFailed, Unreachable
+from aixtivd.errors import (
+    BadRequest,
+    Locked,
+    Misconfigured,
+    NoProvider,
+    Refused,
+    SignInFailed,
+    StoreFailed,
+    Unreachable,
+)
 from aixtivd.oauth import outcomes
 from aixtivd.oauth.outcomes import NeedsSignIn, Rotated, TryAgain
 from peers.clock import FakeClock
@@ -285,3 +294,41 @@ async def test_signed_out_while_it_is_tried_it_stays_signed_out(house: Opener) -
             answer.release.set()
         assert await h.vault.rows() == []
         assert h.script.revoked == ["refresh-1", "access-1"]
+
+
+async def test_whoever_waits_meanwhile_is_told_at_once_that_it_came_to_nothing(
+    house: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No time passes here: a waiter that is not woken would wait for ever."""
+    async with house() as h:
+        await h.adopt("kit")
+        writing, full = anyio.Event(), anyio.Event()
+
+        async def slow(*_: object) -> None:
+            writing.set()
+            await full.wait()
+            raise StoreFailed("the disk is full")
+
+        monkeypatch.setattr(h.vault.journal, "commit_all", slow)
+        h.script.answers = [granted(1)]
+        got: list[str] = []
+
+        async def waits() -> None:
+            got.append(await h.token("kit", min_ttl=3590, wait=30.0))
+
+        async def adopts() -> None:
+            with pytest.raises(StoreFailed):
+                await adopt(h, replace=True)
+
+        h.clock.advance(20)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(adopts)
+            await writing.wait()
+            tasks.start_soon(waits)
+            await h.settle()
+            assert got == []
+            full.set()
+            await h.settle()
+            assert got == ["access-1"]
+            tasks.cancel_scope.cancel()
+        assert h.script.spent == ["refresh-0"]
