@@ -29,6 +29,7 @@ class Ears:
         self.timeouts: set[float] = set()
         self.deaf = ""  # why no notification is shown
         self.broken = ""  # how hooks end
+        self.defect: Exception | None = None  # what a hook's end raises that nobody foresaw
         self.busy = 0
         self.busiest = 0
         self.notices: Notices
@@ -49,6 +50,8 @@ class Ears:
             await anyio.lowlevel.checkpoint()
         self.busy -= 1
         self.timeouts.add(seconds)
+        if self.defect:
+            raise self.defect
         if self.broken:
             raise Failed(self.broken)
         self.hooks.append((command[0], json.loads(said)))

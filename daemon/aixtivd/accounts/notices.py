@@ -3,7 +3,7 @@
 The accounts themselves are looked at, whatever was heard of them: an event only says that it is time for a look.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Final, Protocol, cast
 
@@ -182,7 +182,15 @@ class Notices:
                 self._events.tell(
                     one.kind, account=one.account, detail=one.sentence, expires_at=one.expires_at, audited=False
                 )
-        tasks.start_soon(self._deliver, tuple(due))
+        tasks.start_soon(self._told_to_all, tuple(due))
+
+    async def _told_to_all(self, due: tuple[Trouble, ...]) -> None:
+        try:
+            await self._deliver(due)
+        except Exception as error:  # noqa: BLE001  # nothing that befalls a notice may end what serves tokens
+            log.error("defect", exception=type(error).__name__, where=log.places(error))
+            self.problem = "the last notice came to nothing by a defect; the daemon's log says where"
+            self._tell_again(due)
 
     async def _deliver(self, due: tuple[Trouble, ...]) -> None:
         """What reached nobody is told again, but no sooner than anything is."""
@@ -197,11 +205,14 @@ class Notices:
         if why and not wanted <= reached:
             failures.append(f"the last notice reached nobody: {why}")
         self.problem = failures[-1] if failures else ""
-        for one in wanted - reached:
+        self._tell_again(wanted - reached)
+        await self._keep()
+
+    def _tell_again(self, unheard: Iterable[Trouble]) -> None:
+        for one in unheard:
             if told := self._told.get((one.id, one.kind)):
                 self._told[one.id, one.kind] = msgspec.structs.replace(told, mark=_NOBODY)
                 self._wake.set()
-        await self._keep()
 
     async def _show(self, due: tuple[Trouble, ...]) -> str:
         """Why it was not shown; empty: it was."""

@@ -89,13 +89,27 @@ def _fed(command: tuple[str, ...], said: bytes, environ: Mapping[str, str]) -> s
     """All of it is in the pipe before the command begins: whether it reads, and when, is its own business."""
     if len(said) > SAID:
         raise ValueError("that is more than a pipe takes")
-    reading, writing = os.pipe()
+    reading = _holding(said)
     try:
-        os.write(writing, said)
-        os.close(writing)
         return _popen(command, environ, stdin=reading, stdout=subprocess.DEVNULL)
     finally:
         os.close(reading)
+
+
+def _holding(said: bytes) -> int:
+    """A pipe's end to be read from, of which nobody has the other."""
+    try:
+        reading, writing = os.pipe()
+        try:
+            os.write(writing, said)
+        except OSError:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+    except OSError as error:  # above all: no descriptor is left
+        raise _not_started(error) from None
+    return reading
 
 
 def _popen(command: tuple[str, ...], environ: Mapping[str, str], *, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
@@ -105,8 +119,12 @@ def _popen(command: tuple[str, ...], environ: Mapping[str, str], *, stdin: int, 
             command, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL, env=environ, start_new_session=True
         )
     except (OSError, ValueError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        raise Failed(f"cannot be started: {os.strerror(number).lower() if number else 'a word of it'}") from None
+        raise _not_started(error) from None
+
+
+def _not_started(error: OSError | ValueError) -> Failed:
+    number = error.errno if isinstance(error, OSError) else None
+    return Failed(f"cannot be started: {os.strerror(number).lower() if number else 'a word of it'}")
 
 
 async def _printed(pid: int, pipe: int) -> bytes:

@@ -341,3 +341,17 @@ async def test_a_note_that_was_put_back_is_no_reason_to_end(house: Opener) -> No
     async with house(clock) as h, listening(h) as ears:
         await ears.begun()
         assert len(ears.titles) == 1
+
+
+async def test_a_defect_in_telling_costs_no_more_than_that_telling(house: Opener) -> None:
+    async with house() as h, listening(h, hooks=HOOKS) as ears:
+        await h.adopt("github")
+        await ears.begun()
+        ears.defect = OSError(24, "too many open files")
+        await ends(h, "github")
+        await ears.passes(0)
+        assert ears.notices.problem == "the last notice came to nothing by a defect; the daemon's log says where"
+        ears.defect = None
+        await ears.passes(2 * HOUR)
+        assert [told["account"] for _, told in ears.hooks] == ["github"], "it is told again"
+        assert ears.notices.problem == ""

@@ -1,5 +1,6 @@
 """Commands of the person's that are told something: it is all there to be read, and they need not read it."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -69,6 +70,24 @@ async def test_one_that_cannot_be_started_is_said_and_leaves_nothing_open(folder
     for _ in range(8):
         with pytest.raises(Failed, match="cannot be started: no such file or directory"):
             await tell((str(folder / "none"),), b"{}", 10)
+    assert descriptors() <= before + 1
+
+
+@pytest.mark.parametrize("call", ["pipe", "write"])
+async def test_where_no_pipe_can_be_had_that_is_said_and_nothing_stays_open(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.EMFILE, "of the test")
+
+    command = script(folder, "true")
+    await tell(command, b"{}", 10)  # what is opened once and for all is open then
+    before = descriptors()
+    monkeypatch.setattr(f"os.{call}", full)
+    for _ in range(8):
+        with pytest.raises(Failed, match="cannot be started: too many open files"):
+            await tell(command, b"{}", 10)
+    monkeypatch.undo()
     assert descriptors() <= before + 1
 
 
