@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from aixtiv.service import port
 from peers.machine import SCRIPTS, Machine, Ran
 from peers.managers import UNITS, Managers, contents
 from peers.waiting import until
@@ -215,7 +216,7 @@ def test_the_port_of_the_config_is_in_the_services_socket(machine: Machine, mana
     machine.configure("[claude]\nport = 27899\n")
     service(machine, "install")
     drop_in = manager.units / "aixtivd-claude.socket.d/port.conf"
-    assert drop_in.read_text() == "[Socket]\nListenStream=127.0.0.1:27899\n"
+    assert drop_in.read_text() == port.lines(27899)
     machine.configure("")
     assert "a unit is not" in service(machine, "status").err
     service(machine, "install")
@@ -312,7 +313,8 @@ def test_the_doctor_says_how_the_service_is(machine: Machine, manager: Managers)
     assert finding(machine)["hint"] == "aixtiv service install"
     service(machine, "install")
     assert finding(machine)["verdict"] == "fine"
-    (manager.units / "aixtivd.socket").write_text("[Socket]\n")
+    with (manager.units / "aixtivd.socket").open("a") as unit:
+        unit.write("Backlog=1\n")
     assert (finding(machine)["verdict"], finding(machine)["hint"]) == ("wrong", "aixtiv service install")
     service(machine, "install")
     service(machine, "stop")
@@ -323,3 +325,16 @@ def test_the_doctor_says_how_the_service_is(machine: Machine, manager: Managers)
     assert machine.ended() == 0
     until(machine.answers, "the service's daemon answers")
     assert finding(machine)["verdict"] == "fine"
+
+
+def test_units_that_a_person_wrote_are_neither_replaced_nor_removed(machine: Machine, manager: Managers) -> None:
+    unit = machine.home / ".config/systemd/user/aixtivd.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("# my own\n[Service]\nExecStart=/opt/my/aixtivd\n")
+    own = unit.read_bytes()
+    for what in ("install", "uninstall"):
+        ran = machine.run("service", what)
+        said = "aixtiv: error: ~/.config/systemd/user/aixtivd.service was not written by aixtiv, and stays\n"
+        assert (ran.code, ran.err.startswith(said)) == (1, True), ran.err
+        assert unit.read_bytes() == own
+    assert [file for file in unit.parent.rglob("*") if file.is_file()] == [unit]

@@ -283,3 +283,12 @@ def test_a_daemon_that_cannot_hand_over_is_stopped_and_started(
     assert running.restart(manager, said.append) == ("", status)
     assert manager.done == done
     assert words in said[0]
+
+
+@pytest.mark.parametrize("value", ["/tmp/x\rExecStartPre=/nonexistent/evil\r#", "/tmp/\udcff"])
+def test_a_folder_whose_name_would_be_a_line_of_its_own_makes_no_unit(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", value)
+    with pytest.raises(AixtivError, match="no unit can be written"):
+        units.site(os.environ)

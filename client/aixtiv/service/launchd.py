@@ -45,6 +45,7 @@ class Launchd:
     def uninstall(self) -> Done:
         if not self._file.is_file():
             return Done("the service is not installed")
+        laid.check_ours([self._file])
         if self._printed():
             self._bootout()
         laid.take_away([self._file])

@@ -70,6 +70,7 @@ class Systemd:
         state, known = self.state(), laid.remembered()
         if not state.installed and not known.folders:
             return Done("the service is not installed")
+        laid.check_ours(self._files())
         if state.listening or state.running:
             _told("stop", *_ALL)
         _asked("disable", *_ALL)
@@ -131,7 +132,7 @@ class Systemd:
         chosen = (name for name in (_LOOSENED, _HEADLESS) if name in more or _drop_in(name).is_file())
         return {
             **units.systemd(units.site(os.environ)),
-            **{_drop_in(name): units.template("systemd", name) for name in chosen},
+            **{_drop_in(name): units.drop_in(name) for name in chosen},
         }
 
     def _files(self) -> list[Path]:

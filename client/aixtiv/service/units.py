@@ -15,14 +15,13 @@ from msgspec import Struct
 
 from aixtiv import start
 from aixtiv.failures import AixtivError
-from aixtiv.service import port
+from aixtiv.service import laid, port
 from aixtiv.setup import files
 
 SERVICE: Final = start.UNIT
 SOCKETS: Final = ("aixtivd.socket", port.SOCKET)
 LABEL: Final = start.LABEL
 _CHECKOUT: Final = Path(__file__).parents[3]
-_MARK: Final = "# Written by `aixtiv service install`. Your own changes: systemctl --user edit {}\n"
 _PROGRAM: Final = "%h/.local/bin/aixtivd"
 _STATE: Final = "%h/.local/state/aixtiv"
 _FOLDERS: Final = {"XDG_STATE_HOME": ".local/state", "XDG_CONFIG_HOME": ".config"}
@@ -48,13 +47,17 @@ def site(environ: Mapping[str, str]) -> Site:
         for name, usual in _FOLDERS.items()
         if (value := environ.get(name, "")).startswith("/") and Path(value) != home / usual
     )
-    return Site(
+    found = Site(
         home=home,
         program=lasting(_installed(launchd_file(home) if mac else systemd_folder() / SERVICE)),
         state=Path(platformdirs.user_state_dir("aixtiv")),
         environ=() if mac else tuple(moved),
         port=port.configured(),
     )
+    for word in (found.program, str(found.state), *(value for _, value in found.environ)):
+        if not word.isprintable():  # control characters, and bytes that are no text
+            raise AixtivError(f"no unit can be written for a path with such letters in it: {word!a}")
+    return found
 
 
 def lasting(known: str = "") -> str:
@@ -99,13 +102,18 @@ def _systemd(site: Site, name: str) -> str:
     if name == SERVICE and site.environ:
         lines = "".join(f"Environment={_quoted(f'{variable}={value}')}\n" for variable, value in site.environ)
         text = text.replace("[Service]\n", f"[Service]\n{lines}")
-    return _MARK.format(name) + text[text.index("[Unit]") :]
+    return laid.MARK.format(name) + text[text.index("[Unit]") :]
 
 
 def _quoted(word: str) -> str:
     """As systemd reads it back: specifiers doubled, quotes where there is a blank (systemd.syntax(7))."""
     escaped = "".join(_ESCAPED.get(letter, letter) for letter in word)
     return f'"{escaped}"' if escaped != word or " " in word or "\t" in word or "'" in word else word
+
+
+def drop_in(name: str) -> str:
+    """The text of one for the service."""
+    return laid.MARK.format(SERVICE) + template("systemd", name)
 
 
 def launchd_file(home: Path) -> Path:
