@@ -157,6 +157,49 @@ async def test_no_account_gets_out_of_a_rule_by_its_name(
         assert not at.refused(asked), "less is no way out"
 
 
+OTHER, SELF = Who(executable="/usr/bin/other"), Who(unit="tool.service")
+MINE = Rule(who=SELF, allow=("list", "manage"))
+
+
+@pytest.mark.parametrize(
+    ("rules", "sentence"),
+    [
+        ((MINE, Rule(accounts=("github",)), Rule(accounts=("pub*",), allow=("token",))), "rule 3 would .* rule 2 does"),
+        ((MINE, Rule(accounts=("github",))), "the default would .* rule 2 does"),
+        ((MINE, Rule(who=OTHER, accounts=("pub*",), allow=RIGHTS), Rule()), "rule 2 would .* rule 3 does"),
+        (
+            (MINE, Rule(who=OTHER, allow=("relay",), accounts=("github",), paths=("/v1",)), Rule(allow=("relay",))),
+            "rule 3 would .* rule 2 does",
+        ),
+        ((Rule(accounts=("github",), who=OTHER), MINE), "rule 2 would .* rule 1 does"),
+    ],
+    ids=["another rule", "the default", "a rule about another program", "a path", "who fits two rules"],
+)
+async def test_nor_does_it_get_out_of_one_for_anybody_else(
+    folder: Path, rules: tuple[Rule, ...], sentence: str
+) -> None:
+    async with gate(folder, *rules, default=("list",)) as at:
+        with pytest.raises(NotAllowed, match=sentence):
+            at.gate.admit(requests.Rename(account="github", to="pub-1"), me())
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        (MINE, Rule(accounts=("github", "pub*"), allow=("token",))),
+        (MINE, Rule(accounts=("github",), allow=RIGHTS), Rule(accounts=("pub*",), allow=("token",))),
+        (MINE, Rule(who=OTHER, accounts=("github",), allow=("list", "token")), Rule(who=OTHER, allow=("token",))),
+        (Rule(allow=RIGHTS), Rule(accounts=("github",))),
+        (MINE, Rule(accounts=("github",), allow=("relay",)), Rule(allow=("relay",), paths=("/v1",))),
+        (),
+    ],
+    ids=["both are named", "fewer rights", "of one program", "what never decides", "fewer paths", "no rules"],
+)
+async def test_a_name_under_which_nobody_may_do_more_is_as_good(folder: Path, rules: tuple[Rule, ...]) -> None:
+    async with gate(folder, *rules, default=("list",) if rules else ("manage",)) as at:
+        at.gate.admit(requests.Rename(account="github", to="pub-1"), me())
+
+
 async def test_who_is_behind_earlier_generations_is_told_to_who_may_know(folder: Path) -> None:
     now = replies.Generation(number=2, current=True, who="ada")
     listed = replies.GenerationList(account="github", generations=(now,))

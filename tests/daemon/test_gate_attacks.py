@@ -35,6 +35,39 @@ async def test_the_source_that_an_account_has_already_is_looked_at_too(folder: P
         assert not at.refused(again)
 
 
+async def test_no_account_takes_the_place_of_one_whose_identity_is_sent_elsewhere(folder: Path) -> None:
+    """It is no more, and whatever is called so would feed what it fed."""
+    async with gate(folder, default=("manage",)) as at:
+        asked = requests.Rename(account="github", to="ghost")
+        assert not at.refused(asked)
+        fed(at, "anthropic", "ghost")
+        assert at.refused(asked)
+        at.rules.reconfigure(Config(access=AccessConfig(default=("manage", "token"))))
+        assert not at.refused(asked)
+        at.rules.reconfigure(Config(access=AccessConfig(default=RIGHTS, relay_only=("ghost",))))
+        assert at.refused(asked)
+
+
+async def test_an_earlier_source_counts_again_only_where_its_feeder_may_be_asked(folder: Path) -> None:
+    async with gate(folder, Rule(accounts=("anthropic",), allow=("manage",))) as at:
+        entry = at.house.accounts._book.named("anthropic")
+        first = entry.grant
+        source = requests.Federation(rule="r", identity_account="github")
+        for each in (source, requests.Command(command=("/bin/true",))):
+            now = entry.grant
+            new = replace(first, generation=now.generation + 1, source=each, refresh_token=None)
+            await at.house.accounts._settling.adopt(entry, now, new)
+        before = entry.grant
+        asked = at.gate.admit(requests.Reinstate(account="anthropic", generation=2), me())
+        with pytest.raises(NotAllowed, match="identity is sent elsewhere only by who may have its token"):
+            await at.house.accounts.generations.reinstate(asked, at.gate.feeding(me()))
+        assert entry.grant is before, "nothing has changed"
+        at.rules.reconfigure(Config(access=AccessConfig(default=("manage", "token"))))
+        at.gate.feeding(me())(source)
+        at.rules.reconfigure(Config())
+        at.gate.feeding(me())(source)
+
+
 async def test_who_may_not_have_an_identity_is_not_told_whether_there_is_that_account(folder: Path) -> None:
     async with gate(folder, default=("manage",)) as at:
         told = []

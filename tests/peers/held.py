@@ -129,6 +129,18 @@ class Held:
             raise NoAccount(f"there is no account {asked.account}")
         return replies.LoggedOut(account=asked.account)
 
+    def meant(self, name: str) -> str:
+        return name or "claude"
+
+    async def rename(self, asked: requests.Rename) -> replies.AccountChanged:
+        await anyio.lowlevel.checkpoint()
+        _check(asked.to)
+        if asked.account != "claude":
+            raise NoAccount(f"there is no account {asked.account}")
+        return replies.AccountChanged(
+            account=replies.Account(name=asked.to, provider="x", kind="oauth", state="fresh"), note=""
+        )
+
     async def api_key(self, asked: requests.ApiKey) -> replies.Account:
         await anyio.lowlevel.checkpoint()
         _check(asked.account)

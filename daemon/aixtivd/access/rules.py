@@ -118,9 +118,34 @@ class Rules:
     def relay_only(self, account: str) -> bool:
         return bool(account) and any(fits(pattern, account) for pattern in self._access.relay_only)
 
-    def bares(self, account: str, name: str) -> bool:
-        """Whether that name would end an account's being relay-only."""
-        return self.relay_only(account) and not self.relay_only(name)
+    def freeing(self, account: str, name: str) -> str:
+        """Why anybody could do more with that account under that name: a sentence; empty: nobody could.
+
+        Whoever could come is thought of: who fits one rule may fit another one, too, or none but that.
+        """
+        if self.relay_only(account) and not self.relay_only(name):
+            return f"{account} is relay-only, and would not be under that name: change access.relay-only first"
+        now, then = self._possible(account), self._possible(name)
+        at_now, at_then = ({who: at for at, who in enumerate(possible)} for possible in (now, then))
+        shown = {"token"} if self.relay_only(name) else set()  # to nobody
+        for here, (who, (number, rule)) in enumerate(now.items()):
+            for there, (other, (another, after)) in enumerate(then.items()):
+                together = at_then.get(who, there) >= there and at_now.get(other, here) >= here
+                if together and _wider(rule, after, shown):
+                    by, under = (f"rule {one}" if one else "the default" for one in (number, another))
+                    said = f"under that name {under} would let somebody do more than {by} does under {account}"
+                    return f"{said}: change the rules first"
+        return ""
+
+    def _possible(self, account: str) -> dict[Who, tuple[int, Rule]]:
+        """What decides about that account, for one caller or another: in order, by whom each is about."""
+        found: dict[Who, tuple[int, Rule]] = {}
+        for number, rule in enumerate(self._rules, 1):
+            if rule.who not in found and any(fits(pattern, account) for pattern in rule.accounts):
+                found[rule.who] = number, rule
+                if rule.who == _EVERYBODY:
+                    return found
+        return found | {_EVERYBODY: (0, Rule(allow=self._access.default))}
 
     def without_names(self, text: str, caller: Caller, about: str, known: Callable[[str], bool]) -> str:
         """The sentence without the accounts that the caller may not be told of. `about`: the one it named itself.
@@ -211,6 +236,14 @@ def below(path: str, prefixes: tuple[str, ...]) -> bool:
     """Whole segments: /v1/messages is below /v1/messages, /v1/messages2 is not."""
     folder = path.rstrip("/") + "/"
     return not prefixes or folder.startswith(tuple(prefix.rstrip("/") + "/" for prefix in prefixes))
+
+
+def _wider(now: Rule, then: Rule, shown: set[str]) -> bool:
+    """`shown`: rights that nobody has under the other name."""
+    if set(then.allow) - set(now.allow) - shown:
+        return True
+    bound = "relay" in then.allow and bool(now.paths)
+    return bound and not (then.paths and all(below(path, now.paths) for path in then.paths))
 
 
 def _is(caller: Caller, who: Who) -> bool:

@@ -1,10 +1,12 @@
 """Which of an account's generations counts: what is kept of the earlier ones, and one of them made the newest."""
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from aixtiv_protocol import replies, requests
+from aixtiv_protocol.requests import Source
 from aixtivd import log
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.book import Book, Entry, unix
@@ -20,6 +22,8 @@ from aixtivd.errors import NoAccount, Refused, WaitedTooLong
 from aixtivd.vault.vault import Vault
 
 _PATIENCE: Final = 30.0  # seconds for the refresh that tries it
+
+May = Callable[[Source | None], None]
 
 
 class Generations:
@@ -66,22 +70,26 @@ class Generations:
         )
         return replies.GenerationList(account=entry.grant.name, generations=tuple(shown))
 
-    async def reinstate(self, asked: requests.Reinstate) -> replies.AccountChanged:
-        """Durable first, whoever hangs up; then tried by one refresh, whose outcome the account tells."""
+    async def reinstate(self, asked: requests.Reinstate, may: May) -> replies.AccountChanged:
+        """Durable first, whoever hangs up; then tried by one refresh, whose outcome the account tells.
+
+        `may` raises where that source may not be asked.
+        """
         name = self._book.named(asked.account, "account restore").grant.name
-        entry, said = await self._work.run(self._reinstate, name, asked)
+        entry, said = await self._work.run(self._reinstate, name, asked, may)
         if entry.grant.renewable and not entry.leaving:
             said = f"{said}; {await self._tried(entry)}"
         account = entry.described(self._clock, default=name == self._book.default)
         return replies.AccountChanged(account=account, note=said)
 
-    async def _reinstate(self, name: str, asked: requests.Reinstate) -> tuple[Entry, str]:
+    async def _reinstate(self, name: str, asked: requests.Reinstate, may: May) -> tuple[Entry, str]:
         async with self._changes.turn(name):
             entry = self._book.named(name)
             async with grounded([entry], self._book, self._refresher):
                 now = entry.grant
                 kept = [grant for grant, _ in await self._kept(now)]
                 then = _picked(now, kept, asked.generation)
+                may(then.source)
                 if not asked.anyway:
                     _check_spent(now, then, kept)
                 if then.source is not None:

@@ -50,16 +50,16 @@ class Renaming:
         To be run where no caller's hang-up can cut it.
         """
         async with AsyncExitStack() as turns:
-            for each in sorted({name, to, *self._fed_by(name)}):
+            for each in sorted({name, to, *self.fed_by(name)}):
                 await turns.enter_async_context(self._changes.turn(each))
             entry = self._book.named(name, "account rename")
             self._check(entry, to)
             async with grounded([entry], self._book, self._refresher):
-                fed = self._fed_by(name)
+                fed = self.fed_by(name)
                 await self._commit([entry, *map(self._book.named, fed)], name, to)
             entry.problem = _retold(entry.problem, name, to)
         self._events.tell("renamed", account=to, detail=f"it was called {name}")
-        return self._note(name, to, fed)
+        return self._note(name, to)
 
     async def _commit(self, entries: list[Entry], name: str, to: str) -> None:
         async with AsyncExitStack() as turn:
@@ -88,12 +88,13 @@ class Renaming:
                 hint="aixtiv config check",
             )
 
-    def _fed_by(self, name: str) -> list[str]:
+    def fed_by(self, name: str) -> list[str]:
         """The accounts that get their tokens by the identity of this one."""
         return [entry.grant.name for entry in self._book.behind() if _feeder(entry.grant) == name]
 
-    def _note(self, name: str, to: str, fed: list[str]) -> str:
-        config = self._terms.config
+    def _note(self, name: str, to: str) -> str:
+        """Also what was fed by an account that was called `to`, and is no more."""
+        config, fed = self._terms.config, self.fed_by(to)
         parts = []
         if names := list(_mentions(config, name, to)):
             parts.append(f"the config says {name} in {listed(names, ' and ')}: change it there, then aixtiv reload")

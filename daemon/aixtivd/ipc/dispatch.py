@@ -155,6 +155,8 @@ class Dispatch:
             if type(request) is Token and request.ticket is not None:
                 account, caller = self._calls.shown(request.ticket, "token", request.account, caller)
                 request = replace(request, account=account, ticket=None)
+            if type(request) is requests.Rename:  # afterwards nobody knows which one was meant
+                request = replace(request, account=self._accounts.meant(request.account))
             if type(request) in _HANDED_OUT:
                 self._audit.admit()
             answer = await self._judged(request, caller, body)
@@ -245,7 +247,7 @@ class Dispatch:
             case requests.Generations():
                 return await accounts.generations.shown(request)
             case requests.Reinstate():
-                return await accounts.generations.reinstate(request)
+                return await accounts.generations.reinstate(request, self._gate.feeding(caller))
             case requests.ApiKey():
                 return await accounts.api_key(request)
             case requests.Relay():

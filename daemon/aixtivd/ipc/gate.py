@@ -125,18 +125,19 @@ class Gate:
         return asked
 
     def _renaming(self, asked: requests.Rename, caller: Caller) -> requests.Rename:
-        """Rules are about names: nobody gets by another one what the present one forbids."""
+        """Rules are about names: nobody gets by another one what the present one forbids, the caller or another."""
         name = self._accounts.meant(asked.account)
         for each in (name, asked.to):
             self._rules.check(caller, "manage", each)
-        now, then = (self._rules.verdict(caller, each) for each in (name, asked.to))
-        more = [right for right in then.rights if right not in now.rights]
-        if more or (now.paths and now.paths != then.paths) or self._rules.bares(name, asked.to):
-            raise NotAllowed(
-                f"the rules allow more under that name than under {name}: no account gets out of a rule by its name",
-                hint=f"aixtiv access explain {name}",
-            )
+        if why := self._rules.freeing(name, asked.to):
+            raise NotAllowed(why, hint="aixtiv reload")
+        if self._accounts.renaming.fed_by(asked.to):  # by an account that was of that name
+            self._feeding(caller, requests.Federation(identity_account=asked.to))
         return replace(asked, account=name)
+
+    def feeding(self, caller: Caller) -> Callable[[requests.Source | None], None]:
+        """To be asked where a source is known later. Raises NotAllowed."""
+        return partial(self._feeding, caller) if self._rules.any else lambda _: None
 
     def _feeding(self, caller: Caller, source: requests.Source | None) -> None:
         """Whoever has an account's identity sent somewhere has its token, as far as that goes."""

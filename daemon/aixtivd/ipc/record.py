@@ -92,21 +92,21 @@ class Record:
             return
         if what in {"token", "refresh"} and failure.code in _OF_THE_ENDPOINT:
             what = "oauth2_token_error"
-        account = getattr(asked, "account", "")
-        known = begun or not account or self._accounts.known(account)
-        detail = failure.message if known and failure.code not in _TYPED else _unquoted(failure, account)
-        account = account if known else ""
+        account, to = getattr(asked, "account", ""), asked.to if isinstance(asked, requests.Rename) else ""
+        typed = [] if begun else [word for word in (account, to) if word and not self._accounts.known(word)]
+        detail = _unquoted(failure, typed) if typed or failure.code in _TYPED else failure.message
+        account = "" if account in typed else account
         if what == "denied":
             self._denials.note(caller, detail, kind="rule" if by_rule else "refused", account=account)
         else:
             self._audit.note(what, caller, ok=False, account=account, detail=detail)
 
 
-def _unquoted(failure: Failure, account: str) -> str:
+def _unquoted(failure: Failure, typed: list[str]) -> str:
     """What was typed in a name's place may be anything, a password too, and what is written here stays."""
     if failure.code in _TYPED:
         return _TYPED[failure.code]
-    quoted = account and (account in failure.message or repr(account)[1:-1] in failure.message)
+    quoted = any(word in failure.message or repr(word)[1:-1] in failure.message for word in typed)
     return f"it failed: {failure.code}" if quoted else failure.message
 
 

@@ -16,6 +16,10 @@ from peers.clock import FakeClock
 from peers.house import Held, House, Opener, granted
 
 
+def anything(_: requests.Source | None) -> None:
+    """Where there are no rules."""
+
+
 async def renewed(h: House, *numbers: int) -> None:
     """Refreshed so often."""
     for number in numbers:
@@ -42,7 +46,7 @@ async def shown(h: House, account: str = "github") -> tuple[replies.Generation, 
 
 async def back(h: House, generation: int = 0, *, anyway: bool = False) -> replies.AccountChanged:
     asked = requests.Reinstate(account="github", generation=generation, anyway=anyway)
-    return await h.accounts.generations.reinstate(asked)
+    return await h.accounts.generations.reinstate(asked, anything)
 
 
 async def test_the_newest_generation_is_first_and_each_says_what_it_is(house: Opener) -> None:
@@ -238,7 +242,7 @@ async def test_an_account_that_is_renamed_keeps_what_can_come_back(house: Opener
         await signed_in_anew(h, 5, "eve")
         await h.accounts.rename(requests.Rename(account="github", to="work"))
         h.script.answers = [granted(6)]
-        changed = await h.accounts.generations.reinstate(requests.Reinstate(account="work"))
+        changed = await h.accounts.generations.reinstate(requests.Reinstate(account="work"), anything)
         assert (changed.account.name, changed.account.state) == ("work", "fresh")
         assert h.script.spent == ["refresh-0"]
 

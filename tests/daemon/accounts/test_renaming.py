@@ -165,6 +165,15 @@ async def test_accounts_that_live_by_its_identity_live_on(house: Opener) -> None
         assert (await again.stored("company")).name == "company"
 
 
+async def test_what_lived_by_an_account_that_was_called_so_is_told_of(house: Opener) -> None:
+    async with house() as h:
+        await h.adopt("okta")
+        await h.adopt("corp")
+        await fed(h, "claude", "okta")
+        await h.accounts.logout(requests.Logout(account="okta"))
+        assert await rename(h, "corp", "okta") == "claude gets tokens by the identity of okta"
+
+
 async def test_the_config_that_names_it_is_told_of(house: Opener) -> None:
     config: dict[str, Any] = {
         "default_account": "github",

@@ -231,6 +231,7 @@ async def test_who_begins_a_sign_in_and_who_signs_out_is_in_the_log(folder: Path
             "that ticket is for another account",
         ),
         (requests.Logout(account="hunter2"), "sign-out", "there is nothing of that name"),
+        (requests.Rename(account="hunter2", to="claude"), "account", "there is nothing of that name"),
     ],
 )
 async def test_what_was_typed_in_a_names_place_is_not_kept(
@@ -241,6 +242,17 @@ async def test_what_was_typed_in_a_names_place_is_not_kept(
         assert isinstance(await answer(caller, asked), replies.Failure)
         ((told, ok, account, sentence),) = side.notes.said()
         assert (told, ok, account, sentence) == (what, False, "", detail)
+
+
+async def test_nor_what_was_typed_as_another_name_and_what_it_was_called_is(folder: Path) -> None:
+    async with serving(folder) as side, await side.caller() as caller:
+        for to in ("quoted hunter2", "malformed hunter2", "work"):
+            await answer(caller, requests.Rename(account="", to=to))
+        assert side.notes.said() == [
+            ("account", False, "claude", "it failed: misconfigured"),
+            ("account", False, "claude", "it was not understood"),
+            ("account", True, "work", "it was called claude"),
+        ]
 
 
 async def test_a_token_for_a_ticket_that_ends_meanwhile_is_not_handed_out(folder: Path) -> None:
