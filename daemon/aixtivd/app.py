@@ -26,13 +26,13 @@ from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock, SystemClock
 from aixtivd.config import Config
 from aixtivd.config.options import Options, options, read_config
-from aixtivd.errors import AixtivError, BadConfig, Busy
+from aixtivd.errors import AixtivError, Busy
 from aixtivd.gateway import gateway
 from aixtivd.gateway.gateway import Gateway
 from aixtivd.host import activation, signals, succession
 from aixtivd.host.activation import Handed, handed_over
 from aixtivd.host.address import Address, claim, taken_over
-from aixtivd.host.farewell import give_up, say, unhandled
+from aixtivd.host.farewell import give_up, unhandled
 from aixtivd.host.hardening import harden
 from aixtivd.host.succession import Left, Successor, Will
 from aixtivd.host.systemd import Notifier
@@ -44,6 +44,7 @@ from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.web import Web
 from aixtivd.paths import Paths, paths
 from aixtivd.relay.relay import Relay
+from aixtivd.vault import trial
 from aixtivd.vault.vault import Vault
 
 LAST_LOOK: Final = 0.1  # seconds, for what may be on its way within this machine
@@ -362,8 +363,8 @@ def run(arguments: Sequence[str], loop_factory: Callable[[], asyncio.AbstractEve
         where = paths()
         if asked.config is not None:
             where = msgspec.structs.replace(where, config=asked.config.absolute())
-        if asked.check:
-            return _check_config(where, asked)
+        if asked.trial:
+            return trial.of(where, asked)
         config = read_config(where.config, asked)
         log.to_stderr(asked.level or config.log)
         signals.keep()
@@ -373,17 +374,6 @@ def run(arguments: Sequence[str], loop_factory: Callable[[], asyncio.AbstractEve
             succession.become(heir, os.environ)
     except Exception as group:  # noqa: BLE001  # a traceback on stderr would show texts, which may quote anything
         return give_up(group)
-    return 0
-
-
-def _check_config(where: Paths, options: Options) -> int:
-    """Says which file it is, and if it is wrong, where. For `aixtiv config check`, which reads this output."""
-    sys.stdout.write(f"{where.config}\n")
-    try:
-        read_config(where.config, options)
-    except BadConfig as error:
-        say(error)
-        return 1
     return 0
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import msgspec
 
@@ -15,7 +15,7 @@ from aixtivd.errors import BadConfig
 class Options(msgspec.Struct, frozen=True):
     config: Path | None = None  # None: the usual place, where there need not be a file
     level: str = ""  # of the log; empty: as the config says
-    check: bool = False  # only says whether the config is right
+    trial: Literal["", "config", "store"] = ""  # only says whether that is right
     words: tuple[str, ...] = ()  # as they were typed, for the daemon that takes this one's place
 
 
@@ -36,10 +36,17 @@ def options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--config", type=Path, metavar="PATH", help="the config file, instead of the usual place")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="", dest="level")
     parser.add_argument(
-        "--check-config", action="store_true", dest="check", help="say whether the config is right, and end"
+        "--check-config",
+        action="store_const",
+        const="config",
+        default="",
+        dest="trial",
+        help="say whether the config is right, and end",
     )
+    # What an aixtivd asks of another one that is to take its place.
+    parser.add_argument("--check-store", action="store_const", const="store", dest="trial", help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
-    return Options(config=asked.config, level=asked.level, check=asked.check, words=tuple(arguments))
+    return Options(config=asked.config, level=asked.level, trial=asked.trial, words=tuple(arguments))
 
 
 def read_config(path: Path, options: Options) -> Config:

@@ -20,7 +20,9 @@ from aixtivd.host.systemd import FIRST_FD
 WILL: Final = "will"
 """The name of the file that says what the sockets' names do not."""
 
+UNREADABLE: Final = "what the daemon before this one left could not be read, so it was locked"
 _TRIAL: Final = 20.0  # seconds for the new one to say its version, and whether the config is right
+_UNASKED: Final = "ended with status 64"  # by one that is too old to be asked
 _LARGEST: Final = 8 << 20  # bytes of a will: a thousand tickets are half a megabyte
 
 
@@ -61,7 +63,8 @@ def successor(called: str, arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 async def tried(command: Sequence[str]) -> str:
-    """Its version. Raises NotReplaced where it does not run, BadConfig where it would refuse its config.
+    """Its version. Raises NotReplaced where it does not run or knows no such store, BadConfig where it would refuse
+    its config.
 
     Run as any other program of the person's: in few variables, and bounded.
     """
@@ -77,6 +80,12 @@ async def tried(command: Sequence[str]) -> str:
         await output_of((*command, "--check-config"), _TRIAL)
     except Failed:
         raise BadConfig(f"aixtivd {version} does not take the config, so the daemon stays as it is") from None
+    try:
+        await output_of((*command, "--check-store"), _TRIAL)
+    except Failed as failure:
+        if str(failure) != _UNASKED:
+            sentence = f"aixtivd {version} does not take the store, so the daemon stays as it is"
+            raise NotReplaced(sentence, hint=f"{program} --check-store") from None
     return version
 
 
@@ -136,11 +145,11 @@ def _written(will: Will) -> int:
 
 
 def read(fd: int) -> Will:
-    """Closes `fd`. One that cannot be read is as good as none: its sockets serve all the same."""
+    """Closes `fd`. Of one that cannot be read nobody knows whether the vault was locked, so it is."""
     try:
         with open(fd, "rb") as file:  # a descriptor
             file.seek(0)
             return msgspec.msgpack.decode(file.read(_LARGEST), type=Will)
     except (OSError, msgspec.MsgspecError) as error:
         log.warning("will-unreadable", exception=type(error).__name__)
-        return Will()
+        return Will(locked=UNREADABLE)

@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 APPLICATION_ID: Final = int.from_bytes(b"aixt", "big")
 
+_HEAD: Final = 100  # bytes of a store's header
+
 # Each is one transaction that ends with its number in user_version. A new one goes at the end; none is ever edited.
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
@@ -166,9 +168,35 @@ def hot(path: Path) -> bool:
     return wal.exists() and wal.stat().st_size > 0
 
 
+def check_known(path: Path) -> None:
+    """By the first bytes of the file alone, while another process has it open; there need not be one. Blocking.
+
+    Raises StoreFailed: not a store of ours, of a newer format.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise failed(path, error) from None
+    # "Database Header Format" in SQLite's file format: both are big-endian, and never only in the WAL for long.
+    _check_version(path, int.from_bytes(head[68:72], "big"), int.from_bytes(head[60:64], "big"))
+
+
 def _check_format(db: sqlite3.Connection, path: Path) -> None:
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
+    _check_version(path, application, version)
+    if strange := _schema(db) ^ _made_schema(MIGRATIONS[:version]):
+        kind, name, _ = min(strange, key=repr)
+        raise StoreFailed(
+            f"the store {path} was altered: its {kind} {name} is not as aixtiv makes it",
+            hint=f"sqlite3 {shlex.quote(str(path))} .schema",
+        )
+
+
+def _check_version(path: Path, application: int, version: int) -> None:
     if application != APPLICATION_ID or version < 1:
         raise StoreFailed(f"{path} is not an aixtiv store", hint=f"file {shlex.quote(str(path))}")
     if version > len(MIGRATIONS):
@@ -176,12 +204,6 @@ def _check_format(db: sqlite3.Connection, path: Path) -> None:
             f"the store {path} has format {version}, made by a newer aixtiv; this one knows formats up to"
             f" {len(MIGRATIONS)}",
             hint="pip install --upgrade aixtiv",
-        )
-    if strange := _schema(db) ^ _made_schema(MIGRATIONS[:version]):
-        kind, name, _ = min(strange, key=repr)
-        raise StoreFailed(
-            f"the store {path} was altered: its {kind} {name} is not as aixtiv makes it",
-            hint=f"sqlite3 {shlex.quote(str(path))} .schema",
         )
 
 

@@ -13,7 +13,7 @@ import pytest
 from aixtivd.errors import BadConfig, NotReplaced
 from aixtivd.host import activation
 from aixtivd.host.farewell import give_up
-from aixtivd.host.succession import Left, Successor, Will, become, read, successor, tried
+from aixtivd.host.succession import UNREADABLE, Left, Successor, Will, become, read, successor, tried
 
 WILL = Will(inodes={"aixtiv": (1, 2)}, fixed=(8787,), doors={4000: "t1"}, tickets=(b"one",), locked="it was locked")
 
@@ -51,12 +51,24 @@ def test_called_otherwise_it_is_the_one_beside_this_python(folder: Path, monkeyp
 
 
 async def test_it_is_asked_its_version_and_whether_it_takes_the_config(program: Callable[[str], str]) -> None:
-    path = program('[ "$1" = --version ] && echo aixtivd 2.0 && exit; [ "$*" = "--config x --check-config" ]')
+    path = program('[ "$1" = --version ] && echo aixtivd 2.0 && exit; [ "$1 $2" = "--config x" ]')
     assert await tried((path, "--config", "x")) == "2.0"
     with pytest.raises(BadConfig) as refused:
         await tried((path, "--config", "y"))
     assert refused.value.sentence == "aixtivd 2.0 does not take the config, so the daemon stays as it is"
     assert refused.value.hint == "aixtiv config check"
+
+
+async def test_it_is_asked_whether_it_knows_the_store(program: Callable[[str], str]) -> None:
+    for status, refused in ((0, False), (64, False), (1, True)):
+        path = program(f"case $1 in --version) echo aixtivd 2.0;; --check-store) exit {status};; esac")
+        if not refused:
+            assert await tried((path,)) == "2.0", "64: too old to know the question"
+            continue
+        with pytest.raises(NotReplaced) as failure:
+            await tried((path,))
+        assert failure.value.sentence == "aixtivd 2.0 does not take the store, so the daemon stays as it is"
+        assert failure.value.hint == f"{path} --check-store"
 
 
 @pytest.mark.parametrize(
@@ -99,9 +111,10 @@ def written(data: bytes) -> int:
     [
         (msgspec.msgpack.encode(WILL), WILL),
         (msgspec.msgpack.encode({"locked": "why", "what a later one adds": 1}), Will(locked="why")),
-        (b"\xc1", Will()),
-        (b"", Will()),
-        (msgspec.msgpack.encode({"doors": "none"}), Will()),
+        (b"\xc1", Will(locked=UNREADABLE)),
+        (b"", Will(locked=UNREADABLE)),
+        (msgspec.msgpack.encode({"doors": "none"}), Will(locked=UNREADABLE)),
+        (msgspec.msgpack.encode(Will(tickets=(bytes(9 << 20),))), Will(locked=UNREADABLE)),
     ],
 )
 def test_a_will_of_any_version_is_read_as_far_as_it_goes(data: bytes, will: Will) -> None:
