@@ -230,3 +230,54 @@ async def test_a_defect_in_a_sign_in_is_told_at_once_and_in_a_sentence(
         assert "hunter2" not in page
         with pytest.raises(AixtivError, match="a defect in aixtiv"):
             await finished(stream)
+
+
+async def test_a_lone_code_that_is_none_does_not_use_the_sign_in_up(house: Opener) -> None:
+    """What the clipboard held, say: state and verifier are as good as before."""
+    async with at_a_provider(house) as (h, server), login(h, ask(server)) as stream:
+        right = await redirected(await started(stream))
+        for _ in range(2):
+            with pytest.raises(SignInFailed, match=r"did not take the code: .*invalid_grant.*stays open") as refused:
+                await h.accounts.callback(requests.Callback(account="corp", pasted=Secret("nonsense")))
+            assert refused.value.hint == "aixtiv callback corp"
+        await h.accounts.callback(requests.Callback(account="corp", pasted=Secret(right)))
+        assert (await finished(stream)).subject == "ada"
+
+
+async def test_what_comes_while_a_lone_code_is_tried_waits_for_its_end(house: Opener) -> None:
+    async with at_a_provider(house) as (h, server), login(h, ask(server)) as stream:
+        right = Secret(await redirected(await started(stream)))
+        server.set_weather(weather.Weather(grant="authorization_code", hang=True))
+
+        async def wrong() -> None:
+            with pytest.raises(SignInFailed, match="stays open"):
+                await h.accounts.callback(requests.Callback(account="corp", pasted=Secret("nonsense")))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wrong)
+            await server.until(hanging=1)
+            server.set_weather()
+            tasks.start_soon(h.accounts.callback, requests.Callback(account="corp", pasted=right))
+            await anyio.wait_all_tasks_blocked()
+            assert len(server.requests) == 1, "the right one is not there yet, and not turned away"
+            server.release()
+        assert (await finished(stream)).subject == "ada"
+
+
+async def test_a_lock_while_a_lone_code_is_tried_ends_the_sign_in(house: Opener) -> None:
+    async with at_a_provider(house) as (h, server), login(h, ask(server)) as stream:
+        await started(stream)
+        server.set_weather(weather.Weather(grant="authorization_code", hang=True))
+
+        async def wrong() -> None:
+            with pytest.raises(SignInFailed):
+                await h.accounts.callback(requests.Callback(account="corp", pasted=Secret("nonsense")))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wrong)
+            await server.until(hanging=1)
+            tasks.start_soon(h.accounts.lock)
+            await anyio.wait_all_tasks_blocked()
+            server.release()
+        with pytest.raises(SignInFailed, match=r"locked|did not take the code"):
+            await finished(stream)
