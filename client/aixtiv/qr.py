@@ -9,17 +9,17 @@ _QUIET: Final = 2  # light modules around it: four by the standard, two are enou
 _HALVES: Final = {(False, False): "█", (False, True): "▀", (True, False): "▄", (True, True): " "}  # light is drawn
 
 
-def drawn(text: str, stream: TextIO | None = None, *, below: int = 0) -> str:
+def drawn(text: str, stream: TextIO | None = None, *, beside: int = 0) -> str:
     """Lines to write as they are; empty where it cannot be shown whole, or not at all.
 
-    `below`: lines that have to stay on the screen with it.
+    `beside`: lines that have to be on the screen with it.
     """
     stream = stream or sys.stderr
     if not stream.isatty() or os.environ.get("TERM") == "dumb" or not _writes_blocks(stream):
         return ""
     lines = half_blocks(text)
     size = shutil.get_terminal_size()
-    if len(lines) + below > size.lines or len(lines[0]) > size.columns:
+    if len(lines) + beside > size.lines or len(lines[0]) > size.columns:
         return ""
     return "\n".join(lines)
 

@@ -44,7 +44,8 @@ class Keyboard:
 
     def __exit__(self, *_: object) -> None:
         if self._before is not None:
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
+            # What was typed and not read goes with it: a shell would run the pieces of an address behind each `&`.
+            termios.tcsetattr(self._fd, termios.TCSAFLUSH, self._before)
 
     def fileno(self) -> int:
         return self._fd

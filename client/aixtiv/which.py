@@ -1,7 +1,9 @@
 """Which account is meant where none is typed, and why: by the environment, by the folder, else by the daemon."""
 
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import Final
@@ -9,6 +11,8 @@ from typing import Final
 from msgspec import Struct
 
 from aixtiv import pinned, show
+from aixtiv.completing import PROVIDERS
+from aixtiv.failures import AixtivError, NoAccount
 from aixtiv.filed import Misread, contents, edit
 from aixtiv_protocol.names import is_secret
 from aixtiv_protocol.replies import Account
@@ -39,11 +43,27 @@ def used(environ: Mapping[str, str], accounts: Sequence[Account]) -> Meant:
     if meant.account:
         if any(account.name == meant.account for account in accounts):
             return meant
-        return Meant(meant.account, f"{meant.why}, and there is none of that name", f"aixtiv login {meant.account}")
+        return Meant(meant.account, f"{meant.why}, and there is none of that name", _mend(meant), meant.file)
     for account in accounts:
         if account.default:
             return Meant(account.name, "it is the only one" if len(accounts) == 1 else "it is the config's default")
     return Meant("", "none is the default", f"export {VARIABLE}=NAME") if accounts else Meant("")
+
+
+def traced(failure: NoAccount, environ: Mapping[str, str], words: Sequence[str]) -> None:
+    """Says where a name that is none comes from, if nobody typed it: the daemon cannot know."""
+    with suppress(AixtivError):
+        meant = here(environ)
+        if meant.account and f"no account {meant.account}" in failure.sentence and meant.account not in words:
+            failure.sentence += f" ({meant.file or VARIABLE} names it)"
+            failure.hint = _mend(meant)
+
+
+def _mend(meant: Meant) -> str:
+    """The command that makes such a name good: only the daemon's own providers need no more than it."""
+    if meant.account.partition("/")[0] in PROVIDERS:
+        return f"aixtiv login {meant.account}"
+    return edit(os.path.expanduser(meant.file)) if meant.file else f"unset {VARIABLE}"  # noqa: PTH111  # text in, text out
 
 
 def tell_of_passed_by() -> None:

@@ -50,14 +50,14 @@ def test_each_module_is_half_a_character(text: str) -> None:
 
 
 def test_a_code_with_its_address_fits_a_terminal_of_eighty_by_twenty_four() -> None:
-    lines = qr.drawn(LONG, Screen(), below=3).splitlines()
-    assert len(lines) <= 21
+    lines = qr.drawn(LONG, Screen(), beside=5).splitlines()
+    assert len(lines) <= 19
     assert max(map(len, lines)) <= 80
 
 
 def test_what_would_not_be_seen_whole_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     sized(monkeypatch, 80, 20)
-    assert qr.drawn(LONG, Screen(), below=3) == ""
+    assert qr.drawn(LONG, Screen(), beside=5) == ""
     sized(monkeypatch, 36, 60)
     assert qr.drawn(LONG, Screen()) == ""
     sized(monkeypatch, 37, 60)

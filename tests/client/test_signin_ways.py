@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 
 from aixtiv import signin, ways
@@ -70,9 +71,10 @@ def test_over_ssh_a_code_is_shown_with_its_picture_and_nothing_else_is_to_be_und
     with ScriptedDaemon(folder, sign_in.script) as daemon, terminal(folder, "login", "work", **OVER_SSH) as person:
         shown = person.until("aixtiv login work --no-device\n")
         assert "this is a session over SSH (SSH_CONNECTION is set): no browser is opened" in shown
-        assert "\n\nhttps://id.example.org/device\n\n" in shown
-        assert "\n\nWDJB-MJHT\n\n" in shown
-        assert "\n".join(half_blocks(CODED.verification_uri_complete)) in shown
+        assert "\nhttps://id.example.org/device\n" in shown
+        assert "\nWDJB-MJHT\n" in shown
+        assert "\n".join(half_blocks(CODED.verification_uri)) in shown
+        assert len(shown.splitlines()) < 24, "all of it is on the screen, with the line of the cursor"
         assert "waiting for 5 minutes" in shown
         assert "authorize?" not in shown
         assert "ssh -" not in shown
@@ -81,6 +83,33 @@ def test_over_ssh_a_code_is_shown_with_its_picture_and_nothing_else_is_to_be_und
         person.until("signed in to work as ada@example.org")
         assert person.ended() == 0
         assert asked(daemon) == ["offered"]
+
+
+@pytest.mark.parametrize(("lines", "square"), [(24, ""), (27, CODED.verification_uri_complete)])
+def test_a_square_that_would_push_the_address_off_the_screen_is_left_out(folder: Path, lines: int, square: str) -> None:
+    long = msgspec.structs.replace(CODED, verification_uri=f"https://id.example.org/{'device' * 8}")
+    environ = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "NO_COLOR": "1", **OVER_SSH}
+    environ["AIXTIV_SOCKET"] = str(folder / "aixtiv/aixtiv.sock")
+    command = [AIXTIV, "login", "work"]
+    with ScriptedDaemon(folder, SignIn(long).script), Terminal(command, environ, folder, lines=lines) as person:
+        shown = person.until("aixtiv login work --no-device\n")
+        assert len(shown.splitlines()) < lines
+        assert ("█" in shown) is bool(square)
+        if square:
+            assert "\n".join(half_blocks(square)) in shown
+            assert "check that your phone shows the same code" in shown
+
+
+def test_ctrl_c_where_a_code_was_shown_says_that_it_still_counts(folder: Path) -> None:
+    sign_in = SignIn(CODED)
+    with ScriptedDaemon(folder, sign_in.script), terminal(folder, "login", "work", **OVER_SSH) as person:
+        person.until("aixtiv login work --no-device\n")
+        person.type("\x03")
+        assert person.ended() == 130
+        told = " ".join(person.shown.split())
+        assert "stays open for 5 minutes: entering WDJB-MJHT at https://id.example.org/device still finishes it" in told
+        assert "aixtiv callback" not in told
+        sign_in.over.set()
 
 
 def test_without_a_code_the_ssh_line_is_shown_as_it_is_to_be_typed(folder: Path) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from aixtiv import pinned, which
 from aixtiv.command import run
 from aixtiv.commands import options
-from aixtiv.failures import Usage
+from aixtiv.failures import NoAccount, Usage
 from aixtiv.filed import Misread
 from aixtiv_protocol.replies import Account
 
@@ -187,10 +187,26 @@ def test_why_an_account_is_used_is_said(home: Path) -> None:
     assert which.used({}, (mine, account("work", default=True))) == which.Meant("work", "it is the config's default")
     assert which.used({}, (mine, work)) == which.Meant("", "none is the default", "export AIXTIV_ACCOUNT=NAME")
     assert which.used({"AIXTIV_ACCOUNT": "work"}, (mine, work)) == which.Meant("work", "AIXTIV_ACCOUNT says so")
-    pin(home, 'account = "nobody"')
-    assert which.used({}, (mine, work)) == which.Meant(
-        "nobody", "~/.aixtiv.toml says so, and there is none of that name", "aixtiv login nobody"
-    )
+
+
+def test_a_name_that_is_none_comes_with_the_command_that_makes_it_good(home: Path) -> None:
+    file = pin(home, 'account = "work/second"')
+    there = (account("mine"), account("work"))
+    sentence = "~/.aixtiv.toml says so, and there is none of that name"
+    assert which.used({}, there) == which.Meant("work/second", sentence, f"$EDITOR {file}", "~/.aixtiv.toml")
+    assert which.used({"AIXTIV_ACCOUNT": "x"}, there).hint == "unset AIXTIV_ACCOUNT"
+    assert which.used({"AIXTIV_ACCOUNT": "github/x"}, there).hint == "aixtiv login github/x"
+
+
+def test_where_a_name_that_is_none_comes_from_is_said_unless_it_was_typed(home: Path) -> None:
+    file = pin(home, 'account = "work/second"')
+    for words, told, hint in (
+        (["token"], " (~/.aixtiv.toml names it)", f"$EDITOR {file}"),
+        (["token", "work/second"], "", "aixtiv login work/second"),
+    ):
+        failure = NoAccount("there is no account work/second", hint="aixtiv login work/second")
+        which.traced(failure, {}, words)
+        assert (failure.sentence, failure.hint) == (f"there is no account work/second{told}", hint)
 
 
 @click.command("asked")

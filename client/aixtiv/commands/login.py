@@ -179,8 +179,7 @@ def sign_in(
     try:
         done = signin.wait(client, stream, started, how.place, open_browser=opening, with_code=bool(device))
     except KeyboardInterrupt:
-        show.note(f"the sign-in stays open for {span(started.expires_in)}")
-        show.hint(ways.finish(started.account))
+        ways.left_open(started, with_code=bool(device))
         raise
     people.signed_in(done.account, as_json=how.as_json, note=done.note)
 
