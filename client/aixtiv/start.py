@@ -73,7 +73,7 @@ def _with(command: str, path: object) -> str:
 
 def how() -> str:
     """The command that starts the daemon by hand."""
-    return "aixtiv service start" if unit() else "aixtivd"
+    return "aixtiv service start"  # not `aixtivd`, which occupies the terminal
 
 
 def executable() -> str:

@@ -226,7 +226,7 @@ def test_an_answer_that_comes_too_late_is_never_taken_for_the_next_one(folder: P
 def test_nobody_listening_is_said_in_a_sentence_that_names_what_starts_the_daemon(folder: Path) -> None:
     with pytest.raises(aixtiv.NoDaemon, match="the daemon is not running") as caught:
         Client(str(folder / "aixtiv.sock")).status()
-    assert (caught.value.exit_status, caught.value.hint) == (2, "aixtivd")
+    assert (caught.value.exit_status, caught.value.hint) == (2, "aixtiv service start")
 
 
 def test_a_stale_socket_is_nobody_listening(folder: Path) -> None:

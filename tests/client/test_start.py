@@ -197,7 +197,7 @@ def test_without_a_session_it_is_started_in_the_background(
 
 def test_a_socket_of_ones_own_is_not_the_units(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIXTIV_SOCKET", "/elsewhere/aixtiv.sock")
-    assert start.how() == "aixtivd"
+    assert start.unit() is None
 
 
 def test_on_a_mac_launchd_is_asked_and_loads_what_was_unloaded(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,9 +55,9 @@ def rename(old: str, new: str, as_json: bool, no_start: bool) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @options.common
 def remove(name: str, yes: bool, as_json: bool, no_start: bool) -> None:
-    """Sign out of NAME and forget it, as `aixtiv logout` does; but ask first.
+    """Sign out of NAME and forget it; but ask first.
 
-    Nothing of it is kept: neither an earlier generation nor an API key beside the sign-in.
+    As `aixtiv logout` does. Nothing of it is kept: neither an earlier generation nor an API key beside the sign-in.
     """
     if not yes:
         _ask(f"revoke {name} at its provider, and forget it with all that is kept of it", name)
@@ -81,9 +81,9 @@ def _ask(question: str, name: str) -> None:
 def restore(account: str, listing: bool, generation: int, anyway: bool, as_json: bool, no_start: bool) -> None:
     """Bring an earlier generation of ACCOUNT back.
 
-    Each sign-in and each refresh makes a generation, and the last three are kept for a day: so does one that was
-    replaced by mistake, or put aside. The one that comes back is refreshed at once, which shows whether it is good; and
-    the one that counted before is kept in its turn.
+    Each sign-in, each refresh and each change of a key makes a generation, and three at most are kept: for a day, and
+    for two the last of a sign-in that was replaced. So one comes back that was replaced by mistake, or put aside. It is
+    refreshed at once, which shows whether it is good; and the one that counted before is kept in its turn.
     """
     with options.Asking(no_start=no_start) as client:
         if listing:

@@ -22,10 +22,10 @@ SPENT: Final = (
 @click.argument("file", type=click.Path())
 @options.common
 def export(file: str, as_json: bool, no_start: bool) -> None:
-    """Write a backup of every account to FILE, sealed to a passphrase.
+    """Write a sealed backup of every account to FILE.
 
-    Asks for the vault's own passphrase, where it has one, then twice for the backup's; where stdin is no terminal, each
-    is a line of it. `aixtiv restore FILE` brings the accounts back.
+    It is sealed to a passphrase. Asks for the vault's own, where it has one, then twice for the backup's; where stdin
+    is no terminal, each is a line of it. `aixtiv restore FILE` brings the accounts back.
     """
     path = backup.named(file, "export")
     backup.check_place(path)

@@ -52,8 +52,15 @@ def uninstall(as_json: bool) -> None:
 @service.command("start")
 @options.json
 def start(as_json: bool) -> None:
-    """Start the daemon."""
-    _did(_manager().start(), as_json=as_json)
+    """Start the daemon.
+
+    Where no service is installed, it is started in the background.
+    """
+    from aixtiv.service.background import Background  # noqa: PLC0415  # heavy: only where something is done
+
+    manager = _manager()
+    here = manager if manager.state().installed else Background("the service is not installed")
+    _did(here.start(), as_json=as_json)
 
 
 @service.command("stop")

@@ -39,7 +39,10 @@ class Since(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
 @click.option("--since", type=Since(), default=0, metavar="DAYS|DATE", help="Count from then on (from the beginning).")
 @options.common
 def usage(since: int, as_json: bool, no_start: bool) -> None:
-    """Show what was relayed: calls, bytes and statuses, by account and caller."""
+    """Show what was relayed, by account and caller.
+
+    Calls, bytes each way, and the statuses that came back.
+    """
     with options.Asking(no_start=no_start) as client:
         report = client.usage(since)
     if as_json:

@@ -21,7 +21,7 @@ class Background:
 
     def install(self, *, linger: bool, headless: bool) -> Done:  # noqa: ARG002  # nothing there is to install
         raise AixtivError(
-            f"there is nobody to install a service with: {self._why}; any `aixtiv` starts the daemon in the background",
+            f"no service can be installed here: {self._why}; any `aixtiv` starts the daemon in the background",
             hint=self._hint or "aixtiv service start",
         )
 

@@ -41,7 +41,7 @@ def unreachable() -> tuple[str, str] | None:
             f"export XDG_RUNTIME_DIR={runtime}",
         )
     if "booted with systemd" in found.stderr:
-        return "this machine was not booted with systemd", ""
+        return "no systemd runs here, as in a container", ""
     return "systemd has no manager for this user's session", ""
 
 
