@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aixtiv.service.port import lines as lines_of
 from peers.desk import Desk, desk
 from peers.ports import free_port
 from peers.setups import AIXTIV, home, port_of, setup
@@ -73,7 +74,7 @@ def test_the_services_socket_has_the_port_too_where_its_unit_is_installed(at: De
     path = f"{systemctl.parent}:{at.machine.environ['PATH']}"
     ran = setup(at, "claude-code", PATH=path)
     port = port_of(at)
-    assert (units / "aixtivd-claude.socket.d/port.conf").read_text() == f"[Socket]\nListenStream=127.0.0.1:{port}\n"
+    assert (units / "aixtivd-claude.socket.d/port.conf").read_text() == lines_of(port)
     restart = ["daemon-reload", "stop aixtivd.service", "restart aixtivd-claude.socket", "start aixtivd.service"]
     lines = [line.removeprefix("--user ") for line in asked.read_text().splitlines()]
     assert [line for line in lines if "is-active" not in line] == (restart if active else [])

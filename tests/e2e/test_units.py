@@ -1,5 +1,6 @@
 """The service for real: systemd's own user manager installs it, starts it in its sandbox, and lets it go again."""
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from peers.booted import Booted, missing
 from peers.machine import Ran
 from peers.managers import contents
+from peers.ports import free_port
 from peers.waiting import until
 
 pytestmark = [
@@ -70,6 +72,22 @@ def test_what_is_installed_is_taken_away_without_a_trace(machine: Booted) -> Non
     units = done(machine.systemctl("list-units", "--all", "--plain", "--no-legend", "aixtiv*"))
     assert "loaded" not in units.split()
     assert "does not run" in done(machine.aixtiv("service", "status"))
+
+
+def test_the_fixed_port_is_on_both_loopbacks_before_the_daemon_is(machine: Booted) -> None:
+    port = free_port()
+    config = machine.files / ".config/aixtiv/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"[claude]\nport = {port}\n")
+    for path in (config, config.parent, config.parent.parent):
+        os.chown(path, machine.uid, -1)
+    done(machine.aixtiv("service", "install"))
+    done(machine.systemctl("stop", "aixtivd.service"))
+    for host in ("127.0.0.1", "[::1]"):
+        heard = machine.run("curl", "-sS", "--globoff", f"http://{host}:{port}/v1/models")
+        assert "authentication_error" in done(heard)
+    status = machine.aixtiv("status", "--json", "--no-start").json()
+    assert (status["gateway_port"], status["gateway_problem"]) == (port, "")
 
 
 def test_hooks_and_command_sources_run_within_the_sandbox(machine: Booted) -> None:

@@ -13,15 +13,18 @@ from peers.waiting import until
 
 MANAGER: Final = "/lib/systemd/systemd"
 _TOOLS: Final = ("unshare", "nsenter", "setpriv", "systemctl")
+_ROOT: Final = Path(__file__).parents[2]
 
 # /run/systemd/system is how sd_booted(3) sees a booted system, in unit-root a sandbox is put together; the groups are
 # the manager's own to divide; a Python of root's own (pyenv) is shown to the other user through a second mount, which
-# ends with the namespace. The shell goes on: a manager that is process 1 takes itself for the system's.
+# ends with the namespace; what is tested may lie in /tmp (CI's clone), and is shown in spite of `PrivateTmp=`. The
+# shell goes on: a manager that is process 1 takes itself for the system's.
 _BOOT: Final = """
 set -e
 mount -t tmpfs none /run
-mkdir -p -m 755 /run/systemd/system /run/systemd/unit-root /run/user
+mkdir -p -m 755 /run/systemd/system /run/systemd/unit-root /run/user /run/systemd/user/aixtivd.service.d
 install -d -m 700 -o {uid} -g {gid} /run/user/{uid}
+printf '%s' '{shown}' > /run/systemd/user/aixtivd.service.d/shown.conf
 umount -R /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
 install -d -o {uid} -g {gid} /sys/fs/cgroup/{name}
@@ -42,6 +45,12 @@ wait
 echo $$ > /sys/fs/cgroup/cgroup.procs
 find /sys/fs/cgroup/{name} -depth -type d -exec rmdir {{}} +
 """
+
+
+def shown(*paths: Path) -> str:
+    """A drop-in by which a service sees those of them that its `PrivateTmp=` would hide; empty where it hides none."""
+    hidden = {str(path) for path in paths if {Path("/tmp"), Path("/var/tmp")} & set(path.parents)}
+    return f"[Service]\nBindReadOnlyPaths={' '.join(sorted(hidden))}\n" if hidden else ""
 
 
 def missing() -> str:
@@ -90,6 +99,8 @@ class Booted:
                 seen=folder / "python",
                 log=self._log,
                 manager=MANAGER,
+                # Where the person's home is hidden on purpose, all of /tmp is.
+                shown=shown(*(() if {Path("/tmp")} & set(Path(home).parents) else (_ROOT, Path(sys.prefix)))),
             )
         )
 

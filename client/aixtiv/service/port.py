@@ -28,7 +28,8 @@ def configured() -> int:
 
 
 def lines(port: int) -> str:
-    return f"[Socket]\nListenStream=127.0.0.1:{port}\n"  # beside the Unix socket of the unit itself
+    """Beside the Unix socket of the unit itself. FreeBind=: a machine without ::1 is none where nothing listens."""
+    return f"[Socket]\nListenStream=127.0.0.1:{port}\nListenStream=[::1]:{port}\nFreeBind=yes\n"
 
 
 def drop_in(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
 from typing import Final
 
@@ -87,6 +87,11 @@ class Door:
         return self._address.inode if self._address else None
 
     @property
+    def host(self) -> str:
+        """Of a port: on which of the two loopbacks."""
+        return str(self._socket.getsockname()[0])
+
+    @property
     def listening(self) -> socket.socket:
         return self._socket
 
@@ -105,14 +110,20 @@ def port_door(port: int, *, ticket: str = "") -> Door:
     return Door(listening, port=listening.getsockname()[1], ticket=ticket)
 
 
-async def fixed_doors(port: int) -> tuple[list[Door], str]:
-    """On 127.0.0.1 and, where the machine has it, on ::1; and a sentence about what could not be opened."""
+async def fixed_doors(port: int, there: Collection[Door] = ()) -> tuple[list[Door], str]:
+    """On 127.0.0.1 and, where the machine has it, on ::1; and a sentence about what could not be opened.
+
+    `there`: what listens there already. Beside one of the service manager's the other is open as long as that.
+    """
+    hosts, fixed = {door.host for door in there}, all(door.fixed for door in there)
     doors: list[Door] = []
     for host, family in FAMILIES.items():
+        if host in hosts:
+            continue
         try:
-            doors.append(Door(await _bound(family, host, port), port=port, fixed=True))
+            doors.append(Door(await _bound(family, host, port), port=port, fixed=fixed))
         except OSError as error:
-            if not doors or _has(family, host):
+            if host == "127.0.0.1" or _has(family, host):
                 return doors, f"port {port} on {host} cannot be opened: {error.strerror}"
     return doors, ""
 

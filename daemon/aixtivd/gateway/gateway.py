@@ -191,15 +191,15 @@ class Gateway:
 
     async def _open_fixed(self) -> None:
         """A port that somebody else has is a sentence: the rest works without it."""
-        handed = [door.port for door in self._doors if door.port and not door.ticket]
-        self.port, self._problems["port"] = (handed[0] if handed else 0), ""
-        if not self._wanted or self._wanted in handed:
-            self.port = self._wanted or self.port
+        handed = [door for door in self._doors if door.port and not door.ticket]
+        self.port, self._problems["port"] = (handed[0].port if handed else 0), ""
+        if not self._wanted:
             return
-        doors, problem = await fixed_doors(self._wanted)
+        there = [door for door in handed if door.port == self._wanted]
+        doors, problem = await fixed_doors(self._wanted, there)
         for door in doors:
             self._serve(door)
-        if doors:
+        if doors or there:
             self.port = self._wanted
         if problem:
             self._problems["port"] = problem

@@ -9,9 +9,11 @@ import anyio
 import pytest
 
 from aixtivd.config import ClaudeConfig, Config
-from aixtivd.gateway.doors import Door, port_door
+from aixtivd.gateway import doors
+from aixtivd.gateway.doors import FAMILIES, Door, port_door
 from aixtivd.gateway.gateway import Gateway
 from aixtivd.host.activation import GATEWAY, TICKET, Handed
+from aixtivd.host.loopback import bound
 from aixtivd.host.succession import Left, Will
 from peers.porch import GOOD, Porch, bearer, get, porch
 from peers.ports import free_port
@@ -133,3 +135,24 @@ async def test_a_config_that_is_read_again_meanwhile_opens_no_port(folder: Path)
         await stack.enter_async_context(leaving(side))
         await side.gateway.reconfigure(Config(claude=ClaudeConfig(port=free_port())))
         assert side.gateway.port == 0
+
+
+@pytest.mark.skipif(not doors._has(FAMILIES["::1"], "::1"), reason="this machine has no ::1")
+@pytest.mark.parametrize("handed_over", ["127.0.0.1", "::1"])
+async def test_of_the_two_loopbacks_the_one_that_a_service_manager_left_out_is_opened_beside_it(
+    folder: Path, handed_over: str
+) -> None:
+    port, other = free_port(), free_port()
+    async with porch(folder) as side:
+        listening = bound(FAMILIES[handed_over], handed_over, port)
+        async with next_one(side, Handed(ports=(listening,)), port) as after:
+            assert (after.port, after._problems["port"]) == (port, "")
+            assert {door.host for door in after._doors if door.port} == set(FAMILIES)
+            for host in FAMILIES:
+                async with await anyio.connect_tcp(host, port):
+                    pass
+            # What the service manager goes on listening on stays open whole: nobody else may come to sit beside it.
+            await after.reconfigure(Config(claude=ClaudeConfig(port=other)))
+            assert {(door.host, door.port) for door in after._doors if door.port} == {
+                (host, number) for host in FAMILIES for number in (port, other)
+            }
