@@ -51,6 +51,8 @@ LAST_LOOK: Final = 0.1  # seconds, for what may be on its way within this machin
 LAST_WORDS: Final = 3.0  # seconds for what is open when nobody is let in any more: who calls now waits so long
 LONGEST_STOP: Final = 40.0  # seconds; the units wait a little longer before they kill
 
+_SIGNAL: Final = "a signal asked for it"
+
 
 class App:
     """Every part, and the order in which they start and stop. It is also what the socket's requests control."""
@@ -79,6 +81,8 @@ class App:
         self._ready = anyio.Event()
         self._stopping = anyio.Event()
         self._heir: tuple[str, ...] = ()  # the command that this daemon becomes when it has stopped
+        self._called = sys.argv[0]
+        self._lock_signals = 0  # whose lock has not come to its end
         self._lingering = anyio.CancelScope()  # before a restart
         self._patience = anyio.CancelScope()  # of an orderly stop
 
@@ -97,6 +101,7 @@ class App:
                 await self._wind_down(listener)
                 successor = await self._bequeathed()
                 tasks.cancel_scope.cancel()
+            successor = self._left_locked(successor)
         finally:  # after every task has ended: none may find the vault closed with a new token in its hands
             with anyio.CancelScope(shield=True):
                 await self._close(leaving=successor is not None)
@@ -106,6 +111,7 @@ class App:
     async def _start(self, tasks: TaskGroup) -> Listener:
         """First what callers need, then the socket, then the word that it is ready."""
         handed = handed_over(os.environ, os.getpid())
+        self._called = handed.will.called or self._called
         await self._open_vault(handed.will)
         await tasks.start(self._audit.run)
         await tasks.start(self._tickets.run)
@@ -127,7 +133,7 @@ class App:
         tasks.start_soon(listener.run)
         await tasks.start(self._watch_for_quiet(listener, address).run)
         if self._notifier.watchdog:
-            tasks.start_soon(self._feed_watchdog)
+            tasks.start_soon(self._notifier.feed)
         self._ready.set()
         self._notifier.ready("locked" if self._vault.locked else "serving")
         log.info("ready", version=VERSION, socket=str(address.path), activated=handed.any)
@@ -180,6 +186,7 @@ class App:
             log.warning("stopped-early")
             await self._shut(listener)
             await anyio.sleep(LAST_LOOK)  # an answer that is here already is read; once read, it is sealed
+            await self._relay.cut(Busy("the daemon had to end before this answer did"))
         if self._dispatch is not None:
             self._dispatch.close()
         await self._relay.aclose()
@@ -213,11 +220,18 @@ class App:
             will,
             inodes=will.inodes | ({activation.NAME: inode} if inode else {}),
             tickets=self._tickets.left(),
-            locked=self._vault.lock_reason if self._vault.locked else "",
+            called=self._called,
         )
         main = Left(activation.NAME, self._address.socket)
         heir = self._heir  # it may have been asked to end meanwhile
         return Successor(heir, (main, *sockets), will, self._notifier.words) if heir else None
+
+    def _left_locked(self, successor: Successor | None) -> Successor | None:
+        """What was locked stays so: also by a lock that ended with the last task, or for which there was no time."""
+        reason = self._vault.lock_reason if self._vault.locked else f"{_SIGNAL}, so it was locked"
+        if successor is None or not (self._vault.locked or self._lock_signals):
+            return successor
+        return msgspec.structs.replace(successor, will=msgspec.structs.replace(successor.will, locked=reason))
 
     async def _close(self, *, leaving: bool) -> None:
         if not leaving:
@@ -232,12 +246,6 @@ class App:
         if address is not None:
             await anyio.to_thread.run_sync(address.give_up)
 
-    async def _feed_watchdog(self) -> None:
-        """From the loop, so that a loop that stands still is noticed."""
-        while True:
-            self._notifier.alive()
-            await anyio.sleep(self._notifier.watchdog / 2)
-
     async def _heed_signals(self, tasks: TaskGroup, *, task_status: TaskStatus[None]) -> None:
         with signals.heeded() as heard:
             task_status.started()
@@ -245,6 +253,7 @@ class App:
                 if which == signal.SIGHUP:
                     await self._reload_and_log()
                 elif which == signal.SIGUSR1:
+                    self._lock_signals += 1
                     tasks.start_soon(self._lock_by_signal)  # it may wait for a refresh
                 elif self._stopping.is_set() and not self._heir:
                     self._patience.cancel()  # asked twice: no more waiting
@@ -255,7 +264,8 @@ class App:
         """One that comes before there is anything to lock is not forgotten."""
         await self._ready.wait()
         if self._dispatch is not None:
-            await self._dispatch.opening.lock_by_itself("a signal asked for it")
+            await self._dispatch.opening.lock_by_itself(_SIGNAL)
+        self._lock_signals -= 1
 
     async def _reload_and_log(self) -> None:
         try:
@@ -328,7 +338,7 @@ class App:
 
     async def restart_now(self) -> str:
         """Raises Busy, NotReplaced, BadConfig: then everything is as it was."""
-        command = succession.successor(sys.argv[0], self._options.words)
+        command = succession.successor(self._called, self._options.words)
         version = await succession.tried(command)
         if self._stopping.is_set():
             raise Busy(f"the daemon is {'restarting' if self._heir else 'ending'} already")

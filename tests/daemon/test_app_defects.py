@@ -3,11 +3,14 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
+from anyio.abc import TaskGroup
 
 from aixtivd import app, log
 from aixtivd.accounts.service import Accounts
@@ -16,7 +19,10 @@ from aixtivd.clock import SystemClock
 from aixtivd.config import Config
 from aixtivd.config.options import Options, read_config
 from aixtivd.errors import BadConfig
+from aixtivd.host import succession
 from aixtivd.host.signals import HEEDED
+from aixtivd.host.succession import Successor, Will
+from aixtivd.ipc.listener import Listener
 from aixtivd.paths import paths
 from aixtivd.vault.vault import Vault
 from peers.machine import Machine
@@ -80,6 +86,48 @@ def test_a_config_that_may_not_be_looked_at_is_a_sentence(monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "exists", forbidden)
     with pytest.raises(BadConfig, match=r"/secret/config.toml cannot be read: Permission denied"):
         read_config(where.config, Options(config=Path("/secret/config.toml")))
+
+
+def handed_over_by(run: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> Will:
+    """What a daemon leaves that is locked by a signal in the very moment in which it goes."""
+    left: list[Will] = []
+    start, lock = App._start, Vault.lock
+
+    async def started(app_: App, tasks: TaskGroup) -> Listener:
+        listener = await start(app_, tasks)
+        app_._heir = ("aixtivd",)
+        app_._stopping.set()
+        return listener
+
+    async def wind_down(app_: App, _: Listener) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        while not app_._lock_signals:
+            await anyio.lowlevel.checkpoint()
+
+    def become(heir: Successor, _: object) -> None:
+        left.append(heir.will)
+        for one in heir.sockets:
+            one.socket.close()
+
+    async def slowly(vault: Vault, why: str) -> None:
+        for _ in range(100):
+            await anyio.lowlevel.checkpoint()
+        await lock(vault, why)
+
+    monkeypatch.setattr(App, "_start", started)
+    monkeypatch.setattr(App, "_wind_down", wind_down)
+    monkeypatch.setattr(Vault, "lock", slowly)
+    monkeypatch.setattr(succession, "become", become)
+    assert run() == 0
+    return left[0]
+
+
+def test_a_lock_that_a_signal_asked_for_at_the_very_end_holds_for_the_next_daemon(
+    run: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    will = handed_over_by(run, monkeypatch)
+    assert will.locked == "a signal asked for it, so it was locked"
+    assert will.called == sys.argv[0], "and it is told by which name it was called"
 
 
 @pytest.mark.parametrize("fails", [PermissionError(13, "hunter2"), TypeError("hunter2")])

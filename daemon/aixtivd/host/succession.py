@@ -34,6 +34,7 @@ class Will(Struct, frozen=True, kw_only=True):
     doors: dict[int, str] = {}  # ports that belong to one ticket: its id
     tickets: tuple[bytes, ...] = ()  # that the vault does not keep
     locked: str = ""  # why the vault was, if it was
+    called: str = ""  # the path by which the first of them was called: it may be there again, though another took over
 
 
 class Left(Struct, frozen=True):

@@ -5,6 +5,8 @@ import socket
 from collections.abc import MutableMapping
 from typing import Final
 
+import anyio
+
 from aixtivd import log
 
 FIRST_FD: Final = 3  # SD_LISTEN_FDS_START
@@ -55,6 +57,12 @@ class Notifier:
 
     def alive(self) -> None:
         self._tell("WATCHDOG=1")
+
+    async def feed(self) -> None:
+        """From the loop, so that a loop that stands still is noticed."""
+        while True:
+            self.alive()
+            await anyio.sleep(self.watchdog / 2)
 
     def stopping(self, within: float) -> None:
         """`within`: seconds of time we ask for to finish what is open."""

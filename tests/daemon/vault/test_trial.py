@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from aixtivd import app
-from aixtivd.config.options import options
+from aixtivd.config.options import Options, options
 from aixtivd.paths import paths
 from aixtivd.vault import store, trial
 from peers.vaults import image, opened
@@ -18,7 +18,7 @@ async def test_a_newer_format_is_refused_and_nothing_is_touched(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = msgspec.structs.replace(await anyio.to_thread.run_sync(paths), state=folder)
-    asked = options(["--check-store"])
+    asked = Options(trial="store")
     assert await anyio.to_thread.run_sync(trial.of, where, asked) == 0, "there is none yet"
     async with opened(folder):
         before = image(folder)
