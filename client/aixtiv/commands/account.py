@@ -68,7 +68,7 @@ def remove(name: str, yes: bool, as_json: bool, no_start: bool) -> None:
 def _ask(question: str, name: str) -> None:
     if not sys.stdin.isatty():
         raise Usage("nobody is there to be asked", hint=f"aixtiv account remove {name} --yes")
-    if not click.confirm(f"{question}?", err=True):
+    if not click.confirm(show.question(f"{question}?"), err=True):
         raise AixtivError("nothing was changed")
 
 
@@ -105,7 +105,8 @@ def _judge(changed: AccountChanged, *, as_json: bool) -> None:
     if now.problem:
         raise AixtivError(now.problem, hint=now.hint)
     if not as_json:
-        show.pairs([("who", now.who or now.subject or "the provider did not say"), ("token", people.life(now))])
+        nobody = "an API key" if now.kind == "api-key" else "the provider did not say"
+        show.pairs([("who", now.who or now.subject or nobody), ("token", people.life(now))])
 
 
 def _list(found: tuple[Generation, ...], *, as_json: bool) -> None:
@@ -127,7 +128,7 @@ def _table(found: tuple[Generation, ...]) -> "Table":
         cells = (
             str(one.number),
             moment(one.made_at) if one.made_at else "",
-            one.who,
+            one.who or ("" if one.renewable or one.expires_at else "an API key"),
             "spent" if one.spent else "there" if one.renewable else "none",
             "it counts now" if one.current else moment(one.kept_until),
         )

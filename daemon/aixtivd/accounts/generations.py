@@ -98,9 +98,11 @@ class Generations:
                 await self._settling.adopt_all([(entry, new)])
                 entry.forgive()
             self._refresher.lives(entry)
-        said = f"generation {then.generation} counts again, as generation {new.generation}"
+        key = ", with the API key that it had" if new.api_key not in (None, now.api_key) else ""
+        said = f"generation {then.generation} counts again{key}, as generation {new.generation}"
         self._events.tell("reinstated", account=name, detail=said, expires_at=unix(new.expires_at))
-        return entry, f"{said}, and {now.generation} is kept for a day"
+        days = "a day" if now.signed_in_at == new.signed_in_at else "two days"  # the last of a sign-in: vault.kept
+        return entry, f"{said}, and {now.generation} is kept for {days}"
 
     async def _tried(self, entry: Entry) -> str:
         """How one refresh of it went, as the end of a sentence."""
@@ -139,8 +141,13 @@ def spent(grant: Grant, line: list[Grant]) -> bool:
 
 
 def reinstated(now: Grant, then: Grant) -> Grant:
-    """The next generation, which is as an earlier one was. A key for the same place stays: nobody meant to drop it."""
-    stays = now.api_key is not None and (now.provider, now.endpoint) == (then.provider, then.endpoint)
+    """The next generation, which is as an earlier one was.
+
+    The API key beside a sign-in for the same place is as it is now, none too: that was not what failed. A key elsewhere
+    is that place's own, and where there was nothing but a key, the key is what comes back. One that was taken away is
+    in none of what is kept.
+    """
+    stays = then.kind != "api-key" and (now.provider, now.endpoint) == (then.provider, then.endpoint)
     return msgspec.structs.replace(
         then,
         name=now.name,
@@ -154,7 +161,7 @@ def _picked(now: Grant, kept: list[Grant], number: int) -> Grant:
     """0: the newest that is not spent; where all are, the newest."""
     if not kept:
         raise NoAccount(
-            f"nothing is kept of {now.name}: an earlier generation is kept for a day, and three of them at most",
+            f"nothing is kept of {now.name}: of earlier generations three are kept at most, each for a day or two",
             hint=f"aixtiv login {now.name}",
         )
     if not number:
@@ -172,12 +179,12 @@ def _check_spent(now: Grant, then: Grant, kept: list[Grant]) -> None:
     """
     if not spent(then, [now, *kept]):
         return
-    name, provider = now.name, then.provider
+    name = now.name
     said = f"the refresh token of generation {then.generation} has been spent"
     if then.client is not None and then.client.quirks.punishes_reuse:
-        said += f", and {provider} ends the whole sign-in to {name} where one is used twice"
+        said += f", and its provider ends the whole sign-in to {name} where one is used twice"
     elif not now.quarantined:
-        said += f", and {name} works: {provider} may end the whole sign-in where one is used twice"
+        said += f", and {name} works: its provider may end the whole sign-in where one is used twice"
     else:
         return
     raise Refused(said, hint=f"aixtiv account restore {name} --generation {then.generation} --anyway")

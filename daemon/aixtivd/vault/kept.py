@@ -19,8 +19,8 @@ SWEEP: Final = 600.0
 MOST: Final = 3
 """Earlier generations of a record at most, so that a token that lives for a second does not fill the disk in a day.
 
-The one before stays in any case. The last of its kind is kept for twice as long, and for a day before all others:
-refreshes would push it out else.
+The one before stays in any case, and the two beside it that are kept for longest. The last of its kind is kept for
+twice as long, and so for a day before all others: refreshes would push it out else.
 """
 
 _TABLE: Final = "kept"
@@ -45,14 +45,18 @@ def put(db: sqlite3.Connection, sealer: Sealer, row: Row, now: float) -> None:
     sealed = sealer.seal(_TABLE, row.id, row.generation, row.payload)
     kept = (row.id, row.generation, sealed, now + (2 * GRACE if row.last else GRACE))
     expect_written(db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", kept))
-    longest = "SELECT generation FROM kept WHERE id = ?1 ORDER BY until DESC, generation DESC LIMIT ?2"
+    others = "SELECT generation FROM kept WHERE id = ?1 AND generation != ?3"
+    longest = f"{others} ORDER BY until DESC, generation DESC LIMIT ?2"
     beyond = f"DELETE FROM kept WHERE id = ?1 AND generation != ?3 AND generation NOT IN ({longest})"  # noqa: S608  # two constants
-    db.execute(beyond, (row.id, MOST, row.generation))
+    db.execute(beyond, (row.id, MOST - 1, row.generation))
 
 
 def rewrite(db: sqlite3.Connection, sealer: Sealer, rows: Iterable[Row]) -> None:
-    """Part of a change of the store: what those generations say now, for as long as they are kept."""
+    """Part of a change of the store: what those generations say now, for as long as they are kept; nothing: not."""
     for row in rows:
+        if not row.payload:
+            db.execute("DELETE FROM kept WHERE id = ? AND generation = ?", (row.id, row.generation))
+            continue
         sealed = sealer.seal(_TABLE, row.id, row.generation, row.payload)
         db.execute("UPDATE kept SET sealed = ? WHERE id = ? AND generation = ?", (sealed, row.id, row.generation))
 

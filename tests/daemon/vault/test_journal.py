@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
 from aixtiv_protocol.secret import Secret
@@ -161,6 +162,16 @@ async def test_of_a_token_that_lives_for_a_second_three_generations_are_kept(fol
         assert await vault.journal.kept(row(2).id) == [row(2)]
 
 
+async def test_however_many_sign_ins_were_replaced_three_generations_are_kept(folder: Path) -> None:
+    """The one before, and the last ones of the newest two sign-ins that were replaced: no refresh pushes those out."""
+    async with opened(folder) as vault:
+        await vault.journal.commit(row(1), None)
+        for generation in range(2, 9):
+            before = msgspec.structs.replace(row(1, generation - 1), last=generation < 6)
+            await vault.journal.commit(row(1, generation), before)
+        assert [kept.generation for kept in await vault.journal.kept(row(1).id)] == [7, 4, 3]
+
+
 async def test_a_probe_writes_and_changes_no_row(folder: Path) -> None:
     async with opened(folder) as vault:
         await vault.journal.commit(row(1), None)
@@ -297,6 +308,20 @@ async def test_a_relabelled_row_keeps_its_intent_and_pushes_nothing_out(folder: 
     async with opened(copy) as again:
         assert (await again.journal.begin(row(1).id, 3, TOKEN)).attempts == 3
         assert await again.journal.kept(row(1).id) == [row(1, 1, b"the same")]
+
+
+async def test_nothing_is_left_of_what_is_wiped(folder: Path) -> None:
+    async with opened(folder) as vault:
+        await vault.journal.commit(row(1), None)
+        for number in (2, 3):
+            await vault.journal.commit(row(1, number), row(1, number - 1))
+        held = await sealed_values(vault, row(1).id)
+        gone = Row(row(1).id, 1, b"")
+        less = ((row(1, 4, b"less"), row(1, 3)),)
+        await vault.journal.relabel(Relabelled(less, (row(1, 2, b"less"), gone), wipes=True))
+        assert await vault.journal.kept(row(1).id) == [row(1, 2, b"less")]
+        for content in files_under(folder).values():
+            assert not any(value[at : at + 16] in content for value in held for at in range(0, len(value) - 16, 16))
 
 
 async def test_rows_are_relabelled_all_of_them_or_none(folder: Path) -> None:
