@@ -1,5 +1,6 @@
 """`aixtiv` alone: at a terminal with nothing set up, to a working account in three questions; in a pipe, its help."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,18 +68,34 @@ def test_a_key_that_the_shell_has_needs_one_answer(fresh: Machine) -> None:
     assert fresh.run("token", "anthropic").out == f"{KEY}\n"
 
 
-def test_what_lies_about_can_be_taken_over(fresh: Machine) -> None:
-    (fresh.home / ".bashrc").write_text(f"export ANTHROPIC_API_KEY={KEY}\n")
+def test_what_lies_about_can_be_taken_over_by_one_more_answer(fresh: Machine) -> None:
+    """However much lies about: a client id, and the file itself, are no further questions."""
+    profile = f"export ANTHROPIC_API_KEY={KEY}\nexport GITHUB_OAUTH_CLIENT_ID=one\n"
+    (fresh.home / ".bashrc").write_text(profile)
     with alone(fresh) as person:
         person.until("5  take over what other programs have here: an API key")
         person.until("1 to 5, or Enter to leave")
         person.type("5\n")
-        person.until("seal the API key of ~/.bashrc:1 ANTHROPIC_API_KEY as anthropic? [Y/n]")
-        person.type("\n")
+        person.until("~/.bashrc:1 ANTHROPIC_API_KEY: can be sealed as anthropic\n")
+        person.until("take over all of this (no file is changed)? [y/N]")
+        person.type("y\n")
+        assert person.ended() == 0
+        assert "$ aixtiv import --yes\n" in person.shown
+        assert re.search(r"~/.bashrc still holds it\n.*hint:.* aixtiv import\n", person.shown)
+    assert (fresh.home / ".bashrc").read_text() == profile
+    assert fresh.run("token", "anthropic").out == f"{KEY}\n"
+
+
+def test_what_lies_about_can_be_left_there(fresh: Machine) -> None:
+    (fresh.home / ".bashrc").write_text(f"export ANTHROPIC_API_KEY={KEY}\n")
+    with alone(fresh) as person:
+        person.until("1 to 5, or Enter to leave")
+        person.type("5\n")
         person.until("[y/N]")
         person.type("\n")
+        person.until(LEFT)
         assert person.ended() == 0
-    assert fresh.run("token", "anthropic").out == f"{KEY}\n"
+    assert not fresh.state.exists()
 
 
 @pytest.mark.parametrize(("typed", "code"), [("\n", 0), ("\x03", 130), ("4\n\n", 0), ("4\n\x03", 130)])

@@ -6,6 +6,7 @@ Only at a terminal. In a pipe nobody is asked anything, and nothing is looked at
 import os
 import re
 import shlex
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,9 @@ from msgspec import Struct
 from aixtiv import environment, failures, show
 from aixtiv.commands import options
 from aixtiv.failures import AixtivError, Locked, NotRunning, Usage
+from aixtiv.importing.find import Find
 from aixtiv.importing.look import LOOKS, look
+from aixtiv.words import clean
 from aixtiv_protocol.names import is_secret
 from aixtiv_protocol.replies import Account
 
@@ -91,7 +94,7 @@ def _standing(accounts: tuple[Account, ...]) -> str:
 
 def _ask(obey: Obey) -> int:
     ways = _ways()
-    show.plain("aixtiv keeps your sign-ins fresh and sealed, and hands their tokens to your tools.")
+    show.plain("aixtiv keeps sign-ins fresh and sealed, and hands their tokens to your tools.")
     show.plain("Nothing is set up yet. What shall it keep first?\n")
     for number, way in enumerate(ways, 1):
         show.plain(f"  {number}  {way.title}")
@@ -100,6 +103,8 @@ def _ask(obey: Obey) -> int:
         way = _chosen(ways)
         words = way.words()
     except (_Left, click.Abort, KeyboardInterrupt) as left:
+        if not isinstance(left, _Left):
+            show.plain("")  # behind ^C
         show.note(_LEFT)
         return 0 if isinstance(left, _Left) else failures.INTERRUPTED
     return _carried_out(obey, words, way.then)
@@ -133,18 +138,28 @@ def _ways() -> list[Way]:
     ways = [
         key,
         Way("Claude: a sign-in, with a client id that Anthropic gave you", _claude, 'aixtiv claude ask "hello"'),
-        Way("GitHub: a sign-in, with an OAuth app of your own", _github, "aixtiv token {}"),
+        Way("GitHub: a sign-in, with a GitHub App of your own", _github, "aixtiv token {}"),
         Way("any OpenID provider: a sign-in, with its address and a client id", _issuer, "aixtiv token {}"),
     ]
     finds, _ = look(tuple(LOOKS), (), lambda _, __: False)
-    if any(find.deed in {"seal", "adopt"} for find in finds):
-        what = " and ".join(dict.fromkeys(_kind(find.what) for find in finds if find.deed in {"seal", "adopt"}))
-        ways.append(Way(f"take over what other programs have here: {what}", lambda: ["import"], ""))
+    if takable := [find for find in finds if find.deed in {"seal", "adopt"}]:
+        what = " and ".join(dict.fromkeys(_kind(find.what) for find in takable))
+        ways.append(Way(f"take over what other programs have here: {what}", lambda: _import(takable), ""))
     return ways
 
 
 def _kind(what: str) -> str:
     return "sign-ins of oidc-agent" if what.startswith("sign-in") else f"{'an' if what[0] in 'aA' else 'a'} {what}"
+
+
+def _import(finds: list[Find]) -> list[str]:
+    """One question for all of it; files and sign-ins by browser are for `aixtiv import`, which asks about each."""
+    for find in finds:
+        asks = "; oidc-agent asks for its password" if find.source == "oidc-agent" else ""
+        show.plain(f"  {clean(find.first)}: {clean(find.note)}{asks}")
+    if not click.confirm(show.question("take over all of this (no file is changed)?"), default=False, err=True):
+        raise _Left
+    return ["import", "--yes"]
 
 
 def _claude() -> list[str]:
@@ -155,19 +170,42 @@ def _claude() -> list[str]:
 def _github() -> list[str]:
     if environment.client_settings(os.environ, "github").settings.client_id:
         return ["login", "github"]
-    show.note("register one at https://github.com/settings/developers (callback: http://127.0.0.1/callback)")
+    show.note("register one at https://github.com/settings/apps (callback: http://127.0.0.1/callback)")
     return ["login", "github", *_client(), "--client-secret"]
 
 
 def _issuer() -> list[str]:
-    issuer = _typed("the provider's address (its issuer), like https://id.example.org")
-    if is_secret(issuer):
-        raise Usage(
-            "that looks like a key, and now stands on this screen; it belongs at a hidden prompt", hint="aixtiv"
-        )
-    if "://" not in issuer:
-        issuer = f"https://{issuer}"
+    while True:
+        issuer = _typed("the provider's address (its issuer), like https://id.example.org")
+        if is_secret(issuer):
+            raise Usage(
+                "that looks like a key, and now stands on this screen; it belongs at a hidden prompt", hint="aixtiv"
+            )
+        if "://" not in issuer:
+            issuer = f"https://{issuer}"
+        if not (problem := _unknown(issuer)):
+            break
+        show.refusal(Usage(problem))
     return ["login", named(issuer), "--issuer", issuer, *_client()]
+
+
+def _unknown(issuer: str) -> str:
+    """Why nothing can be there, as far as this machine knows; behind a proxy the names are the proxy's to know."""
+    try:
+        parts = urlsplit(issuer)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "that is no address"
+    if not host:
+        return "that is no address"
+    if any(os.environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy")):
+        return ""
+    try:
+        socket.getaddrinfo(host, port or 443)
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else ""
+        return f"{host} is not found{f' ({why})' if why else ''}"
+    return ""
 
 
 def _client() -> list[str]:
