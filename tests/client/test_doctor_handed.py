@@ -154,3 +154,7 @@ def test_the_hint_for_a_sign_in_without_a_browser_can_be_typed(here: Situation) 
     bare = only(network.check_browser(here))
     named = only(network.check_browser(structs.replace(here, account="work")))
     assert (bare.hint, named.hint) == ("aixtiv login github --no-browser", "aixtiv login work --no-browser")
+    there = structs.replace(OURS, name="work", kind="oauth", state="fresh")
+    assert only(network.check_browser(with_accounts(here, there))).hint == "", "it is signed in"
+    over = structs.replace(there, name="job", state="quarantined")
+    assert only(network.check_browser(with_accounts(here, there, over))).hint == "aixtiv login job --no-browser"

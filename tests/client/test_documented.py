@@ -2,13 +2,16 @@
 
 import re
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from msgspec import Struct
 
 from aixtiv import failures
-from aixtiv.commands import COMMANDS, OLD
+from aixtiv.command import run
+from aixtiv.commands import COMMANDS, OLD, aixtiv
 from aixtiv.commands.claude_code import Written
 from aixtiv_protocol import replies
 
@@ -60,3 +63,22 @@ def test_every_exit_status_is_documented() -> None:
     statuses = {kind.exit_status for kind in kinds} | {failures.INTERRUPTED}
     told = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", PAGE, re.MULTILINE) for code in row.split(",")}
     assert statuses <= told
+
+
+def test_no_first_sentence_is_cut_in_the_list_of_commands() -> None:
+    def all_below(group: click.Group) -> Iterator[click.Command]:
+        for name in group.list_commands(click.Context(group)):
+            command = group.get_command(click.Context(group), name)
+            assert command is not None
+            yield command
+            if isinstance(command, click.Group):
+                yield from all_below(command)
+
+    assert [found.name for found in all_below(aixtiv) if found.get_short_help_str(60).endswith("...")] == []
+
+
+def test_what_is_wrong_with_an_argument_names_it_as_the_help_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [run(["completion", "ksh"]), run(["import", "elsewhere"])] == [64, 64]
+    said = capsys.readouterr().err
+    assert "invalid value for 'SHELL': " in said
+    assert "invalid value for 'SOURCE': " in said

@@ -49,6 +49,17 @@ def line(process: Any) -> Any:
     return json.loads(process.stdout.readline())
 
 
+def test_an_account_that_is_not_there_is_said_and_waited_for(machine: Machine) -> None:
+    with machine.running("watch", "--once", "--account", "zz") as watching:
+        assert watching.stderr
+        assert watching.stderr.readline() == "aixtiv: there is no account zz yet; waiting for it\n"
+        until(lambda: watches(machine), "it watches")
+        bound(machine, "zz")
+        out, err = watching.communicate(timeout=PATIENCE)
+        assert (watching.returncode, err) == (0, "")
+        assert "zz" in out
+
+
 def test_a_script_waits_for_one_thing_and_goes_on(machine: Machine) -> None:
     bound(machine, "other")
     with machine.running("watch", "--once", "--json", "--event", "refreshed", "--account", "work") as watching:
@@ -68,13 +79,33 @@ def test_it_goes_on_when_the_daemon_is_another_and_starts_none_itself(machine: M
         machine.run("refresh", "work")
         assert line(watching)["account"] == "work"
         machine.stop()
+        assert watching.stderr
         assert watching.stderr.readline() == "aixtiv: the daemon has ended; waiting for the next one\n"
         assert not machine.answers()
         machine.start()
+        assert watching.stderr
         assert watching.stderr.readline() == "aixtiv: a daemon is there again\n"
         until(lambda: watches(machine), "it watches again")
         machine.run("refresh", "work")
         assert line(watching)["event"] == "refreshed"
+
+
+def test_of_a_vault_that_is_locked_after_a_restart_the_unlock_is_waited_for(machine: Machine) -> None:
+    with machine.running("watch", "--once", "--event", "refreshed") as watching:
+        assert watching.stderr
+        until(lambda: watches(machine), "it watches")
+        machine.run("lock")
+        machine.ask(requests.Restart())
+        assert "has ended" in watching.stderr.readline()
+        assert "its vault is locked; waiting for the unlock" in watching.stderr.readline()
+        assert watching.stderr
+        assert watching.stderr.readline() == "aixtiv: hint: aixtiv unlock\n"
+        machine.run("unlock")
+        assert "there again" in watching.stderr.readline()
+        until(lambda: watches(machine), "it watches again")
+        machine.run("refresh", "work")
+        out, _ = watching.communicate(timeout=PATIENCE)
+        assert (watching.returncode, "refreshed" in out) == (0, True)
 
 
 def test_one_that_is_killed_is_survived_too(machine: Machine) -> None:

@@ -34,9 +34,9 @@ def access() -> None:
 )
 @options.common
 def explain(pid: int, path: str, account: str, as_json: bool, no_start: bool) -> None:
-    """Print what a process is taken for, what it may do, and which rule decides.
+    """Print what a process may do, and which rule decides.
 
-    Without --pid it is about whoever runs this command: your shell, or a script.
+    It says, too, what the process is taken for. Without --pid it is about whoever runs this command: your shell, or a script.
     """
     with options.Asking(no_start=no_start) as client:
         found = client.explain(pid, account, path)

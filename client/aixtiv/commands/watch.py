@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, get_args
 
 import click
@@ -42,6 +43,7 @@ def watch(names: tuple[str, ...], account: str, once: bool, as_json: bool, no_st
     object a line.
     """
     with options.Asking(no_start=no_start) as client:
+        _doubt(client, account)
         for event in _told(client):
             if (names and event.event not in names) or (account and event.account != account):
                 continue
@@ -51,6 +53,14 @@ def watch(names: tuple[str, ...], account: str, once: bool, as_json: bool, no_st
                 show.told(people.happening(event))
             if once:
                 return
+
+
+def _doubt(client: Client, account: str) -> None:
+    """It may come later, and whoever may not list the accounts can watch one all the same."""
+    with suppress(AixtivError):
+        if account and account not in {one.name for one in client.accounts()}:
+            show.note(f"there is no account {account} yet; waiting for it")
+    client.close()
 
 
 def _told(client: Client) -> Iterator[Event]:
@@ -79,16 +89,15 @@ def _found() -> Stream[Event]:
     """Of a daemon that answers, as soon as there is one whose vault is open."""
     tries, told = 0, False
     while True:
-        client = Client()
         try:
-            if not client.hello().locked:
-                return client.watch()
+            with Client() as client:
+                if not client.hello().locked:
+                    return client.watch()
             if not told:
                 show.note("a daemon is there, and its vault is locked; waiting for the unlock")
                 show.hint("aixtiv unlock")
                 told = True
         except NoDaemon:
             pass
-        client.close()
         time.sleep(_AGAIN[min(tries, len(_AGAIN) - 1)])
         tries += 1

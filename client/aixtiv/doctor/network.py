@@ -111,9 +111,14 @@ def check_browser(situation: Situation) -> Iterator[Finding]:
 
 
 def _without(situation: Situation) -> str:
-    """With an account that somebody could sign in to; without any, one for an example."""
-    names = [known.name for known in situation.accounts if known.kind == "oauth"]
-    return f"aixtiv login {situation.account or next(iter(names), 'github')} --no-browser"
+    """With an account that waits for a sign-in; with no sign-in here at all, one for an example; else nothing."""
+    known = {one.name: one for one in situation.accounts if one.kind == "oauth"}
+    if situation.account:
+        known = {name: one for name, one in known.items() if name == situation.account}
+    waits = [name for name, one in known.items() if one.state == "quarantined"]
+    if known and not waits:
+        return ""
+    return f"aixtiv login {next(iter(waits), situation.account or 'github')} --no-browser"
 
 
 def _runs(line: str, environ: Mapping[str, str]) -> bool:
