@@ -3,7 +3,6 @@
 import os
 import plistlib
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -22,8 +21,7 @@ from aixtiv.service.state import Done, State
 from aixtiv_protocol import replies
 from peers.machine import SCRIPTS, Machine
 from peers.managers import Managers, contents
-
-NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+from peers.presence import command
 
 
 @pytest.fixture
@@ -69,7 +67,6 @@ def test_folders_that_were_moved_are_told_to_the_service(
     assert "\nReadWritePaths=/srv/state/aixtiv\n" in service
 
 
-@NEEDS_SYSTEMD
 @pytest.mark.parametrize("name", ["plain", "with blank", "100%", "$HOME", "é"])
 def test_systemd_takes_the_units_wherever_the_program_is(here: units.Site, folder: Path, name: str) -> None:
     program = folder / name / "aixtivd"
@@ -78,7 +75,13 @@ def test_systemd_takes_the_units_wherever_the_program_is(here: units.Site, folde
     there = structs.replace(here, program=str(program), state=folder / name / "aixtiv", port=27823)
     place = written(there, folder / "units")
     verified = subprocess.run(
-        ["systemd-analyze", "--user", "--man=no", "verify", *(f"./{name}" for name in (units.SERVICE, *units.SOCKETS))],
+        [
+            command("systemd-analyze", package="systemd"),
+            "--user",
+            "--man=no",
+            "verify",
+            *(f"./{name}" for name in (units.SERVICE, *units.SOCKETS)),
+        ],
         env={"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)},
         cwd=place,
         capture_output=True,
@@ -94,14 +97,13 @@ def test_a_path_that_systemd_takes_in_no_way_is_refused(here: units.Site, name: 
         units.systemd(structs.replace(here, program=f"/opt/{name}/aixtivd"))
 
 
-@NEEDS_SYSTEMD
 @pytest.mark.parametrize("name", ["no-namespace.conf", "headless.conf"])
 def test_systemd_takes_each_drop_in(here: units.Site, folder: Path, name: str) -> None:
     place = written(here, folder / "units")
     (place / f"{units.SERVICE}.d").mkdir()
     (place / f"{units.SERVICE}.d/{name}").write_text(units.template("systemd", name))
     verified = subprocess.run(
-        ["systemd-analyze", "--user", "--man=no", "verify", f"./{units.SERVICE}"],
+        [command("systemd-analyze", package="systemd"), "--user", "--man=no", "verify", f"./{units.SERVICE}"],
         env={"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)},
         cwd=place,
         capture_output=True,
@@ -121,13 +123,12 @@ def test_the_drop_in_without_namespaces_takes_back_every_line_that_needs_one() -
 
 
 def test_the_score_that_the_unit_states_is_the_one_it_has(here: units.Site, folder: Path) -> None:
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("systemd is not installed")
-    version = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True, check=True).stdout
+    analyze = command("systemd-analyze", package="systemd")
+    version = subprocess.run([analyze, "--version"], capture_output=True, text=True, check=True).stdout
     if not version.startswith("systemd 252 "):
         pytest.skip("the unit states the score of systemd 252")
     told = subprocess.run(
-        ["systemd-analyze", "security", "--user", "--offline=true", "--no-pager", f"./{units.SERVICE}"],
+        [analyze, "security", "--user", "--offline=true", "--no-pager", f"./{units.SERVICE}"],
         env={"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)},
         cwd=written(here, folder / "units"),
         capture_output=True,

@@ -5,7 +5,6 @@ import json
 import os
 import plistlib
 import re
-import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -17,14 +16,13 @@ from aixtivd import app
 from aixtivd.config import load
 from aixtivd.gateway import gateway
 from aixtivd.host import activation
+from peers.presence import command
 
 ROOT = Path(__file__).parents[3]
 SERVICE = ROOT / "systemd/aixtivd.service"
 SOCKET = ROOT / "systemd/aixtivd.socket"
 CLAUDE = ROOT / "systemd/aixtivd-claude.socket"
 PLIST = ROOT / f"launchd/{activation.LAUNCHD_LABEL}.plist"
-
-NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 
 
 def unit(path: Path) -> configparser.ConfigParser:
@@ -50,7 +48,7 @@ def installed(folder: Path) -> Path:
 
 def analyze(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["systemd-analyze", "--user", "--man=no", *arguments],
+        [command("systemd-analyze", package="systemd"), "--user", "--man=no", *arguments],
         env={"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)},
         cwd=folder,
         capture_output=True,
@@ -59,20 +57,17 @@ def analyze(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@NEEDS_SYSTEMD
 def test_systemd_finds_nothing_to_say_about_the_units(installed: Path) -> None:
     verified = analyze(installed, "verify", "./aixtivd.service", "./aixtivd.socket", "./aixtivd-claude.socket")
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
 
 
-@NEEDS_SYSTEMD
 def test_systemd_would_have_something_to_say(installed: Path) -> None:
     """That the test before this one can fail."""
     (installed / "aixtivd.service").write_text(SERVICE.read_text().replace("ProtectClock=", "ProtectClok="))
     assert "Unknown key 'ProtectClok'" in analyze(installed, "verify", "./aixtivd.service").stderr
 
 
-@NEEDS_SYSTEMD
 def test_the_sandbox_is_as_tight_as_the_work_allows(installed: Path) -> None:
     """What is left open is named here: the network, the own user's Unix sockets, reading the home folder."""
     told = analyze(installed, "security", "--offline=true", "--json=short", "./aixtivd.service")
