@@ -14,6 +14,7 @@ NEEDS: Final = {"curl": "curl", "git": "git", "jq": "jq", "nc": "netcat-openbsd"
 GIVEN: Final[dict[str, tuple[str, ...]]] = {
     "README.md": (_CLAUDE, "git init -q && echo one > file && git add file && echo two > file"),
     "docs/access.md": (_GITHUB, _CLAUDE),
+    "docs/audit.md": (_CLAUDE,),
     "docs/backups.md": (_CLAUDE,),
     "docs/claude.md": (
         _GITHUB,
@@ -28,6 +29,7 @@ GIVEN: Final[dict[str, tuple[str, ...]]] = {
     "docs/config.md": ("aixtiv status",),
     "docs/errors.md": ("aixtiv status",),
     "docs/locking.md": (_CLAUDE,),
+    "docs/notices.md": (_CLAUDE,),
     "docs/sdks.md": (_CLAUDE, _WORK),
 }
 
@@ -43,6 +45,8 @@ NOT_TYPED: Final = (
     ("docs/headless.md", "head -c 32 /dev/urandom", "systemd 256 or newer"),
     ("docs/headless.md", "docker run", "no image of yours is here"),
     ("docs/locking.md", "systemctl --user kill", "a stand-in for systemctl has no kill"),
+    ("docs/audit.md", "aixtiv audit --follow", "goes on until Ctrl-C: tests/e2e/test_audit_files.py"),
+    ("docs/notices.md", "aixtiv watch", "waits until a sign-in is needed: tests/e2e/test_watching.py"),
     ("docs/claude.md", "aixtiv login anthropic/ci", "no identity file of a runner is here: tests/e2e/test_sources.py"),
     ("docs/claude.md", "aixtiv login anthropic --ant", "takes the place of another kind only with --replace"),
     ("docs/providers.md", "aixtiv login NAME", "a placeholder"),

@@ -23,7 +23,14 @@ ROOT: Final = Path(__file__).parents[2]
 TESTS: Final = ROOT / "tests"
 KEY: Final = "sk-ant-api03-of-the-docs-0123456789"
 
+_SCRIPTS: Final = ("bash", "sh")
+FENCES: Final = frozenset({"console", *_SCRIPTS, "", "ini", "json", "python", "toml", "yaml"})
+"""Of a kind that is not among these, nobody would notice that it is not typed."""
+
 _FENCE: Final = re.compile(r"^ *(?:\d+\. )?```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+
+# What a hook is told.
+_EVENT: Final = '{"event":"sign-in-needed","account":"work","detail":"the provider has ended this sign-in"}'
 
 # A browser with a person before it, who agrees to everything.
 _BROWSER: Final = "import sys; from peers.person import visit; visit(sys.argv[1])"
@@ -36,6 +43,7 @@ _TOOLS: Final = {
     "node": _TOOL,
     "gh": 'test -n "$GH_TOKEN"',
     "ant": "echo at-of-ant",
+    "mail": "grep -qx 'work sign-in-needed the provider has ended this sign-in'",
 }
 
 
@@ -55,8 +63,8 @@ def blocks(page: str, *kinds: str) -> Iterator[tuple[str, str]]:
 
 def typed(page: str) -> Iterator[Typed]:
     """What stands behind `$ `, without the remark behind it, and each block of a shell's script."""
-    for kind, text in blocks(page, "console", "bash"):
-        if kind == "bash":
+    for kind, text in blocks(page, "console", *_SCRIPTS):
+        if kind in _SCRIPTS:
             yield Typed(page, text)
             continue
         whole = text.replace("\\\n", " ")
@@ -149,6 +157,7 @@ class Desk:
     def played(self, text: str) -> str:
         """With our servers in the place of those that the documents name, and a process that there is."""
         text = text.replace("https://id.example.org", self.server.issuer).replace("--pid 4711", "--pid $$")
+        text = text.replace("/var/lib/node_exporter/textfile", "~")
         return text.replace("--client-id ID", f"--client-id {'post' if '--client-secret' in text else 'native'}")
 
     def _answers(self, text: str) -> str:
@@ -160,6 +169,8 @@ class Desk:
             return person.redirected(self._url, redirect) + "\n"
         if re.search("aixtiv (export|restore)", text):
             return "a passphrase of several words\n"
+        if "json.load(sys.stdin)" in text:
+            return f"{_EVENT}\n"
         return f"{KEY}\n" if "api-key set" in text else ""
 
     def leave(self) -> None:

@@ -1,12 +1,13 @@
 """What the documents tell a person to type is typed here, from the top of each page to its end, and works."""
 
+import re
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from docs.exceptions import FAILS, GIVEN, NEEDS, NOT_TYPED
-from docs.pages import Opposite, Typed, desk, typed
+from docs.pages import FENCES, Opposite, Typed, blocks, desk, typed
 from peers.ports import usual_port
 from peers.presence import command
 
@@ -20,11 +21,13 @@ PAGES: Final = (  # for newcomers: typed with every run
 )
 MORE: Final = (
     "docs/access.md",
+    "docs/audit.md",
     "docs/backups.md",
     "docs/claude.md",
     "docs/config.md",
     "docs/errors.md",
     "docs/locking.md",
+    "docs/notices.md",
     "docs/providers.md",
 )
 
@@ -60,3 +63,19 @@ def test_every_page_with_something_to_type_is_typed() -> None:
     pages = [str(path.relative_to(root)) for path in (root / "README.md", *sorted((root / "docs").glob("*.md")))]
     made = {"docs/attack.md", "docs/scale.md"}  # nothing but `make`, for hours
     assert sorted(page for page in pages if list(typed(page)) and page not in made) == sorted([*PAGES, *MORE])
+
+
+def test_no_block_is_of_a_kind_that_is_overlooked() -> None:
+    root = Path(__file__).parents[2]
+    pages = (root / "README.md", *sorted((root / "docs").glob("*.md")))
+    kinds = {kind for page in pages for kind in re.findall(r"^ *(?:\d+\. )?```(\w+)$", page.read_text(), re.MULTILINE)}
+    assert kinds <= FENCES
+
+
+def test_an_alert_on_two_conditions_can_fire() -> None:
+    """`and` keeps what has the same labels on both sides: each is summed up by the same ones."""
+    (rules,) = [text for _, text in blocks("docs/notices.md", "yaml")]
+    both = [" ".join(expr.split()) for expr in re.findall(r"expr: (?:>-)?(.*?)(?=- alert|\Z)", rules, re.DOTALL)]
+    (expr,) = [expr for expr in both if " and " in expr]
+    left, right = (re.match(r"sum by \([a-z]+\) ", side) for side in expr.split(" and "))
+    assert left and right and left[0] == right[0]
