@@ -142,6 +142,7 @@ class Changes:
         return account
 
     async def drop_key(self, name: str) -> replies.Account | replies.LoggedOut:
+        """Of what is kept of the account, too: no earlier generation brings a key back that was taken away."""
         async with self._turns[name]:
             entry = self._book.named(name)
             if entry.grant.api_key is None:
@@ -149,7 +150,8 @@ class Changes:
             if entry.grant.kind == "api-key":
                 return await self._forget(entry)
             await landed(entry)
-            account = await self._adopt(entry, entry.grant, grants.with_key(entry.grant, None))
+            await self._settling.relabel([entry], _without_key, {}, wipe=True)
+            account = self._served(entry)
         self._events.tell("logged-out", account=name, detail="the API key was removed")
         return account
 
@@ -210,11 +212,15 @@ class Changes:
                 self._book.add(entry)
         else:
             await self._settling.adopt(entry, old, new)
+        return self._served(entry)
+
+    def _served(self, entry: Entry) -> replies.Account:
+        """A new generation, from now on."""
         entry.forgive()
         self._refresher.plan(entry)
         entry.announce()
         self._refresher.lives(entry)
-        return entry.described(self._clock, default=new.name == self._book.default)
+        return entry.described(self._clock, default=entry.grant.name == self._book.default)
 
     async def _give_back(self, client: Client, tokens: outcomes.Tokens) -> None:
         """Only what another person was granted: at some providers a revocation ends all that one has consented to."""
@@ -240,6 +246,10 @@ def _left_by(command: tuple[str, ...]) -> str:
 
 def _same_client(one: Client | None, other: Client) -> bool:
     return one is not None and (one.client_id, one.token_endpoint) == (other.client_id, other.token_endpoint)
+
+
+def _without_key(grant: Grant) -> Grant:
+    return msgspec.structs.replace(grant, api_key=None)
 
 
 def blank(name: str, provider: str) -> Grant:

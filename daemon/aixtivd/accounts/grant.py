@@ -54,6 +54,11 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.source is not None or self.refresh_token is not None
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing is left of it: it was nothing but a key."""
+        return self.kind == "api-key" and self.api_key is None
+
+    @property
     def timely(self) -> bool:
         """Whether its times are times: neither infinite nor absurd."""
         times = (self.signed_in_at, self.refreshed_at, self.expires_at, self.lifetime, self.id_token_at)

@@ -100,19 +100,27 @@ class Settling:
                 self._is_saved(entry, new)
 
     async def relabel(
-        self, entries: Sequence[Entry], words: Callable[[Grant], Grant], notes: Mapping[str, bytes]
+        self,
+        entries: Sequence[Entry],
+        words: Callable[[Grant], Grant],
+        notes: Mapping[str, bytes],
+        *,
+        wipe: bool = False,
     ) -> None:
         """As `adopt_all`, of grants that say the same of other names: `words`, also of each that is kept.
 
-        An open intent stays, and what they said before is not kept beside it.
+        An open intent stays, and what they said before is not kept beside it. `wipe`: nor is it left on the disk. One
+        that is kept, and of which nothing is left, goes.
         """
         async with self._turn:
             for entry in entries:
                 await self._save(entry)
+            await self._vault.journal.absorb()  # else it would come to what is kept as it was
             changes = [(entry, another(words(entry.grant))) for entry in entries]
             rows = tuple((to_row(new), to_row(entry.grant)) for entry, new in changes)
-            earlier = [to_row(words(grant)) for entry in entries for grant in await self._kept(entry)]
-            await self._vault.journal.relabel(Relabelled(rows, tuple(earlier), tuple(notes.items())))
+            earlier = [words(grant) for entry in entries for grant in await self._kept(entry)]
+            kept = tuple(Row(grant.id, grant.generation, b"") if grant.empty else to_row(grant) for grant in earlier)
+            await self._vault.journal.relabel(Relabelled(rows, kept, tuple(notes.items()), wipe))
             for entry, new in changes:
                 before = entry.grant.name
                 entry.adopt(new, self._clock)

@@ -32,7 +32,7 @@ class Ledger:
         self._sealer = sealer
         self._manifest = Manifest(sealer)
         self._clock = clock
-        self._unfolded = False  # what was replaced, a key maybe, is in the WAL yet
+        self._unfolded = False  # what was replaced or deleted, a key maybe, is in the WAL yet
         self._swept: float | None = None  # steady; when the earlier generations were last looked through
 
     def start(self, db: sqlite3.Connection) -> None:
@@ -174,6 +174,8 @@ class Ledger:
         point("after-commit-all")
 
     def relabel(self, db: sqlite3.Connection, relabelled: Relabelled) -> None:
+        if relabelled.wipes:
+            self._empty_slot(db)
         with self._change(db) as draft:
             for row, previous in relabelled.changes:
                 self._expect(db, row.id, previous)
@@ -186,6 +188,8 @@ class Ledger:
                 notes.write(db, self._sealer, draft, name, payload)
             point("before-relabelled")
         point("after-relabelled")
+        if relabelled.wipes:
+            self._fold_old_keys(db)
 
     def _succeed(self, db: sqlite3.Connection, draft: Draft, row: Row, previous: Row | None) -> None:
         if previous is not None:
@@ -248,10 +252,7 @@ class Ledger:
             for table in ("records", "kept", "intents"):
                 remove(db, table, id_)
             draft.put(id_, Entry())
-        try:
-            fold(db)
-        except sqlite3.Error as error:
-            log.warning("deleted-rows-still-in-wal", error=named(error))
+        self._fold_old_keys(db)
 
     def _empty_slot(self, db: sqlite3.Connection) -> None:
         if self.slot.path.exists():

@@ -29,8 +29,9 @@ class Relabelled(Struct, frozen=True):
     """Rows that say the same as those before them in other words: what is known of these stays known."""
 
     changes: tuple[tuple[Row, Row], ...]  # the row, and the one before it, which is not kept beside it
-    earlier: tuple[Row, ...] = ()  # in the place of kept ones of the same generation
+    earlier: tuple[Row, ...] = ()  # in the place of kept ones of the same generation; without payload: that one goes
     notes: tuple[tuple[str, bytes], ...] = ()
+    wipes: bool = False  # what they said before stays in no slot and in no WAL
 
 
 class Intent(Struct, frozen=True):

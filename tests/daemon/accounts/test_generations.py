@@ -1,5 +1,7 @@
 """An earlier generation comes back: what is kept of it, when it may be tried, and that nothing is lost over it."""
 
+from pathlib import Path
+
 import anyio
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from aixtivd.oauth.client import Client
 from aixtivd.oauth.outcomes import NeedsSignIn, TryAgain
 from peers.clock import FakeClock
 from peers.house import Held, House, Opener, granted
+from peers.leaks import files_under
 
 
 def anything(_: requests.Source | None) -> None:
@@ -247,6 +250,59 @@ async def test_an_account_that_is_renamed_keeps_what_can_come_back(house: Opener
         assert h.script.spent == ["refresh-0"]
 
 
+async def keyed(h: House, account: str, key: str | None) -> None:
+    await h.accounts.api_key(requests.ApiKey(account=account, key=Secret(key) if key else None))
+
+
+async def test_a_key_that_was_taken_away_is_in_nothing_that_is_kept(house: Opener, folder: Path) -> None:
+    async with house() as h:
+        await keyed(h, "github", "a-key-before-the-sign-in")
+        await signed_in_anew_over_a_key(h)
+        await keyed(h, "github", "another-key-beside-it")
+        await renewed(h, 1)
+        before = await on_disk(h)
+        assert len(before) == 4
+        assert all(any(sealed in content for content in files_under(folder).values()) for sealed in before)
+        await keyed(h, "github", None)
+        kept = [from_row(row) for row in await h.vault.journal.kept((await h.stored("github")).id)]
+        assert [grant.generation for grant in kept] == [3, 2], (
+            "of the first nothing is left, and the fourth is not kept"
+        )
+        assert not any(grant.api_key for grant in (*kept, await h.stored("github")))
+        files = files_under(folder).values()
+        assert not any(sealed in content for sealed in before for content in files), "nor sealed"
+        h.script.answers = [granted(2)]
+        assert (await back(h, 3, anyway=True)).account.state == "fresh"
+        assert (await h.stored("github")).api_key is None
+        assert await h.token("github") == "access-2"
+
+
+async def signed_in_anew_over_a_key(h: House) -> None:
+    entry = h.accounts._book.named("github")
+    terms = Bound(provider="github", client=CLIENT, scopes=("read",))
+    new = grants.signed_in(entry.grant, terms, granted(0).tokens, h.clock.wall())
+    await h.accounts._changes._adopt(entry, entry.grant, new)
+
+
+async def on_disk(h: House) -> list[bytes]:
+    """What is sealed of all accounts."""
+    store = h.vault._opened.store  # type: ignore[union-attr]  # it is open
+    query = "SELECT sealed FROM records UNION SELECT sealed FROM kept"
+    return [sealed for (sealed,) in await store.transact(lambda db: db.execute(query).fetchall())]
+
+
+async def test_of_an_account_that_is_nothing_but_a_key_the_one_before_comes_back_and_that_is_said(
+    house: Opener,
+) -> None:
+    async with house() as h:
+        for key in ("a-key-that-was-good", "a-key-set-by-mistake"):
+            await keyed(h, "github", key)
+        assert (await back(h)).note == (
+            "generation 1 counts again, with the API key that it had, as generation 3, and 2 is kept for a day"
+        )
+        assert await h.token("github") == "a-key-that-was-good"
+
+
 CLIENT = Client(provider="p", client_id="c", token_endpoint="https://p.example/token")
 FIRST = Grant(id=b"", name="a", provider="p", generation=1, client=CLIENT, refresh_token=Secret("1"), signed_in_at=9.0)
 
@@ -257,7 +313,7 @@ def test_a_key_for_the_same_place_stays_and_no_other() -> None:
     elsewhere = msgspec.structs.replace(FIRST, endpoint="https://else.example", api_key=Secret("old"))
     assert reinstated(now, elsewhere).api_key == Secret("old")
     without = msgspec.structs.replace(now, api_key=None)
-    assert reinstated(without, msgspec.structs.replace(FIRST, api_key=Secret("old"))).api_key == Secret("old")
+    assert reinstated(without, msgspec.structs.replace(FIRST, api_key=Secret("old"))).api_key is None
 
 
 @pytest.mark.parametrize(
