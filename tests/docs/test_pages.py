@@ -78,4 +78,6 @@ def test_an_alert_on_two_conditions_can_fire() -> None:
     both = [" ".join(expr.split()) for expr in re.findall(r"expr: (?:>-)?(.*?)(?=- alert|\Z)", rules, re.DOTALL)]
     (expr,) = [expr for expr in both if " and " in expr]
     left, right = (re.match(r"sum by \([a-z]+\) ", side) for side in expr.split(" and "))
-    assert left and right and left[0] == right[0]
+    assert left
+    assert right
+    assert left[0] == right[0]
