@@ -222,7 +222,13 @@ class Client(Talking):
         return self._ask(asked, replies.TicketMade, seconds=LONG)
 
     def tickets(self) -> tuple[replies.TicketShown, ...]:
-        return self._ask(requests.Tickets(agent=self._agent), replies.TicketList).tickets
+        """All of them, oldest first, in as many answers as it takes."""
+        page = self._ask(requests.Tickets(agent=self._agent), replies.TicketList)
+        found = list(page.tickets)
+        while page.more and page.tickets:
+            page = self._ask(requests.Tickets(after=page.tickets[-1].id, agent=self._agent), replies.TicketList)
+            found += page.tickets
+        return tuple(sorted(found, key=lambda ticket: ticket.made_at))
 
     def revoke_ticket(self, word: str) -> replies.Done:
         """Ends the ticket with that id or, failing that, those with that name."""

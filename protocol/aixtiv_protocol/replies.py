@@ -227,6 +227,7 @@ class TicketShown(Told, frozen=True, tag="ticket-shown"):
 
 class TicketList(Told, frozen=True, tag="tickets"):
     tickets: tuple[TicketShown, ...]
+    more: bool = False  # there are others; then these are sorted by id
 
 
 class AuditRecord(Told, frozen=True, tag="audit-record"):

@@ -221,7 +221,9 @@ class Ticket(Asked, frozen=True, tag="ticket"):
 
 
 class Tickets(Asked, frozen=True, tag="tickets"):
-    """Those there are. Answer: TicketList."""
+    """Those there are, as many as fit into one answer. Answer: TicketList."""
+
+    after: str = ""  # the id behind which the list goes on; empty: from the beginning
 
 
 class RevokeTicket(Asked, frozen=True, tag="ticket-revoke"):

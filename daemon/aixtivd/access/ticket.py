@@ -5,19 +5,26 @@ import hashlib
 import hmac
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from aixtiv_protocol.replies import TicketShown
+from aixtiv_protocol.codec import FRAME_CAP
+from aixtiv_protocol.replies import TicketList, TicketShown
 from aixtiv_protocol.requests import Verb
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.caller import Caller
+from aixtivd.errors import BadRequest
 
 PREFIX: Final = "aixtiv-ticket-"
 BYTES: Final = 32  # random: 43 characters in base64
+
+PROGRAM: Final = 500  # characters of whose it is, as people see it
+_TEXTS: Final = 4096  # bytes of whose it is, as rules see it: nothing of that can be left out
+_ROUND: Final = 64  # bytes of a TicketList round its tickets
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -103,3 +110,28 @@ def found(tickets: dict[bytes, Ticket], wanted: bytes) -> Ticket | None:
     """The look-up's time tells at most something about a hash, from which no ticket follows; the rest is constant."""
     ticket = tickets.get(wanted)
     return ticket if ticket is not None and hmac.compare_digest(ticket.digest, wanted) else None
+
+
+def check_maker(caller: Caller) -> None:
+    """All tickets together have to fit where they are kept. Raises BadRequest."""
+    if sum(len(text.encode()) for text in (caller.executable, caller.script, caller.unit, caller.cgroup)) > _TEXTS:
+        raise BadRequest(f"the names of the program that asks have more than {_TEXTS} bytes, too many for a ticket")
+
+
+def page(tickets: Iterable[TicketShown], after: str, listed: Callable[[str], bool]) -> TicketList:
+    """Those of accounts that are `listed`: all, oldest first, or as many as one answer holds, by id."""
+    found = [ticket for ticket in tickets if listed(ticket.account)]
+    if not after and _fitting(found) == len(found):
+        return TicketList(tickets=tuple(found))
+    found = sorted((ticket for ticket in found if ticket.id > after), key=lambda ticket: ticket.id)
+    fitting = _fitting(found)
+    return TicketList(tickets=tuple(found[:fitting]), more=fitting < len(found))
+
+
+def _fitting(tickets: list[TicketShown]) -> int:
+    room = FRAME_CAP - _ROUND
+    for number, ticket in enumerate(tickets):
+        room -= len(msgspec.json.encode(ticket)) + 1  # and a comma; a line is never shorter than the frame
+        if room < 0:
+            return number
+    return len(tickets)

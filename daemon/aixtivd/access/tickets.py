@@ -21,7 +21,7 @@ from aixtivd.access.audit import Audit
 from aixtivd.access.bequest import packed, unpacked
 from aixtivd.access.caller import DAEMON, Caller
 from aixtivd.access.presence import Gone, Presence
-from aixtivd.access.ticket import PREFIX, Held, Stored, Ticket, digest, found, mint
+from aixtivd.access.ticket import PREFIX, PROGRAM, Held, Stored, Ticket, check_maker, digest, found, mint
 from aixtivd.clock import Clock
 from aixtivd.errors import BadRequest, Busy, Denied, Locked, NoAccount, StoreFailed, WrongVerb
 from aixtivd.vault.notes import DamagedNote, decoded
@@ -157,7 +157,7 @@ class Tickets:
             made_at=now,
             expires_at=now + asked.ttl if asked.ttl else 0.0,
             holder=holder,
-            program=caller.program,
+            program=caller.program[:PROGRAM],
             executable=caller.executable,
             script=caller.script,
             unit=caller.unit,
@@ -364,6 +364,7 @@ def _check(asked: requests.Ticket, caller: Caller) -> None:
         raise BadRequest("a ticket has to be good for something: relay, token")
     if len(asked.name) > _NAME or not asked.name.isprintable():
         raise BadRequest(f"the name of a ticket is one line of up to {_NAME} characters")
+    check_maker(caller)
 
 
 def _usable(pid: int, who: str) -> int:

@@ -19,6 +19,7 @@ from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
 from aixtivd.access.denials import Denials
 from aixtivd.access.rules import Rules
+from aixtivd.access.ticket import page
 from aixtivd.access.tickets import Tickets
 from aixtivd.accounts.service import Accounts
 from aixtivd.clock import Clock
@@ -258,7 +259,7 @@ class Dispatch:
             case requests.Ticket():
                 return await calls.ticket(request, caller)
             case requests.Tickets():
-                return replies.TicketList(tickets=self._tickets.shown())
+                return page(self._tickets.shown(), request.after, self._listed(caller))
             case requests.RevokeTicket():
                 return await calls.revoke(request)
             case requests.Audit(new=True):
