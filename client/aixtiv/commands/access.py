@@ -36,7 +36,8 @@ def access() -> None:
 def explain(pid: int, path: str, account: str, as_json: bool, no_start: bool) -> None:
     """Print what a process may do, and which rule decides.
 
-    It says, too, what the process is taken for. Without --pid it is about whoever runs this command: your shell, or a script.
+    It says, too, what the process is taken for. Without --pid it is about whoever runs this command: your shell, or a
+    script.
     """
     with options.Asking(no_start=no_start) as client:
         found = client.explain(pid, account, path)
