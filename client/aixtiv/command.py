@@ -35,7 +35,9 @@ def run(words: list[str], answered: bytes = b"") -> int:
         if not isinstance(failure, failures.Unread):
             show.error(failure)
         return failure.exit_status
-    except (KeyboardInterrupt, click.Abort):  # click has ended the line on which ^C stands
+    except (KeyboardInterrupt, click.Abort) as ended:  # click has ended the line on which ^C stands,
+        if isinstance(ended, click.Abort) and ended.__cause__ is None:  # unless it stands behind a question
+            show.plain("")
         return failures.INTERRUPTED
 
 

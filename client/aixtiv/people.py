@@ -1,10 +1,11 @@
 """Accounts, their kinds and states, and events as people read them."""
 
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
 from aixtiv import show
-from aixtiv.words import clean, moment, span, until
+from aixtiv.words import brief, clean, moment, span, until
 from aixtiv_protocol.replies import Account, Event, Verified
 
 if TYPE_CHECKING:
@@ -71,21 +72,45 @@ def identity(account: Account) -> None:
 
 
 def table(accounts: tuple[Account, ...], used: str = "") -> None:
-    """`used`: the one that a command means here which names none."""
-    from rich.table import Table  # noqa: PLC0415  # heavy: see show.draw
+    """`used`: the one that a command means here which names none. Below each other where a line has no room for all."""
+    from rich.console import Group  # noqa: PLC0415  # heavy: see show.draw
+    from rich.padding import Padding  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
-    marked = any(account.name == used for account in accounts)
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("  account" if marked else "account", "kind", "state", "who", "token"):
-        grid.add_column(title, overflow="fold")
-    for account in accounts:
-        who = clean(account.who or account.subject)
-        name = named(account)
-        if marked:
+    rows = [_row(account) for account in accounts]
+    mark = any(account.name == used for account in accounts)
+    for account, (name, *_) in zip(accounts, rows, strict=True):
+        if mark:
             name.pad_left(2)
             name.plain = f"*{name.plain[1:]}" if account.name == used else name.plain
-        grid.add_row(name, clean(kind(account)), stated(account), who, until(account.expires_at))
+    titles = ("  account" if mark else "account", "kind", "state", "who", "token")
+    whole = sum(max(cell.cell_len for cell in column) + 2 for column in zip(map(Text, titles), *rows, strict=True)) - 2
+    if whole > show.console().width:
+        show.draw(
+            Group(*(Padding(cell, (0, 0, 0, 0 if cell is row[0] else 4)) for row in rows for cell in row if cell))
+        )
+        return
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for title in titles:
+        grid.add_column(title, no_wrap=True)
+    for row in rows:
+        grid.add_row(*row)
     show.draw(grid)
+
+
+def _row(account: Account) -> "list[Text]":
+    """A terminal has room for how long a token is still good, a pipe for its end."""
+    left = account.expires_at - time.time()
+    ends = f"{brief(left)} left" if left > 0 and sys.stdout.isatty() else until(account.expires_at)
+    who = account.who or account.subject
+    return [
+        _styled(account.name, "bold"),
+        _styled(kind(account)),
+        stated(account),
+        _styled(who),
+        _styled(ends),
+    ]
 
 
 def beside(name: str, sentence: str) -> str:
@@ -106,7 +131,7 @@ def colour(state: str) -> str:
     return _COLOURS.get(state, "")
 
 
-def _styled(text: str, style: str) -> "Text":
+def _styled(text: str, style: str = "") -> "Text":
     from rich.text import Text  # noqa: PLC0415  # heavy: see show.draw
 
     return Text(clean(text), style=style)

@@ -5,10 +5,11 @@ The voice is age's: `aixtiv: error: …` and `aixtiv: hint: …`, lower case, no
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import textwrap
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
+
+_WORD: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|\\.|\S)+""")  # of a shell's line, its quotes and all
 
 _RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
@@ -39,7 +42,7 @@ def error(failure: AixtivError) -> None:
 def hint(command: str) -> None:
     """Nothing where there is nothing to type."""
     if command:
-        _say("hint:", _YELLOW, clean(command))
+        _say("hint:", _YELLOW, _continued(clean(command), "aixtiv: hint: "))
 
 
 def warning(text: str) -> None:
@@ -81,6 +84,26 @@ def _fitted(text: str, before: str, stream: TextIO | None = None) -> str:
             textwrap.fill(lead + line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         )
     return "\n".join(lines).removeprefix(before)
+
+
+def _continued(command: str, before: str) -> str:
+    """A command too long for a line: broken between its words, and so that a shell takes it as one all the same."""
+    width = shutil.get_terminal_size().columns
+    if not sys.stderr.isatty() or "\n" in command or len(before) + len(command) <= width:
+        return command
+    lines = [before]
+    for word in _WORD.findall(command):
+        if lines[-1].strip() and len(lines[-1]) + len(word) + len(" \\") > width and lines[-1] != before:
+            lines[-1] += "\\"
+            lines.append("    ")
+        lines[-1] += f"{word} "
+    return "\n".join(lines).rstrip().removeprefix(before)
+
+
+def question(text: str) -> str:
+    """As a person is asked for yes or no, broken between words; click writes what to type behind it."""
+    choice = " [y/N]: ".replace(" ", "\N{NO-BREAK SPACE}")
+    return _fitted(clean(text) + choice, "").removesuffix(choice)
 
 
 def colourful(stream: TextIO) -> bool:

@@ -1,9 +1,15 @@
 """`aixtiv account` typed at a terminal of eighty columns: what is asked, and what is said of the outcome."""
 
+import io
 import sysconfig
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
+import pytest
+
+from aixtiv import command
 from aixtiv_protocol.replies import Account, AccountChanged, AccountList, Failure, Generation, GenerationList, LoggedOut
 from aixtiv_protocol.requests import Accounts, Generations, Hello, Logout, Reinstate, Rename, Request
 from peers.scripted import Said, ScriptedDaemon
@@ -67,6 +73,23 @@ def test_before_an_account_is_removed_a_person_is_asked(folder: Path) -> None:
         assert any(isinstance(one, Logout) for one in daemon.asked)
 
 
+def test_ctrl_c_at_a_question_ends_its_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ctrl_c(_: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.termui.visible_prompt_func", ctrl_c)
+    monkeypatch.setattr("sys.stdin", Typing())
+    assert command.run(["account", "remove", "work"]) == 130
+    assert capsys.readouterr().err.endswith("\n")
+
+
+class Typing(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def test_what_is_kept_fits_the_terminal(folder: Path) -> None:
     with ScriptedDaemon(folder, script), typed(folder, "account", "restore", "work", "--list") as person:
         assert person.ended() == 0
@@ -109,3 +132,37 @@ def test_which_account_is_used_here_is_seen_at_a_glance(folder: Path) -> None:
             "",
             "* work is used here: ~/.aixtiv.toml says so",
         ]
+
+
+def listing(*accounts: Account) -> Callable[[Request], Iterable[Said]]:
+    return lambda request: (AccountList(accounts=accounts),) if isinstance(request, Accounts) else script(request)
+
+
+def test_the_table_of_accounts_fits_a_terminal_or_stands_below_each_other(folder: Path) -> None:
+    soon = int(time.time()) + 7 * 3600 + 60
+    work = msgspec.structs.replace(WORK, expires_at=soon, default=True)
+    other = msgspec.structs.replace(work, name="work/second-of-a-rather-long-name", default=False)
+    with ScriptedDaemon(folder, listing(work)), typed(folder, "accounts") as person:
+        assert person.ended() == 0
+        assert person.shown.splitlines()[1].rstrip() == "* work     sign-in  fresh  ada@example.org  7 h left"
+    with ScriptedDaemon(folder, listing(work, other)), typed(folder, "accounts") as person:
+        assert person.ended() == 0
+        lines = [line.rstrip() for line in person.shown.splitlines()]
+        assert "* work                               sign-in  fresh  ada@example.org  7 h left" in lines
+    far = msgspec.structs.replace(other, who="somebody-with-a-long-name@research.example.org")
+    with ScriptedDaemon(folder, listing(work, far)), typed(folder, "accounts") as person:
+        assert person.ended() == 0
+        lines = [line.rstrip() for line in person.shown.splitlines()]
+        assert lines[:5] == ["* work", "    sign-in", "    fresh", "    ada@example.org", "    7 h left"]
+        assert "  work/second-of-a-rather-long-name" in lines
+        assert "    somebody-with-a-long-name@research.example.org" in lines
+
+
+def test_generations_that_are_keys_are_said_to_be(folder: Path) -> None:
+    keys = (Generation(number=2, current=True, made_at=1_795_000_000), Generation(number=1, kept_until=1_795_086_400))
+    with (
+        ScriptedDaemon(folder, lambda _: (GenerationList(account="work", generations=keys),)),
+        typed(folder, "account", "restore", "work", "--list") as person,
+    ):
+        assert person.ended() == 0
+        assert person.shown.count("an API key") == 2

@@ -65,6 +65,15 @@ def test_a_key_in_the_place_of_another_is_said_to_be(folder: Path, key: bool, wo
     assert ran.stdout == f"{word} the API key of work\n"
 
 
+def test_how_the_key_that_was_replaced_comes_back_is_said(folder: Path) -> None:
+    there = replies.Account(name="work", provider="work", kind="api-key", state="static", key=True)
+    with ScriptedDaemon(folder, keeping(there, there)):
+        ran = run(folder, "api-key", "set", "work", stdin="k\n")
+    assert ran.stderr == (
+        "aixtiv: the one before is kept for a day; to have that back\naixtiv: hint: aixtiv account restore work\n"
+    )
+
+
 def test_where_the_credentials_of_an_account_go_is_said_when_it_is_made_and_what_was_forgotten_for_it(
     folder: Path,
 ) -> None:
@@ -129,3 +138,11 @@ def test_an_open_sign_in_that_was_all_that_a_logout_ended_is_said(folder: Path) 
         ran = run(folder, "logout", "work")
     assert ran.stdout == "ended the open sign-in to work\n"
     assert ran.stderr == "aixtiv: the API key of work stays\naixtiv: hint: aixtiv api-key remove work\n"
+
+
+def test_which_account_a_sign_in_is_for_is_said_where_nobody_typed_it(folder: Path) -> None:
+    only = replies.Account(name="work", provider="work", kind="oauth", state="fresh", default=True)
+    answers = {requests.Accounts: replies.AccountList(accounts=(only,)), requests.Login: replies.SignedIn(account=only)}
+    with ScriptedDaemon(folder, lambda request: (answers[type(request)],)):
+        told = [run(folder, "login", *words).stderr for words in ((), ("work",), ("--account", "work"))]
+    assert told == ["aixtiv: no account was named, and so this is work: it is the only one\n", "", ""]

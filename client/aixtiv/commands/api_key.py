@@ -44,6 +44,9 @@ def set_key(account: str, from_environment: bool, endpoint: str, as_json: bool, 
         if kept.endpoint:
             show.pairs([("endpoint", kept.endpoint)])
         _tell_of_sign_in(kept)
+        if known and kept.kind == "api-key":
+            show.note("the one before is kept for a day; to have that back")
+            show.hint(f"aixtiv account restore {kept.name}")
     if kept.provider == "anthropic" and not kept.endpoint and not key.startswith("sk-ant-"):
         show.warning(
             "that does not look like an API key of Anthropic's, which begins with sk-ant-; it is kept as it is"

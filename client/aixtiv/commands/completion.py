@@ -31,7 +31,7 @@ def completion(shell: str | None, installed: bool) -> None:
     \b
     eval "$(aixtiv completion bash)"   this shell; or zsh
     aixtiv completion fish | source    the same in fish
-    aixtiv completion --install        every new shell
+    aixtiv completion --install        new shells; it says what is missing
 
     Without SHELL it is the one in $SHELL. Accounts are offered while the daemon runs; it is not started for that.
     """  # noqa: D301  # \b is click's mark for "do not wrap this"
@@ -75,8 +75,9 @@ def _install(shell: str) -> None:
     if there != script:
         files.write(path, script, mode=0o644)
     show.result(f"{'it is there already' if there == script else 'written'}: {show.short(str(path))}")
-    show.note(f"every {shell} that is started from now on has it; delete that file to undo it")
-    _tell_what_is_missing(shell, path)
+    if not _tell_what_is_missing(shell, path):
+        show.note(f"every {shell} that is started from now on has it")
+    show.note("delete that file to undo it")
 
 
 def _place(shell: str) -> Path:
@@ -93,11 +94,15 @@ def _place(shell: str) -> Path:
             return config / "fish/completions/aixtiv.fish"
 
 
-def _tell_what_is_missing(shell: str, path: Path) -> None:
+def _tell_what_is_missing(shell: str, path: Path) -> bool:
+    """Whether a line is still to be written by the person, which is then said."""
     if shell == "zsh":
         folder = show.short(str(path.parent))
         show.note("zsh has to be told of that folder, once, in ~/.zshrc and before any `compinit` there")
         show.plain(f"fpath=({folder} $fpath); autoload -Uz compinit; compinit")
-    elif shell == "bash" and not any(Path(loader).exists() for loader in _LOADERS):
+        return True
+    if shell == "bash" and not any(Path(loader).exists() for loader in _LOADERS):
         show.note("bash reads it through the package bash-completion, which is not here; without that, in ~/.bashrc")
         show.plain(f". {show.short(str(path))}")
+        return True
+    return False

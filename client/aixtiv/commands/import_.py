@@ -114,7 +114,7 @@ def _settled(client: Client, find: Find, *, asking: bool) -> Done:
     waits = find.deed == "sign-in"  # for a person at a browser: nothing that --yes can mean
     if not question or (waits and not asking):
         return Done(find)
-    if asking and not click.confirm(question, default=not waits, err=True):
+    if asking and not click.confirm(show.question(question), default=not waits, err=True):
         return Done(find)
     try:
         return Done(find, done=_do(client, find))
@@ -186,7 +186,7 @@ def _cleaned(done: list[Done], *, asking: bool, clean: bool, as_json: bool) -> l
 
 def _agreed(change: work.Change, path: str, spare: str) -> bool:
     show.plain("\n".join(diff.unified(str(change.path), change.before.encode(), change.after.encode())))
-    return click.confirm(f"change {path} so (as it was: {spare})?", default=False, err=True)
+    return click.confirm(show.question(f"change {path} so (as it was: {spare})?"), default=False, err=True)
 
 
 def _written(change: work.Change) -> bool:

@@ -1,12 +1,13 @@
 """`aixtiv login`: signs a person in."""
 
 import os
+from contextlib import suppress
 from typing import Literal
 
 import click
 from msgspec import Struct
 
-from aixtiv import completing, environment, people, settings, show, signin, surroundings, ways
+from aixtiv import completing, environment, people, settings, show, signin, surroundings, ways, which
 from aixtiv.client import Client
 from aixtiv.commands import options, sources
 from aixtiv.failures import AixtivError, NoAccount, NotUnderstood, Usage
@@ -114,7 +115,7 @@ def login(
     with (
         options.Asking(no_start=no_start) as client,
         client.login(
-            account,
+            _told_of(client, account),
             provider=provider,
             settings=environment.merged(given, found.settings),
             scopes=scopes or found.scopes,
@@ -134,6 +135,16 @@ def login(
         except AixtivError as failure:
             raise failure if endpoint else options.traced(failure) from None
         sign_in(client, stream, started, how, wanted)
+
+
+def _told_of(client: Client, account: str) -> str:
+    """The account; where nobody typed one, it is first said which this is, and why."""
+    if not options.typed():
+        with suppress(AixtivError):  # which the sign-in itself meets, too
+            used = which.used(os.environ, client.accounts())
+            if used.account:
+                show.note(f"no account was named, and so this is {used.account}: {used.why}")
+    return account
 
 
 def _device(how: How, source: Source | None, *, device: bool, no_device: bool) -> Device:

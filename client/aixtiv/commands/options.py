@@ -51,6 +51,13 @@ def meant(ctx: click.Context, param: click.Parameter, word: str, *, by_folder: b
     return typed or option or ("" if ctx.resilient_parsing else here(by_folder=by_folder))
 
 
+def typed() -> bool:
+    """Whether an account was, by either name."""
+    ctx = click.get_current_context()
+    by_itself = ctx.get_parameter_source("account") is click.core.ParameterSource.DEFAULT
+    return bool(ctx.meta.get(_OPTION)) or not by_itself
+
+
 def here(*, by_folder: bool = True) -> str:
     """The account that is meant where none is typed, as far as it is not left to the daemon.
 

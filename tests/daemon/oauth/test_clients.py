@@ -228,7 +228,7 @@ async def test_endpoints_without_metadata_are_enough_and_the_keys_stay_unknown(w
             "github",
             None,
             {},
-            "https://github.com/settings/developers",
+            "https://github.com/settings/apps",
             "--client-id ID --client-secret",
         ),
         ("github", None, {"client_id": "c"}, "github wants a client secret", "--client-secret"),

@@ -27,5 +27,5 @@ PROVIDER: Final = Provider(
         subject_claim="id",
         who_claims=("login",),
     ),
-    register="https://github.com/settings/developers",
+    register="https://github.com/settings/apps",
 )
