@@ -33,7 +33,7 @@ def rows(bench: Bench) -> Iterator[Line | LeftOut]:
     if missing := [name for name in ("oidc-agent", "oidc-gen", "oidc-add") if shutil.which(name) is None]:
         yield ROW.without(f"{missing[0]} is not installed (apt install oidc-agent-cli)")
         return
-    with servers(bench) as (here, _, asked), _agent(here.folder) as agent:
+    with servers(bench) as (here, _, _, asked), _agent(here.folder) as agent:
         ours = str(here.machine.socket)
         theirs = bench.floors.file("agent.request", REQUEST)
         answer = bench.floors.load(agent, theirs, "close", ms=60_000, count=1)

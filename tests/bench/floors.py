@@ -79,9 +79,14 @@ class Floors:
         return msgspec.convert(json.loads(ran.stdout), Loaded)
 
 
+class Server(Struct, frozen=True):
+    said: str  # the line with which it was ready
+    pid: int
+
+
 @contextmanager
-def serving(words: Sequence[str], core: int) -> Iterator[str]:
-    """A server for the length of the block, on that core: the line with which it says that it is ready."""
+def serving(words: Sequence[str], core: int) -> Iterator[Server]:
+    """A server for the length of the block, on that core."""
     with on(core):
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     with process:
@@ -90,7 +95,7 @@ def serving(words: Sequence[str], core: int) -> Iterator[str]:
             line = process.stdout.readline().strip()
             if not line:
                 raise RuntimeError(f"{' '.join(words)} did not start")
-            yield line
+            yield Server(line, process.pid)
         finally:
             process.terminate()
             process.wait(PATIENCE)

@@ -74,6 +74,12 @@ def pin(pid: int, core: int) -> None:
         os.sched_setaffinity(int(task.name), {core})
 
 
+def processor(pid: int) -> float:
+    """Seconds of processor time that all threads of a process have had, to the nanosecond (/proc/PID/schedstat)."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
 def duration(words: list[str], environ: dict[str, str], stdin: str = "/dev/null") -> float:
     """Seconds from before the start of a process to behind its end. Raises RuntimeError unless it succeeds."""
     files = [

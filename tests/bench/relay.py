@@ -13,7 +13,7 @@ from bench import goals
 from bench.bench import Bench
 from bench.floors import PATIENCE, PROGRAMS, Loaded, Shape, serving
 from bench.goals import Goal
-from bench.measuring import BACK, FRONT, Series, interleaved, on
+from bench.measuring import BACK, FRONT, Series, interleaved, on, processor
 from bench.table import LeftOut, Line, Row
 from bench.world import world
 from peers.authority.process import authorization_server
@@ -50,6 +50,7 @@ http {{
 """
 
 Targets = dict[str, str]  # who stands between -> Unix socket, or port
+Pids = dict[str, int]
 
 
 def rows(bench: Bench) -> Iterator[Line | LeftOut]:
@@ -67,7 +68,7 @@ def rows(bench: Bench) -> Iterator[Line | LeftOut]:
 
 def _on_one_core(bench: Bench) -> Iterator[Line]:
     """Whoever stands between costs what the answer comes later: there is nobody else to do the work."""
-    with _between(bench, upstream=BACK) as targets:
+    with _between(bench, upstream=BACK) as (targets, _):
         load = partial(_load, bench, core=BACK)
         p50 = _each(bench, targets, lambda at: load(at, "json", "http", ms=bench.plan.burst).p50)
         yield from _added(p50)
@@ -76,8 +77,16 @@ def _on_one_core(bench: Bench) -> Iterator[Line]:
 
 
 def _on_two_cores(bench: Bench) -> Iterator[Line]:
-    with _between(bench, upstream=FRONT) as targets:
+    with _between(bench, upstream=FRONT) as (targets, pids):
         load = partial(_load, bench, core=FRONT)
+
+        def cost(who: str) -> float:
+            before = processor(pids[who])
+            seen = load(targets[who], "json", "http", connections=64, ms=2 * bench.plan.burst)
+            return (processor(pids[who]) - before) / seen.answers * 1e6
+
+        costs = _each(bench, {who: who for who in pids}, cost)
+        yield from _compared("processor time of a call, all threads, 64 connections", costs, "µs")
         rates = _each(bench, targets, lambda at: load(at, "json", "http", connections=64, ms=2 * bench.plan.burst).rate)
         yield from _compared("64 connections", rates, "/s", goals.RELAY_RATE)
 
@@ -97,7 +106,7 @@ def _added(p50: dict[str, Series]) -> Iterator[Line]:
     yield ROW.line("the call itself, one core", p50[OURS], DIRECT, direct, "µs")
 
 
-def _compared(path: str, seen: dict[str, Series], unit: str, goal: Goal) -> Iterator[Line]:
+def _compared(path: str, seen: dict[str, Series], unit: str, goal: Goal | None = None) -> Iterator[Line]:
     """The goal is aiohttp's; the others stand beside it."""
     for name, series in seen.items():
         if name != OURS:
@@ -124,10 +133,11 @@ def _load(
 
 
 @contextmanager
-def _between(bench: Bench, upstream: int) -> Iterator[Targets]:
+def _between(bench: Bench, upstream: int) -> Iterator[tuple[Targets, Pids]]:
     """Everybody who can stand between, on the core of those who are asked. `upstream`: the core behind them."""
+    pids: Pids = {}
     with ExitStack() as stack:
-        port = stack.enter_context(serving([bench.floors.program("upstream")], upstream))
+        port = stack.enter_context(serving([bench.floors.program("upstream")], upstream)).said
         server = stack.enter_context(authorization_server("--claude"))
         config = f'[api.anthropic]\norigin = "http://127.0.0.1:{port}"\n'
         here = stack.enter_context(world(bench.installed.scripts, config))
@@ -137,14 +147,14 @@ def _between(bench: Bench, upstream: int) -> Iterator[Targets]:
         for name, program in ((RAW, "raw"), (AIOHTTP, "proxy")):
             targets[name] = str(here.folder / f"{program}.sock")
             words = [bench.installed.python, str(PROGRAMS / f"{program}.py"), targets[name], port]
-            stack.enter_context(serving(words, BACK))
+            pids[name] = stack.enter_context(serving(words, BACK)).pid
         if nginx := shutil.which("nginx"):
-            targets[NGINX] = stack.enter_context(_nginx(nginx, here.folder, port))
-        yield targets | {OURS: here.gateway}
+            targets[NGINX], pids[NGINX] = stack.enter_context(_nginx(nginx, here.folder, port))
+        yield targets | {OURS: here.gateway}, pids | {OURS: here.machine.pid}
 
 
 @contextmanager
-def _nginx(program: str, folder: Path, port: str) -> Iterator[str]:
+def _nginx(program: str, folder: Path, port: str) -> Iterator[tuple[str, int]]:
     config = folder / "nginx.conf"
     config.write_text(_NGINX.format(folder=folder, port=port))
     with on(BACK):
@@ -153,7 +163,7 @@ def _nginx(program: str, folder: Path, port: str) -> Iterator[str]:
         try:
             socket = folder / "nginx.sock"
             until(socket.exists, "nginx listens")
-            yield str(socket)
+            yield str(socket), process.pid
         finally:
             process.terminate()
             process.wait(PATIENCE)

@@ -1,9 +1,9 @@
 /* The load: CONNECTIONS callers that each send the same request, wait for the whole answer, and send it again.
  *
  * load TARGET CONNECTIONS MILLISECONDS COUNT SHAPE FILE: TARGET is a Unix socket's path, or a port of 127.0.0.1;
- * COUNT ends it sooner (0: it does not); FILE holds the request. SHAPE says where an answer ends: `frame` (four bytes
- * of length in front), `http` (by its content-length, or behind its last chunk). `once` is `frame` with a connection
- * for each, `close` an answer that ends with its connection.
+ * COUNT ends it sooner (0: it does not), and nothing ends it before the first answer; FILE holds the request. SHAPE says
+ * where an answer ends: `frame` (four bytes of length in front), `http` (by its content-length, or behind its last
+ * chunk). `once` is `frame` with a connection for each, `close` an answer that ends with its connection.
  * `events` is `http` whose body carries the sender's clock: "at=NANOSECONDS;"; then what is measured is their age.
  * Prints a line of JSON: answers, bytes, seconds, and percentiles in microseconds. */
 #define _GNU_SOURCE
@@ -158,7 +158,7 @@ int main(int argc, char **argv) {
   struct epoll_event events[256];
   long began = now(), end = began + atol(argv[3]) * 1000000L;
   for (int i = 0; i < connections; i++) ask(&callers[i]);
-  while ((!count || answers < count) && now() < end) {
+  while ((!count || answers < count) && (!answers || now() < end)) {
     int found = epoll_wait(polled, events, 256, 1000);
     for (int i = 0; i < found; i++) hear(events[i].data.ptr);
   }

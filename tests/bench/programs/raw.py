@@ -3,6 +3,7 @@ pool, no chunked request, no error that is told. `raw.py SOCKET PORT`: PORT of w
 """
 
 import asyncio
+import logging
 import sys
 from typing import cast
 
@@ -57,4 +58,5 @@ async def _serve(path: str, port: int) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable()  # callers who leave in the middle are no news
     uvloop.run(_serve(sys.argv[1], int(sys.argv[2])))
