@@ -52,6 +52,7 @@ LAST_WORDS: Final = 3.0  # seconds for what is open when nobody is let in any mo
 LONGEST_STOP: Final = 40.0  # seconds; the units wait a little longer before they kill
 
 _SIGNAL: Final = "a signal asked for it"
+_SIGNALLED: Final = f"{_SIGNAL}, so it was locked"
 
 
 class App:
@@ -101,7 +102,8 @@ class App:
                 await self._wind_down(listener)
                 successor = await self._bequeathed()
                 tasks.cancel_scope.cancel()
-            successor = self._left_locked(successor)
+            locked = self._vault.lock_reason if self._vault.locked else _SIGNALLED if self._lock_signals else ""
+            successor = succession.left_locked(successor, locked)
         finally:  # after every task has ended: none may find the vault closed with a new token in its hands
             with anyio.CancelScope(shield=True):
                 await self._close(leaving=successor is not None)
@@ -122,13 +124,15 @@ class App:
             await self._tickets.start()
         self._address = address = await anyio.to_thread.run_sync(self._found, handed)
         self._where = msgspec.structs.replace(self._where, socket=address.path)
-        await tasks.start(self._gateway.run, address.path.with_name(gateway.SOCKET), handed)
         await tasks.start(self._notices.run)
         parts = (self._accounts, self._relay, self._gateway, self._tickets, self._audit, self._rules, self._vault)
         dispatch = Dispatch(*parts, self, self._clock)
         dispatch.configure(self._config)
         self._dispatch = dispatch
         await tasks.start(dispatch.opening.run)
+        if self._lock_signals:  # before anybody is answered: they wait at the sockets already
+            await dispatch.opening.lock_by_itself(_SIGNAL)
+        await tasks.start(self._gateway.run, address.path.with_name(gateway.SOCKET), handed)
         listener = Listener(address.socket, dispatch, tasks, Limits())
         tasks.start_soon(listener.run)
         await tasks.start(self._watch_for_quiet(listener, address).run)
@@ -225,13 +229,6 @@ class App:
         main = Left(activation.NAME, self._address.socket)
         heir = self._heir  # it may have been asked to end meanwhile
         return Successor(heir, (main, *sockets), will, self._notifier.words) if heir else None
-
-    def _left_locked(self, successor: Successor | None) -> Successor | None:
-        """What was locked stays so: also by a lock that ended with the last task, or for which there was no time."""
-        reason = self._vault.lock_reason if self._vault.locked else f"{_SIGNAL}, so it was locked"
-        if successor is None or not (self._vault.locked or self._lock_signals):
-            return successor
-        return msgspec.structs.replace(successor, will=msgspec.structs.replace(successor.will, locked=reason))
 
     async def _close(self, *, leaving: bool) -> None:
         if not leaving:

@@ -20,7 +20,7 @@ from aixtivd.config import Config
 from aixtivd.config.options import Options, read_config
 from aixtivd.errors import BadConfig
 from aixtivd.host import succession
-from aixtivd.host.signals import HEEDED
+from aixtivd.host.signals import HEEDED, keep
 from aixtivd.host.succession import Successor, Will
 from aixtivd.ipc.listener import Listener
 from aixtivd.paths import paths
@@ -128,6 +128,22 @@ def test_a_lock_that_a_signal_asked_for_at_the_very_end_holds_for_the_next_daemo
     will = handed_over_by(run, monkeypatch)
     assert will.locked == "a signal asked for it, so it was locked"
     assert will.called == sys.argv[0], "and it is told by which name it was called"
+
+
+def test_a_signal_that_waited_for_a_daemon_locks_it_before_anybody_is_answered(
+    run: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked: list[bool] = []
+
+    async def served(listener: Listener) -> None:
+        locked.append(listener._dispatch.opening._accounts.locked)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Listener, "run", served)
+    keep()
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert run() == 0
+    assert locked == [True]
 
 
 @pytest.mark.parametrize("fails", [PermissionError(13, "hunter2"), TypeError("hunter2")])

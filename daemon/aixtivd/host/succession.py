@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aixtivd import log
 from aixtivd.errors import BadConfig, NotReplaced
@@ -95,6 +96,13 @@ def promise(version: str, calls: int, seconds: float, *, person: bool) -> str:
     open_calls = "the relayed call that is open has" if calls == 1 else f"the {calls} relayed calls that are open have"
     waits = f" when {open_calls} ended, or after {seconds:.0f} seconds" if calls else ""
     return f"restarting as aixtivd {version}{waits}" + ("; the vault is locked then: aixtiv unlock" if person else "")
+
+
+def left_locked(heir: Successor | None, reason: str) -> Successor | None:
+    """What was locked stays so: also by a lock that ended with the last task, or for which there was no time."""
+    if heir is None or not reason:
+        return heir
+    return replace(heir, will=replace(heir.will, locked=reason))
 
 
 def become(heir: Successor, environ: Mapping[str, str]) -> NoReturn:
