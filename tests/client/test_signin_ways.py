@@ -15,7 +15,7 @@ from aixtiv import signin, ways
 from aixtiv.qr import half_blocks
 from aixtiv.surroundings import Surroundings
 from aixtiv_protocol import replies, requests
-from peers.scripted import Said, ScriptedDaemon
+from peers.scripted import Said, Script, ScriptedDaemon
 from peers.terminal import Terminal
 
 AIXTIV = f"{sysconfig.get_path('scripts')}/aixtiv"
@@ -34,6 +34,10 @@ CODED = replies.SignInStarted(
 )
 ACCOUNT = replies.Account(name="work", provider="work", kind="oauth", state="fresh", who="ada@example.org")
 WINDOWS = Surroundings(kind="wsl", sign="/proc/version names Microsoft", opener="/usr/bin/wslview")
+
+
+def open_for_ever(started: replies.SignInStarted) -> Script:
+    return lambda _: [started]
 
 
 class SignIn:
@@ -91,7 +95,7 @@ def test_a_square_that_would_push_the_address_off_the_screen_is_left_out(folder:
     environ = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "NO_COLOR": "1", **OVER_SSH}
     environ["AIXTIV_SOCKET"] = str(folder / "aixtiv/aixtiv.sock")
     command = [AIXTIV, "login", "work"]
-    with ScriptedDaemon(folder, SignIn(long).script), Terminal(command, environ, folder, lines=lines) as person:
+    with ScriptedDaemon(folder, open_for_ever(long)), Terminal(command, environ, folder, lines=lines) as person:
         shown = person.until("aixtiv login work --no-device\n")
         assert len(shown.splitlines()) < lines
         assert ("█" in shown) is bool(square)
@@ -113,7 +117,7 @@ def test_ctrl_c_where_a_code_was_shown_says_that_it_still_counts(folder: Path) -
 
 
 def test_without_a_code_the_ssh_line_is_shown_as_it_is_to_be_typed(folder: Path) -> None:
-    with ScriptedDaemon(folder, SignIn(STARTED).script), terminal(folder, "login", "work", **OVER_SSH) as person:
+    with ScriptedDaemon(folder, open_for_ever(STARTED)), terminal(folder, "login", "work", **OVER_SSH) as person:
         shown = person.until("it stays hidden")
         assert "\n\nssh -p 2222 -L 4444:127.0.0.1:4444 ada@203.0.113.9\n\n" in shown
         assert f"\n\n{URL}\n\n" in shown
@@ -124,13 +128,13 @@ def test_without_a_code_the_ssh_line_is_shown_as_it_is_to_be_typed(folder: Path)
 def test_why_there_is_no_code_is_said(folder: Path) -> None:
     problem = "github.com says device_flow_disabled"
     started = replies.SignInStarted(account="work", url=URL, redirect_uri="", device_problem=problem)
-    with ScriptedDaemon(folder, SignIn(started).script), terminal(folder, "login", "work", **OVER_SSH) as person:
+    with ScriptedDaemon(folder, open_for_ever(started)), terminal(folder, "login", "work", **OVER_SSH) as person:
         assert f"another machine: {problem}" in person.until("open this address in a browser").replace("\n ", "")
 
 
 def test_in_front_of_a_browser_no_code_is_asked_for(folder: Path) -> None:
     with (
-        ScriptedDaemon(folder, SignIn(STARTED).script) as daemon,
+        ScriptedDaemon(folder, open_for_ever(STARTED)) as daemon,
         terminal(folder, "login", "work", BROWSER="/bin/true %s") as person,
     ):
         shown = person.until("it stays hidden")
@@ -141,7 +145,7 @@ def test_in_front_of_a_browser_no_code_is_asked_for(folder: Path) -> None:
 
 def test_a_code_can_be_had_in_front_of_a_browser_too(folder: Path) -> None:
     with (
-        ScriptedDaemon(folder, SignIn(CODED).script) as daemon,
+        ScriptedDaemon(folder, open_for_ever(CODED)) as daemon,
         terminal(folder, "login", "work", "--device", BROWSER="/bin/false %s") as person,
     ):
         shown = person.until("aixtiv login work --no-device")
@@ -152,7 +156,7 @@ def test_a_code_can_be_had_in_front_of_a_browser_too(folder: Path) -> None:
 
 def test_a_code_can_be_left_out(folder: Path) -> None:
     with (
-        ScriptedDaemon(folder, SignIn(CODED).script) as daemon,  # it has one: somebody else asked for it
+        ScriptedDaemon(folder, open_for_ever(CODED)) as daemon,  # it has one: somebody else asked for it
         terminal(folder, "login", "work", "--no-device", **OVER_SSH) as person,
     ):
         assert "WDJB" not in person.until("it stays hidden")
@@ -178,7 +182,7 @@ def test_who_does_not_wait_is_told_the_code_beside_the_address(folder: Path) -> 
 
 def test_a_narrow_terminal_gets_the_code_without_its_picture(folder: Path) -> None:
     with (
-        ScriptedDaemon(folder, SignIn(CODED).script),
+        ScriptedDaemon(folder, open_for_ever(CODED)),
         terminal(folder, "login", "w", TERM="dumb", **OVER_SSH) as person,
     ):
         shown = person.until("--no-device")
