@@ -100,7 +100,7 @@ class App:
                 listener = await self._start(tasks)
                 await self._stopping.wait()
                 await self._wind_down(listener)
-                successor = await self._bequeathed()
+                successor = await self._bequeathed() if self._heir else None
                 tasks.cancel_scope.cancel()
             locked = self._vault.lock_reason if self._vault.locked else _SIGNALLED if self._lock_signals else ""
             successor = succession.left_locked(successor, locked)
@@ -166,8 +166,7 @@ class App:
         Before a restart, callers are let in and answered while what is open finishes; then they wait at the sockets.
         """
         seconds, began = patience(self._config), anyio.current_time()
-        if self._heir:
-            await self._linger(began + seconds)
+        await self._linger(began + seconds)
         if not (restarting := bool(self._heir)):
             log.info("stopping")
             self._notifier.stopping(seconds)
@@ -178,9 +177,10 @@ class App:
                 await self._accounts.drain()
             except Exception as error:  # noqa: BLE001  # the vault is closed in order whatever else is broken
                 defect(error)
+            await self._linger(began + seconds)  # of calls that began meanwhile
             await self._shut(listener)
             if restarting:
-                self._patience.deadline = max(began + seconds, anyio.current_time() + LAST_WORDS)
+                self._patience.deadline = anyio.current_time() + (LAST_WORDS if self._heir else seconds)
                 await anyio.sleep(LAST_LOOK)  # whoever was let in last has said by then what it wants
             self._accounts.dismiss()
             await self._gateway.finish()
@@ -197,12 +197,10 @@ class App:
         await self._web.aclose()  # ends what is still under way: a refresh is shielded from everything else
 
     async def _linger(self, until: float) -> None:
-        """Relayed calls end, and all goes on as ever meanwhile; unless it is to end altogether."""
-        self._notifier.status("restarting")
-        self._accounts.tell("restarting")
-        self._lingering.deadline = until
-        with self._lingering:
-            await self._relay.over()
+        """Before a restart, relayed calls end, and all goes on as ever meanwhile; unless it is to end altogether."""
+        if self._heir:
+            with anyio.CancelScope(deadline=until) as self._lingering:
+                await self._relay.over()
 
     async def _shut(self, listener: Listener) -> None:
         """Nobody comes in any more: whoever knocks is turned away, or waits for the next daemon."""
@@ -214,9 +212,6 @@ class App:
             await self._give_up_address()
 
     async def _bequeathed(self) -> Successor | None:
-        """None: there is no heir, or no longer."""
-        if not self._heir:
-            return None
         assert self._address is not None  # it was served until now
         sockets, will = await self._gateway.leave()
         inode = self._address.inode
@@ -340,6 +335,8 @@ class App:
         if self._stopping.is_set():
             raise Busy(f"the daemon is {'restarting' if self._heir else 'ending'} already")
         self._heir = command
+        self._notifier.status("restarting")
+        self._accounts.tell("restarting")
         self._stopping.set()
         person = self._vault.locked or self._vault.key_source == "passphrase"
         return succession.promise(version, self._relay.open, patience(self._config), person=person)

@@ -162,6 +162,46 @@ def test_a_daemon_of_another_version_is_told_once_with_the_way_out(
     assert err == f"aixtiv: the daemon is {version}, and this command {VERSION}\naixtiv: hint: {hint}\n"
 
 
+HEAD = replies.Head(status=204)
+
+
+@pytest.mark.parametrize(
+    ("ask", "answers"),
+    [
+        (
+            lambda client: list(client.login("x")),
+            (
+                replies.SignedIn(account=replies.Account(name="x", provider="x", kind="oauth", state="ready")),
+                replies.End(),
+            ),
+        ),
+        (lambda client: list(client.audit()), (replies.End(),)),
+        (lambda client: list(client.watch()), (replies.End(),)),
+        (lambda client: client.relay("/v1/models").read(), (HEAD, replies.End())),
+        (
+            lambda client: client.relay("/v1/x", method="POST", body=iter([b"one", b"two"])).read(),
+            (HEAD, replies.End()),
+        ),
+    ],
+    ids=["login", "audit", "watch", "relay", "relay a body"],
+)
+def test_that_is_told_by_what_streams_and_relays_too(
+    folder: Path,
+    ask: Callable[[Client], object],
+    answers: tuple[replies.Reply, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def script(request: requests.Request) -> tuple[replies.Reply, ...]:
+        return () if isinstance(request, requests.Piece) else answers
+
+    with ScriptedDaemon(folder, script, "0.0.1") as daemon:
+        with Asking(no_start=True, path=str(daemon.path)) as client:
+            ask(client)
+        assert daemon.callers == 1
+    err = capsys.readouterr().err
+    assert err == f"aixtiv: the daemon is 0.0.1, and this command {VERSION}\naixtiv: hint: aixtiv stop\n"
+
+
 def test_of_the_same_version_nothing_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked_of(folder, VERSION)
     assert capsys.readouterr().err == ""
