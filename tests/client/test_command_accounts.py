@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,14 @@ def test_an_open_sign_in_that_was_all_that_a_logout_ended_is_said(folder: Path) 
 
 def test_which_account_a_sign_in_is_for_is_said_where_nobody_typed_it(folder: Path) -> None:
     only = replies.Account(name="work", provider="work", kind="oauth", state="fresh", default=True)
-    answers = {requests.Accounts: replies.AccountList(accounts=(only,)), requests.Login: replies.SignedIn(account=only)}
-    with ScriptedDaemon(folder, lambda request: (answers[type(request)],)):
+    answers: dict[type[requests.Request], Said] = {
+        requests.Accounts: replies.AccountList(accounts=(only,)),
+        requests.Login: replies.SignedIn(account=only),
+    }
+
+    def script(request: requests.Request) -> Iterable[Said]:
+        yield answers[type(request)]
+
+    with ScriptedDaemon(folder, script):
         told = [run(folder, "login", *words).stderr for words in ((), ("work",), ("--account", "work"))]
     assert told == ["aixtiv: no account was named, and so this is work: it is the only one\n", "", ""]

@@ -15,6 +15,7 @@ from peers.terminal import Terminal
 _LOGIN: Final = "aixtiv login {} --issuer https://id.example.org --client-id ID"
 _GITHUB: Final = "aixtiv login github --client-id ID --client-secret"
 _LINES: Final = 60  # of the terminals, so that nothing scrolls away
+_USUAL: Final = 24  # of those at which somebody signs in by a code: it has to fit
 
 Scene = Callable[[Desk], str]
 
@@ -25,10 +26,11 @@ def typed(at: Desk, *lines: str, code: bool = False) -> str:
 
 
 def _shown(at: Desk, line: str, *, code: bool) -> str:
-    environ = at.environ | {"COLUMNS": "80", "LINES": str(_LINES)}
+    lines = _USUAL if " --device" in line else _LINES
+    environ = at.environ | {"COLUMNS": "80", "LINES": str(lines)}
     if code or " --device" in line:
         del environ["BROWSER"]
-    with Terminal(["/bin/bash", "-c", at.played(line)], environ, at.machine.home, lines=_LINES) as terminal:
+    with Terminal(["/bin/bash", "-c", at.played(line)], environ, at.machine.home, lines=lines) as terminal:
         shown = ""
         if " --device" in line:
             shown = terminal.until("waiting for")
