@@ -51,6 +51,7 @@ def line(process: Any) -> Any:
 
 def test_an_account_that_is_not_there_is_said_and_waited_for(machine: Machine) -> None:
     with machine.running("watch", "--once", "--account", "zz") as watching:
+        assert watching.stderr
         assert watching.stderr.readline() == "aixtiv: there is no account zz yet; waiting for it\n"
         until(lambda: watches(machine), "it watches")
         bound(machine, "zz")
@@ -73,6 +74,7 @@ def test_a_script_waits_for_one_thing_and_goes_on(machine: Machine) -> None:
 
 def test_it_goes_on_when_the_daemon_is_another_and_starts_none_itself(machine: Machine) -> None:
     with machine.running("watch", "--json", "--event", "refreshed") as watching:
+        assert watching.stderr
         until(lambda: watches(machine), "it watches")
         machine.run("refresh", "work")
         assert line(watching)["account"] == "work"
@@ -88,6 +90,7 @@ def test_it_goes_on_when_the_daemon_is_another_and_starts_none_itself(machine: M
 
 def test_of_a_vault_that_is_locked_after_a_restart_the_unlock_is_waited_for(machine: Machine) -> None:
     with machine.running("watch", "--once", "--event", "refreshed") as watching:
+        assert watching.stderr
         until(lambda: watches(machine), "it watches")
         machine.run("lock")
         machine.ask(requests.Restart())
@@ -104,6 +107,7 @@ def test_of_a_vault_that_is_locked_after_a_restart_the_unlock_is_waited_for(mach
 
 def test_one_that_is_killed_is_survived_too(machine: Machine) -> None:
     with machine.running("watch", "--once", "--event", "refreshed") as watching:
+        assert watching.stderr
         until(lambda: watches(machine), "it watches")
         machine.kill()
         assert "has ended" in watching.stderr.readline()
