@@ -79,7 +79,7 @@ def test_a_stale_socket_does_not_keep_it_from_starting(machine: Machine) -> None
 
 @pytest.mark.parametrize(
     ("how", "printed"),
-    [("", "the daemon is not running: aixtivd\n"), ("start=True", f"{VERSION}\n")],
+    [("", "the daemon is not running: aixtiv service start\n"), ("start=True", f"{VERSION}\n")],
 )
 def test_the_library_starts_it_only_when_told_to_and_says_nothing_itself(
     machine: Machine, how: str, printed: str
