@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from signal import SIGKILL
 from typing import Final
 
 from bench import goals
@@ -34,6 +33,9 @@ def rows(bench: Bench) -> Iterator[Line | LeftOut]:
         yield ROW.without(f"{missing[0]} is not installed (apt install oidc-agent-cli)")
         return
     with servers(bench) as (here, _, _, asked), _agent(here.folder) as agent:
+        if isinstance(agent, LeftOut):
+            yield agent
+            return
         ours = str(here.machine.socket)
         theirs = bench.floors.file("agent.request", REQUEST)
         answer = bench.floors.load(agent, theirs, "close", ms=60_000, count=1)
@@ -53,7 +55,7 @@ def rows(bench: Bench) -> Iterator[Line | LeftOut]:
 
 
 @contextmanager
-def _agent(folder: Path) -> Iterator[str]:
+def _agent(folder: Path) -> Iterator[str | LeftOut]:
     """Its socket, with an account loaded whose token lives for an hour."""
     socket = folder / "agent.sock"
     home = folder / "agent"
@@ -71,10 +73,14 @@ def _agent(folder: Path) -> Iterator[str]:
         pid = int(json.loads(said.read_bytes())["dpid"])
         try:
             pin(pid, BACK)
-            subprocess.run(["oidc-add", "--pw-env", ACCOUNT], env=environ, check=True, capture_output=True)
-            yield str(socket)
+            added = subprocess.run(
+                ["oidc-add", "--pw-env", ACCOUNT], env=environ, check=False, capture_output=True, text=True
+            )
+            yield LeftOut(ROW.name, f"oidc-add: {added.stderr.strip()[:200]}") if added.returncode else str(socket)
         finally:
-            os.kill(pid, SIGKILL)
+            subprocess.run(
+                ["oidc-agent", "-k"], env=environ | {"OIDCD_PID": str(pid)}, check=False, capture_output=True
+            )
 
 
 def _config(issuer: str) -> dict[str, object]:
