@@ -129,13 +129,13 @@ def test_a_config_that_everybody_can_write_is_closed(here: Situation) -> None:
 
 
 def test_a_daemon_that_cannot_be_asked_is_one_fault_and_not_ten(here: Situation) -> None:
-    gone = structs.replace(here, welcome=None, status=None, trouble=NotRunning(hint="aixtivd"))
+    gone = structs.replace(here, welcome=None, status=None, trouble=NotRunning(hint="aixtiv service start"))
     found = [
         finding
         for check in (daemon.check_daemon, daemon.check_version, daemon.check_vault, daemon.check_examined)
         for finding in check(gone)
     ]
-    assert [(one.name, one.hint) for one in wrongs(found)] == [("daemon", "aixtivd")]
+    assert [(one.name, one.hint) for one in wrongs(found)] == [("daemon", "aixtiv service start")]
     assert {one.name for one in found} >= {"version", "vault", *daemon.EXAMINED}
 
 

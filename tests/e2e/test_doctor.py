@@ -312,7 +312,7 @@ def test_a_vault_that_is_locked(at: Desk) -> None:
 def test_a_daemon_that_is_not_there_and_the_socket_it_left(at: Desk) -> None:
     at.machine.kill()
     told = wrong(at.machine)
-    assert told["daemon"]["hint"] == "aixtivd"
+    assert told["daemon"]["hint"] == "aixtiv service start"
     assert "is stale" in told["socket"]["sentence"]
 
 
