@@ -171,7 +171,7 @@ HEAD = replies.Head(status=204)
         (
             lambda client: list(client.login("x")),
             (
-                replies.SignedIn(account=replies.Account(name="x", provider="x", kind="oauth", state="ready")),
+                replies.SignedIn(account=replies.Account(name="x", provider="x", kind="oauth", state="fresh")),
                 replies.End(),
             ),
         ),
