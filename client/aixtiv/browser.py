@@ -1,5 +1,7 @@
 """Opening the person's browser from the command, which has the display; the daemon never does (D10)."""
 
+import os
+import re
 import socket
 import subprocess
 import sys
@@ -7,6 +9,7 @@ from collections.abc import Mapping
 
 # A child, so that what the browser prints does not mix with the command's own streams. -I: no module from the
 # working directory can stand in for the library's.
+_SECRET = re.compile("SECRET|TOKEN|API_?KEY|PASSW|CREDENTIAL", re.IGNORECASE)  # of a variable: no page has use for it
 _OPEN = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
 
 
@@ -20,6 +23,7 @@ def open_page(url: str, opener: str = "") -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env={name: value for name, value in os.environ.items() if not _SECRET.search(name)},
         start_new_session=True,
     )
 

@@ -33,3 +33,16 @@ def test_what_opens_addresses_here_is_given_the_address_alone(folder: Path) -> N
     url = "https://id.example.org/authorize?a=1&b='2'"
     assert open_page(url, str(opener)).wait(20) == 0
     assert told.read_text() == f"1:{url}"
+
+
+def test_no_secret_of_the_shells_reaches_the_browser(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opener = folder / "browser"
+    opener.write_text(f"#!/bin/sh\nenv > {folder}/seen\n")
+    opener.chmod(0o700)
+    monkeypatch.setenv("GITHUB_OAUTH_CLIENT_SECRET", "hunter2")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "hunter2")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    assert open_page("https://example.org", str(opener)).wait(20) == 0
+    seen = (folder / "seen").read_text()
+    assert "LANG=C.UTF-8" in seen
+    assert "hunter2" not in seen

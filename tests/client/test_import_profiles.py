@@ -287,3 +287,24 @@ def test_only_the_line_that_was_found_and_does_nothing_else_is_taken_out(folder:
     assert removable(path, place, Secret(KEY))
     assert not removable(path, place, Secret(OTHER)), "it has been changed meanwhile"
     assert not removable(path, Place(path, 2, "ANTHROPIC_API_KEY"), Secret(KEY)), "that line sets A, too"
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["cat > sample <<EOF\n", "cat <<-'END' > sample\n", "note='begun\n", 'note="begun\n', "echo a \\\n"],
+)
+def test_what_may_be_part_of_something_longer_is_left_to_its_person(before: str) -> None:
+    (line,) = assignments(Path(".bashrc"), f"{before}ANTHROPIC_API_KEY={KEY}\n".encode())
+    assert not line.alone
+
+
+@pytest.mark.parametrize("before", ["cat > sample <<EOF\nx\nEOF\n", "# don't\n", "wc <<< word\n", "alias a='b c'\n"])
+def test_what_has_ended_holds_no_line_below_it(before: str) -> None:
+    (line,) = assignments(Path(".bashrc"), f"{before}ANTHROPIC_API_KEY={KEY}\n".encode())
+    assert line.alone
+
+
+@pytest.mark.parametrize("between", ["\x0c", "\u2028", "\x0b", "\x85"])
+def test_only_a_newline_ends_a_line(between: str) -> None:
+    text = f"echo start # note{between}export ANTHROPIC_API_KEY={KEY}\n"
+    assert list(assignments(Path(".bashrc"), text.encode())) == []

@@ -161,8 +161,13 @@ def _sign_in(find: Find) -> None:
     """`aixtiv login`, in this process: what its profile says may not be in this shell yet, and goes no further."""
     from aixtiv.commands import aixtiv  # noqa: PLC0415  # which has loaded this module
 
-    os.environ.update({name: value.reveal() for name, value in find.environ if name not in os.environ})
-    aixtiv.main(["login", find.account], prog_name="aixtiv", standalone_mode=False)
+    lent = {name: value.reveal() for name, value in find.environ if name not in os.environ}
+    os.environ.update(lent)
+    try:
+        aixtiv.main(["login", find.account], prog_name="aixtiv", standalone_mode=False)
+    finally:
+        for name in lent:
+            os.environ.pop(name, None)
 
 
 def _cleaned(done: list[Done], *, asking: bool, clean: bool, as_json: bool) -> list[str]:
@@ -185,7 +190,7 @@ def _cleaned(done: list[Done], *, asking: bool, clean: bool, as_json: bool) -> l
 
 
 def _agreed(change: work.Change, path: str, spare: str) -> bool:
-    show.plain("\n".join(diff.unified(str(change.path), change.before.encode(), change.after.encode())))
+    show.plain("\n".join(diff.unified(str(change.path), change.before.encode(), change.after.encode(), 0)))
     return click.confirm(show.question(f"change {path} so (as it was: {spare})?"), default=False, err=True)
 
 

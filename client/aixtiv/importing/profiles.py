@@ -25,6 +25,7 @@ _EXPORTING: Final = {"export", "declare", "typeset", "readonly", "local"}
 _NAMED: Final = rf"({'|'.join(_KEYS)}|{_CLIENT.pattern})"
 _WHOLE: Final = rf"(?<![A-Za-z0-9_$]){_NAMED}"
 _HELD: Final = re.compile(rf"""{_WHOLE}=["']?[^\s"'$`;&|)]""")  # a value; what a shell computes begins with $ or `
+_HERE_DOCUMENT: Final = re.compile(r"(?<!<)<<(?!<)-?\s*[\"'\\]?(\w+)")
 _HELD_BY_FISH: Final = re.compile(rf"""\bset\b.*{_WHOLE}\s+["']?[^\s"'$(;&|)]""")
 
 
@@ -66,21 +67,38 @@ def assignments(path: Path, data: bytes) -> Iterator[Line]:
     """Of the variables that are ours to know, those whose value stands there as it is."""
     text = data.decode(errors="surrogateescape")
     read = _fish if path.suffix == ".fish" else _posix
-    lines = text.splitlines()
+    lines = text.split("\n")  # a shell knows no other end of a line
     for number, line in enumerate(lines, 1):
         if not any(name in line for name in (*_KEYS, "_OAUTH_")):
             continue
-        found = list(read(line))
-        alone = len(found) == 1 and not (number > 1 and lines[number - 2].endswith("\\"))
+        found = list(read(line.removesuffix("\r")))
+        alone = len(found) == 1 and not _inside(lines[: number - 1])
         for name, value in found:
             known = name in _KEYS or _CLIENT.fullmatch(name)
             if known and value and not re.search(r"[$`\udc80-\udcff]", value):  # what a shell computes is not there yet
                 yield Line(Place(path, number, name), Secret(value), alone)
 
 
+def _inside(before: list[str]) -> bool:
+    """Whether a line behind those may be part of something: a text for a program, one in quotes, a longer command."""
+    waiting = ""
+    for line in before:
+        if waiting:
+            waiting = "" if line.strip() == waiting else waiting
+        elif begun := _HERE_DOCUMENT.search(line):
+            waiting = begun[1]
+    if waiting or (before[-1:] and before[-1].endswith("\\")):
+        return True
+    try:
+        shlex.split("\n".join(before), comments=True)
+    except ValueError:
+        return True
+    return False
+
+
 def _ours(data: bytes) -> Iterator[tuple[int, str]]:
     """Number and text of each line that mentions such a variable, and is no comment."""
-    for number, line in enumerate(data.decode(errors="surrogateescape").splitlines(), 1):
+    for number, line in enumerate(data.decode(errors="surrogateescape").split("\n"), 1):
         if any(name in line for name in (*_KEYS, "_OAUTH_")) and not line.lstrip().startswith("#"):
             yield number, line
 
@@ -203,13 +221,13 @@ def without(text: str, places: list[Place]) -> str:
     Each becomes a command that does nothing: an `if`, or a function, which held only that line must not be empty. No
     character in it means anything to a shell, in whatever the line stands.
     """
-    lines = text.splitlines(keepends=True)
+    lines = text.split("\n")
     for place in places:
         line = lines[place.line - 1]
-        indent, end = line[: len(line) - len(line.lstrip())], line[len(line.rstrip("\r\n")) :]
+        indent, end = line[: len(line) - len(line.lstrip())], "\r" * line.endswith("\r")
         nothing = "true" if place.path.suffix == ".fish" else ":"
         lines[place.line - 1] = f"{indent}{nothing} # {place.name}=… was here; aixtiv import has sealed it{end}"
-    return "".join(lines)
+    return "\n".join(lines)
 
 
 def removable(path: Path, place: Place, value: Secret) -> bool:

@@ -23,14 +23,14 @@ def lines(changes: tuple[Pending, ...]) -> Iterator[str]:
         yield from unified(str(change.goal.path), change.now, change.after)
 
 
-def unified(path: str, now: bytes | None, then: bytes | None) -> Iterator[str]:
-    """Nothing where nothing changes."""
+def unified(path: str, now: bytes | None, then: bytes | None, around: int = 2) -> Iterator[str]:
+    """Nothing where nothing changes. `around`: lines that are shown beside those that do."""
     if now == then:
         return
     before, after = ((data or b"").decode(errors="replace").splitlines() for data in (now, then))
     old = short(path) if now is not None else "/dev/null"
     new = short(path) if then is not None else "/dev/null"
-    found = difflib.unified_diff(before, after, old, new, lineterm="", n=2)
+    found = difflib.unified_diff(before, after, old, new, lineterm="", n=around)
     yield from (_hidden(line) for line in found)
 
 
