@@ -273,7 +273,7 @@ class Play:
 
 
 _DIFFERS: Final = (
-    (r"(?:this is a container|there is no display here|this is Linux inside Windows) \([^)]*\)", "PLACE"),  # the machine's own
+    (r"(?:this is a container|there is no display here|this is Linux inside Windows) \([^)]*\)", "PLACE"),
     (r"req_[0-9a-f]{24}", "REQUEST"),
     (r"aixtiv-ticket-[\w-]{43}", "TICKET"),
     (r"(?:https?://|ISSUER)\S+[?&]state=[^\s\"]+", "URL"),
