@@ -51,6 +51,17 @@ class Terminal:
         head, found, self.shown = self.shown.partition(text)
         return head + found
 
+    def interrupt(self, text: str) -> str:
+        """Ctrl-C, until `text` is shown: one that comes in the instant before Python reads is heard at the next key."""
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.shown:
+            self.type("\x03")
+            soon = time.monotonic() + 2.0
+            while text not in self.shown and self._more(soon):
+                pass
+            assert time.monotonic() < deadline, f"never shown: {text!r}; shown: {self.shown!r}"
+        return self.until(text)
+
     def type(self, text: str) -> None:
         os.write(self._screen, text.encode())
 

@@ -31,7 +31,7 @@ def completion(shell: str | None, installed: bool) -> None:
     \b
     eval "$(aixtiv completion bash)"   this shell; or zsh
     aixtiv completion fish | source    the same in fish
-    aixtiv completion --install        new shells; it says what is missing
+    aixtiv completion --install        every new shell
 
     Without SHELL it is the one in $SHELL. Accounts are offered while the daemon runs; it is not started for that.
     """  # noqa: D301  # \b is click's mark for "do not wrap this"
