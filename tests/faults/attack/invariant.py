@@ -140,7 +140,7 @@ def _check_old_keys(scene: Scene) -> None:
     before, present = scene.sealed, stores.seals(scene.state, scene.folder)
     if before is None or before.wrapped == present.wrapped:
         return
-    if scene.new_deaths or scene.machine.logged("old-key-still-in-wal"):
+    if scene.new_deaths or scene.machine.logged("wal-not-folded"):
         scene.restart()  # the WAL is folded at the end
     if files := stores.left(scene.state, before):
         raise Violation(f"{', '.join(files)}: something lies there yet that the old data key opens")
