@@ -21,6 +21,9 @@ class ClientSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     token_endpoint: str = ""
     redirect_uri: str = ""  # exact, RFC 8252 otherwise; one that is not loopback means: paste only
     device_authorization_endpoint: str = ""  # RFC 8628
+    resource: str = ""  # URL of what the token is for (RFC 8707): who signs in there it says itself (RFC 9728)
+    client_id_metadata: str = ""  # https URL of a client-id metadata document, for a server that takes those
+    challenge: str = ""  # its WWW-Authenticate with a 401 or 403, where the caller has seen one
 
 
 class Sourced(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True):

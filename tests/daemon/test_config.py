@@ -9,14 +9,17 @@ import pytest
 
 from aixtivd.config import (
     AccessConfig,
+    AccountConfig,
     ApiConfig,
     AuditConfig,
     ClaudeConfig,
     Config,
     HooksConfig,
+    McpConfig,
     Network,
     NoticesConfig,
     ProviderConfig,
+    Publish,
     RefreshConfig,
     Rule,
     ServiceConfig,
@@ -110,6 +113,19 @@ sign-in-needed = ["/usr/bin/true"]
 failing = ["/usr/bin/true"]
 expires-soon = ["/usr/bin/true"]
 timeout = 5.0
+
+[account.house]
+hosts = ["git.house.example"]
+username = "ada"
+publish = { path = "/home/ada/house.token", format = "json", template = '{"token": "{access_token}"}' }
+
+[mcp.ctt-mcp]
+url = "https://mcp.house.example/mcp"
+account = "house"
+transport = "sse"
+client-id = "abc"
+client-id-metadata = "https://house.example/client.json"
+scopes = ["mcp"]
 """
 
 
@@ -147,6 +163,9 @@ def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
         (config.service, ServiceConfig()),
         (config.notices, NoticesConfig()),
         (config.hooks, HooksConfig()),
+        (config.account["house"], AccountConfig()),
+        (config.account["house"].publish, Publish(path="")),
+        (config.mcp["ctt-mcp"], McpConfig(url="")),
     ]:
         same = [name for name in table.__struct_fields__ if getattr(table, name) == getattr(ordinary, name)]
         assert same == [], "a key that this test does not set"

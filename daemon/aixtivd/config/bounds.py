@@ -114,7 +114,7 @@ def _check_patterns(where: str, patterns: tuple[str, ...]) -> None:
 
 def _check_names(config: Config, path: Path) -> None:
     named = [("default-account", config.default_account), ("claude.account", config.claude.account)]
-    named += [(table, name) for table in ("provider", "api") for name in getattr(config, table)]
+    named += [(table, name) for table in ("provider", "api", "account", "mcp") for name in getattr(config, table)]
     for key, name in named:
         if name and not _NAME.fullmatch(name):
             raise BadConfig(f"{path}: {key}: {name!r} is no name: expected letters, digits and . _ @ + - /")

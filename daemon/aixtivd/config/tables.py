@@ -118,6 +118,33 @@ class HooksConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     timeout: float = 30.0  # seconds
 
 
+class Publish(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """A file for a tool that reads its token from one. Never a refresh token."""
+
+    path: str
+    format: Literal["bare", "anthropic", "json"] = "bare"
+    template: str = ""  # of "json": a JSON text in which {access_token}, {expires_at} … are filled in
+
+
+class AccountConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """What one account is good for beside its API."""
+
+    hosts: tuple[str, ...] = ()  # HOST[:PORT][/PATH] whose tools (git, kubectl, pip …) get its token, and no other's
+    username: str = ""  # shown beside it where a tool wants one; empty: as the tool's protocol has it
+    publish: Publish | None = None
+
+
+class McpConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """A remote MCP server that `aixtiv mcp NAME` bridges to."""
+
+    url: str
+    account: str = ""  # that it is called with; empty: the server's name
+    transport: Literal["auto", "http", "sse"] = "auto"  # Streamable HTTP, or the older HTTP+SSE
+    client_id: str = ""  # of a client that was registered there by hand
+    client_id_metadata: str = ""  # https URL of a client-id metadata document that is yours
+    scopes: tuple[str, ...] = ()  # empty: as the server says
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
     default_account: str = ""
     log: Literal["debug", "info", "warning", "error"] = "info"
@@ -133,3 +160,5 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rena
     service: ServiceConfig = ServiceConfig()
     notices: NoticesConfig = NoticesConfig()
     hooks: HooksConfig = HooksConfig()
+    account: dict[str, AccountConfig] = {}
+    mcp: dict[str, McpConfig] = {}

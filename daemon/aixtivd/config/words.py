@@ -7,8 +7,9 @@ from typing import Any, Final, get_args, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from aixtivd.config.tables import ApiConfig, Config, ProviderConfig
+from aixtivd.config.tables import AccountConfig, ApiConfig, Config, McpConfig, ProviderConfig
 
+_NAMED: Final = (("provider", ProviderConfig), ("api", ApiConfig), ("account", AccountConfig), ("mcp", McpConfig))
 _TYPES: Final = re.compile(r"`([\w |]+)`")
 _IN_TOML: Final = {
     "str": "a string",
@@ -31,7 +32,7 @@ def in_words(sentence: str, tables: dict[str, Any]) -> str:
     if rule := re.match(r"rule\[(\d+)\]\.?", path):  # counted from 1, as everywhere else
         return f"rule {int(rule[1]) + 1}: {_in_key_words(what, path[rule.end() :], path)}"
     where = path
-    for table, kind in (("provider", ProviderConfig), ("api", ApiConfig)):
+    for table, kind in _NAMED:
         if path.startswith(f"{table}[]"):
             where = path.replace("[]", f".{_wrong(tables[table], kind)}", 1).replace("[]", "")
     return _in_key_words(what, where, path)
