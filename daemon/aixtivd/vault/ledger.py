@@ -153,7 +153,7 @@ class Ledger:
         if len(row.id) != ID or row.generation <= (previous.generation if previous else -1):
             raise ValueError("a row needs 16 bytes of id and a generation above the one before")
         try:
-            self._expect(db, row.id, previous)
+            self._expect(db, self._manifest.draft(db), row.id, previous)
             with self._change(db) as draft:
                 self._succeed(db, draft, row, previous)
                 self._sweep(db)
@@ -168,7 +168,7 @@ class Ledger:
     def commit_all(self, db: sqlite3.Connection, changes: Sequence[tuple[Row, Row | None]]) -> None:
         with self._change(db) as draft:
             for row, previous in changes:
-                self._expect(db, row.id, previous)
+                self._expect(db, draft, row.id, previous)
                 self._succeed(db, draft, row, previous)
             point("before-commit-all")
         point("after-commit-all")
@@ -178,7 +178,7 @@ class Ledger:
             self._empty_slot(db)
         with self._change(db) as draft:
             for row, previous in relabelled.changes:
-                self._expect(db, row.id, previous)
+                self._expect(db, draft, row.id, previous)
                 intent = intents.read(db, self._sealer, draft, row.id)
                 self._put(db, draft, row)
                 if intent and intent[0] == previous.generation:
@@ -196,13 +196,12 @@ class Ledger:
             kept.put(db, self._sealer, previous, self._clock.wall())
         self._put(db, draft, row)
 
-    def _expect(self, db: sqlite3.Connection, id_: bytes, previous: Row | None) -> None:
+    def _expect(self, db: sqlite3.Connection, draft: Draft, id_: bytes, previous: Row | None) -> None:
         """Compare before swap: a late answer loses, whatever it carries.
 
         A damaged row is not compared with, nor one that is missing and should not be: what is in memory is better than
         that, and must not be lost over it.
         """
-        draft = self._manifest.draft(db)
         current = self._newest(db, draft, id_)
         expected = previous.generation if previous else None
         damaged = current is None and (draft.entry(id_).generation != NONE or draft.doubtful(id_))
