@@ -44,10 +44,15 @@ def rows(bench: Bench) -> Iterator[Line | LeftOut]:
             yield from _beside_peers(bench, here)
 
 
+def _nothing(bench: Bench, here: World) -> Command:
+    words = [str(bench.installed.scripts / "nothing")]
+    return Command("pip's console script that does nothing", words, here.machine.environ)
+
+
 def _beside_nothing(bench: Bench, here: World, token: str) -> Iterator[Line | LeftOut]:
     environ = here.machine.environ
     python = bench.installed.python
-    nothing = Command("pip's console script that does nothing", [str(bench.installed.scripts / "nothing")], environ)
+    nothing = _nothing(bench, here)
     ours = [
         Command("aixtiv token NAME", [bench.installed.aixtiv, "token", ACCOUNT], environ),
         Command("aixtiv token", [bench.installed.aixtiv, "token"], environ),
@@ -80,13 +85,15 @@ def _launcher(bench: Bench) -> str:
 def _beside_peers(bench: Bench, here: World) -> Iterator[Line | LeftOut]:
     environ = here.machine.environ
     ours = Command("aixtiv token NAME", [bench.installed.aixtiv, "token", ACCOUNT], environ)
+    nothing = _nothing(bench, here)
     for peer in (_gh, _keyring):
         with peer(bench, here) as found:
             if isinstance(found, LeftOut):
                 yield found
                 continue
-            theirs, mine = interleaved(bench.plan.slow, found.taken, ours.taken)
+            theirs, mine, floor = interleaved(bench.plan.slow, found.taken, ours.taken, nothing.taken)
             yield ROW.line(ours.name, mine, found.name, theirs, "ms", goals.PEER)
+            yield ROW.line(f"{nothing.name}: what there is to reach", floor, found.name, theirs, "ms")
 
 
 @contextmanager
