@@ -22,6 +22,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready$(subst /,-,$(PYTHON))
 OIDC := tests/peers/oidc
 SDK := tests/peers/sdk
+CONFORMANCE := tests/peers/mcp_conformance
 UV := $(VENV)/uv
 
 .PHONY: demo test slow pictures check fmt man lock peer clean attack fuzz scale soak bench
@@ -82,7 +83,7 @@ lock: $(READY)
 	  --no-annotate --no-header --quiet $(ARGS) tests/fuzz/atheris.in -o tests/fuzz/atheris.lock
 
 clean:
-	rm -rf $(VENV) $(OIDC)/node_modules $(SDK)/node_modules dist
+	rm -rf $(VENV) $(OIDC)/node_modules $(SDK)/node_modules $(CONFORMANCE)/node_modules dist
 
 # ---- the environment -------------------------------------------------------------------------------------------------
 
@@ -130,6 +131,7 @@ endef
 peer: $(VENV)/sdk-newest/.ready $(VENV)/sdk-below1/.ready
 	$(call NPM,$(OIDC),npm's oidc-provider)
 	$(call NPM,$(SDK),npm's @anthropic-ai/sdk)
+	$(call NPM,$(CONFORMANCE),npm's MCP conformance suite)
 
 $(VENV)/sdk-%/.ready: $(SDK)/%.lock | $(READY)
 	@rm -rf $(@D); $(BIN)/python -m venv --without-pip $(@D) && $(BIN)/python -m pip --python $(@D)/bin/python install -qq \

@@ -28,15 +28,22 @@ def command(*names: str, package: str) -> str:
     absent(f"{names[0]} is not installed (Debian: apt install {package})")
 
 
-@cache
-def why_no_oidc_provider() -> str:
-    """A sentence that says what npm's oidc-provider lacks here; empty where it can be started."""
+def why_no_node(what: str) -> str:
+    """A sentence where there is no Node here that runs `what`; empty where there is."""
     if not (node := shutil.which("node")):
         return "node is not installed"
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
     major = version.stdout.strip().lstrip("v").partition(".")[0]
     if version.returncode or not major.isdecimal() or int(major) < NODE:
-        return f"node is {version.stdout.strip() or 'broken'}, and oidc-provider needs {NODE} or newer"
+        return f"node is {version.stdout.strip() or 'broken'}, and {what} needs {NODE} or newer"
+    return ""
+
+
+@cache
+def why_no_oidc_provider() -> str:
+    """A sentence that says what npm's oidc-provider lacks here; empty where it can be started."""
+    if why := why_no_node("oidc-provider"):
+        return why
     if not (OIDC / "node_modules" / "oidc-provider").is_dir():
         return "oidc-provider is not installed (make peer)"
     return ""
