@@ -1,4 +1,4 @@
-"""The official MCP conformance suite as a process: one scenario, played against `aixtiv mcp` on a throw-away machine."""
+"""The official MCP conformance suite as a process: a scenario, played against `aixtiv mcp` on a throw-away machine."""
 
 import json
 import shutil
