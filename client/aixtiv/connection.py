@@ -1,5 +1,6 @@
 """One conversation with the daemon on a blocking socket: whole messages out, whole messages in."""
 
+import contextlib
 import os
 import select
 import socket
@@ -73,6 +74,11 @@ class Connection:
 
     def close(self) -> None:
         self._socket.close()
+
+    def cut(self) -> None:
+        """Ends it for a thread that waits at it, which closing it would not."""
+        with contextlib.suppress(OSError):  # it has ended already
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def fileno(self) -> int:
         """For `select`: nothing is ever read ahead, so a readable socket is all there is to know."""

@@ -69,6 +69,10 @@ class Relayed:
     def close(self) -> None:
         self._connection.close()
 
+    def cut(self) -> None:
+        """Ends the call from another thread: whoever reads its answer hears NoDaemon."""
+        self._connection.cut()
+
     def __iter__(self) -> Iterator[bytes]:
         return self
 

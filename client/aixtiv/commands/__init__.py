@@ -26,6 +26,7 @@ COMMANDS: Final = {
         "exec": "exec:exec_",
         "claude-key": "claude_key:claude_key",
         "ticket": "ticket:ticket",
+        "mcp": "mcp:mcp",
         "setup": "setup:setup",
         "completion": "completion:completion",
     },

@@ -11,6 +11,7 @@ from aixtiv import completing, environment, people, settings, show, signin, surr
 from aixtiv.client import Client
 from aixtiv.commands import options, sources
 from aixtiv.failures import AixtivError, NoAccount, NotUnderstood, Usage
+from aixtiv.mcp import servers
 from aixtiv.stream import Stream
 from aixtiv.surroundings import Surroundings
 from aixtiv.words import span
@@ -38,6 +39,7 @@ class How(Struct, frozen=True):
     help="Where, if ACCOUNT's first part does not say it.",
 )
 @click.option("--issuer", default="", metavar="URL", help="Any OpenID issuer; it says the rest itself.")
+@click.option("--resource", default="", metavar="URL", help="A remote MCP server; it says itself who signs in there.")
 @click.option("--client-id", default="", metavar="ID", help="The id this machine has been given there.")
 @click.option("--client-secret", is_flag=True, help="Ask for a client secret, or read it from stdin.")
 @click.option("--client-secret-stdin", "client_secret", is_flag=True, hidden=True)
@@ -62,6 +64,7 @@ def login(
     account: str,
     provider: str,
     issuer: str,
+    resource: str,
     client_id: str,
     client_secret: bool,
     client_auth: Literal["none", "basic", "post"] | None,
@@ -111,30 +114,31 @@ def login(
     wanted = _device(how, source, device=device, no_device=no_device)
     provider = provider or sources.provider(source, issuer)
     there = provider or account.partition("/")[0]
-    found = _found(there, account, source)
-    with (
-        options.Asking(no_start=no_start) as client,
-        client.login(
-            _told_of(client, account),
+    with options.Asking(no_start=no_start) as client:
+        server = None
+        if source is None and not (provider or issuer):
+            server = servers.signed_in_to(account, resource, client, os.environ)
+        found = servers.terms(server, os.environ) if server else _found(there, account, source)
+        with client.login(
+            _told_of(client, server.whose if server else account),
             provider=provider,
             settings=environment.merged(given, found.settings),
             scopes=scopes or found.scopes,
             port=port,
             replace=replace,
             source=source,
-            endpoint=endpoint or options.endpoint_of(os.environ, there),
+            endpoint=endpoint or (server.origin if server else options.endpoint_of(os.environ, there)),
             device=wanted,
-        ) as stream,
-    ):
-        try:
-            started = next(stream, None)
-        except NoAccount as failure:
-            if account:
-                raise
-            raise Usage(failure.sentence) from None
-        except AixtivError as failure:
-            raise failure if endpoint else options.traced(failure) from None
-        sign_in(client, stream, started, how, wanted)
+        ) as stream:
+            try:
+                started = next(stream, None)
+            except NoAccount as failure:
+                if account:
+                    raise
+                raise Usage(failure.sentence) from None
+            except AixtivError as failure:
+                raise failure if endpoint else options.traced(failure) from None
+            sign_in(client, stream, started, how, wanted)
 
 
 def _told_of(client: Client, account: str) -> str:

@@ -1,0 +1,155 @@
+"""`aixtiv mcp`: remote MCP servers, for clients that know nothing of signing in."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import click
+
+from aixtiv import show
+from aixtiv.commands import options
+from aixtiv.commands.group import Group
+from aixtiv.failures import Usage
+from aixtiv.mcp import editing, servers
+from aixtiv.mcp.servers import Server
+
+WORDS: Final = ("add", "list", "remove")
+
+
+class _Servers(Group):
+    """What is no command below is a server's name or address."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            return "", bridge, args
+        return super().resolve_command(ctx, args)
+
+
+@click.group("mcp", cls=_Servers, subcommand_metavar="NAME|URL | COMMAND [ARGS]...")
+def mcp() -> None:
+    """Bridge to a remote MCP server, signed in.
+
+    \b
+    aixtiv mcp add ctt-mcp https://mcp.example.org/mcp
+    aixtiv setup claude-desktop --mcp ctt-mcp
+    aixtiv mcp ctt-mcp
+
+    `aixtiv mcp NAME` (or an address) is an MCP server on stdin and stdout for any client that can start a command. What
+    it is asked, the daemon asks the remote server, with the account's token, which this process never sees. Where a
+    sign-in is needed, the browser opens.
+    """  # noqa: D301  # \b is click's mark for "do not wrap this"
+
+
+@click.command("bridge")
+@click.argument("server", metavar="NAME|URL", callback=options.no_secret)
+@options.no_start
+def bridge(server: str, no_start: bool) -> None:
+    """Bridge between this process's stdin and stdout and a remote MCP server."""
+    from aixtiv.mcp import bridge as bridging  # noqa: PLC0415  # only here
+    from aixtiv.mcp.door import Door  # noqa: PLC0415  # as above
+    from aixtiv.mcp.signing import SigningIn  # noqa: PLC0415  # as above
+
+    if sys.stdin.isatty():
+        raise Usage("this is for an MCP client to start, and speaks to no terminal", hint="aixtiv mcp list")
+    with options.Asking(no_start=no_start) as client:
+        meant = servers.meant(server, client.status().config, os.environ)
+
+    def asking() -> options.Asking:
+        return options.Asking(no_start=no_start)
+
+    bridging.run(Door(meant, SigningIn(meant, os.environ, asking), asking))
+
+
+@mcp.command("add")
+@click.argument("name", callback=options.no_secret)
+@click.argument("url")
+@click.option("--account", default="", metavar="NAME", help="Call it as another account than NAME.")
+@click.option("--client-id", default="", metavar="ID", help="Of a client that was registered there by hand.")
+@click.option("--client-id-metadata", default="", metavar="URL", help="Of a client-id metadata document of yours.")
+@click.option("--transport", type=click.Choice(["auto", "http", "sse"]), default="auto", help="If it has to be said.")
+@options.scopes("--scope", "-s", help="A scope to ask for, where the server does not say.")
+@options.no_start
+def add(
+    name: str,
+    url: str,
+    account: str,
+    client_id: str,
+    client_id_metadata: str,
+    transport: str,
+    scopes: tuple[str, ...],
+    no_start: bool,
+) -> None:
+    """Write a server into the config, under a name.
+
+    \b
+    aixtiv mcp add ctt-mcp https://mcp.example.org/mcp
+    """  # noqa: D301  # \b is click's mark for "do not wrap this"
+    if name in WORDS or not servers.NAME.fullmatch(name):
+        raise Usage(f"a server cannot be called {name!r}")
+    server = Server(
+        name=name,
+        url=servers.checked(url),
+        account=account,
+        transport=transport,
+        client_id=client_id,
+        client_id_metadata=client_id_metadata,
+        scopes=scopes,
+    )
+    with options.Asking(no_start=no_start) as client:
+        config = Path(client.status().config)
+        editing.write(config, server, client)
+    show.note(f"{name} is in {show.short(str(config))}; a client starts it with `aixtiv mcp {name}`")
+    show.hint(f"aixtiv setup claude-desktop --mcp {name}")
+
+
+@mcp.command("list")
+@options.common
+def list_(as_json: bool, no_start: bool) -> None:
+    """The servers that have a name, and whether somebody is signed in."""
+    with options.Asking(no_start=no_start) as client:
+        found = servers.known(client.status().config, os.environ)
+        states = {account.name: account.state for account in client.accounts()}
+    if as_json:
+        show.as_json({"servers": [_shape(server, states) for server in found]})
+        return
+    if not found:
+        show.note("no MCP server is configured")
+        show.hint("aixtiv mcp add NAME https://HOST/PATH")
+        return
+    for server in found:
+        state = states.get(server.whose, "not signed in")
+        file = " (claude.desktop.config.json)" if server.old else ""
+        show.result(f"{server.name}  {server.url}  {server.whose}: {state}{file}")
+
+
+def _shape(server: Server, states: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "name": server.name,
+        "url": server.url,
+        "account": server.whose,
+        "state": states.get(server.whose, ""),
+        "transport": server.transport,
+        "client_id": server.client_id,
+        "client_id_metadata": server.client_id_metadata,
+        "scopes": list(server.scopes),
+        "old": server.old,
+    }
+
+
+@mcp.command("remove")
+@click.argument("name", callback=options.no_secret)
+@options.no_start
+def remove(name: str, no_start: bool) -> None:
+    """Take a server out of the config. Its account stays, as signed in as it is."""
+    with options.Asking(no_start=no_start) as client:
+        config = Path(client.status().config)
+        server = servers.meant(name, str(config), os.environ)
+        if server.old:
+            raise Usage(f"{name} is in claude.desktop.config.json, which is the older command's")
+        editing.remove(config, name, client)
+    show.note(f"{name} is not in {show.short(str(config))} any more; its account stays")
+    show.hint(f"aixtiv logout {server.whose}")

@@ -1,0 +1,98 @@
+"""Server-sent events (WHATWG HTML §9.2) out of the pieces of an answer, none larger than a message can be."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from aixtiv.failures import AixtivError
+from aixtiv.mcp.messages import LIMIT
+
+LONGEST_RETRY: Final = 30.0  # seconds; whatever a server says, we look again after so long
+
+
+class TooLarge(AixtivError):
+    """the server's message is larger than one can be"""
+
+    code = "too_large"
+
+    def __init__(self) -> None:
+        super().__init__(f"the server's message is larger than {LIMIT >> 20} MiB, and is not passed on")
+
+
+class Event(Struct, frozen=True):
+    data: bytes = b""  # empty: only what stands beside it is news
+    kind: str = "message"
+    id: str | None = None
+    retry: float | None = None  # seconds
+
+
+def events(pieces: Iterable[bytes]) -> Iterator[Event]:
+    """What a stream that breaks off had begun is not given. Raises TooLarge, and whatever `pieces` raises."""
+    reading = _Event()
+    for line in _lines(pieces):
+        if line:
+            reading.take(line)
+            continue
+        if found := reading.over():
+            yield found
+        reading = _Event()
+
+
+class _Event:
+    def __init__(self) -> None:
+        self._data: list[bytes] = []
+        self._size = 0
+        self._kind = "message"
+        self._id: str | None = None
+        self._retry: float | None = None
+
+    def take(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        match name:
+            case b"data":
+                self._size += len(value) + 1
+                if self._size > LIMIT:
+                    raise TooLarge
+                self._data.append(value)
+            case b"event":
+                self._kind = value.decode(errors="replace")
+            case b"id" if b"\0" not in value and value.isascii():
+                self._id = value.decode()
+            case b"retry" if value.isdigit() and len(value) < 10:
+                self._retry = min(int(value) / 1000, LONGEST_RETRY)
+
+    def over(self) -> Event | None:
+        if not (self._data or self._id is not None or self._retry is not None):
+            return None
+        return Event(b"\n".join(self._data), self._kind or "message", self._id, self._retry)
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines end with LF, CR or CRLF, wherever the pieces are cut."""
+    begun: list[bytes] = []  # of a line: joined once, however many pieces it comes in
+    size, after_return, first = 0, False, True
+    for piece in pieces:
+        if after_return and piece.startswith(b"\n"):
+            piece = piece[1:]  # noqa: PLW2901  # the other half of a line's end
+        after_return = piece.endswith(b"\r") or (after_return and not piece)
+        *whole, rest = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        for line in whole:
+            found = b"".join((*begun, line))
+            yield found.removeprefix(b"\xef\xbb\xbf") if first else found
+            begun, size, first = [], 0, False
+        begun.append(rest)
+        size += len(rest)
+        if size > LIMIT + 16:  # and the field's name
+            raise TooLarge
+
+
+def whole(pieces: Iterable[bytes], most: int = LIMIT) -> bytes:
+    """A body that is one message. Raises TooLarge."""
+    body = bytearray()
+    for piece in pieces:
+        body += piece
+        if len(body) > most:
+            raise TooLarge
+    return bytes(body)
