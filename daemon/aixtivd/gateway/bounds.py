@@ -11,5 +11,5 @@ class Bounds(Struct, frozen=True, kw_only=True):
     parting: float = 20.0  # seconds after the last answer, to send the rest of a body and to take the answer
     look: float = 2.0  # seconds between two looks whether a caller has left that is not being read
     starved: float = 0.5  # seconds of pause when there are no file descriptors left
-    buffer: int = 64 * 1024  # bytes of a body that wait here; aiohttp holds up to twice this, and one read more
+    buffer: int = 128 * 1024  # bytes of a body that wait here, and one read more
     connections: int = 1024  # at each kind of door: the Unix socket, and all ports together

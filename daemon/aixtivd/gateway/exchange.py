@@ -1,10 +1,9 @@
 """One request of one caller: let in or not, made into a Call, and its answer passed on."""
 
-from typing import cast
+import asyncio
 
 import anyio
 import msgspec
-from aiohttp import web
 
 from aixtiv_protocol.secret import Secret
 from aixtivd import log
@@ -13,53 +12,40 @@ from aixtivd.access.denials import Denials, Kind
 from aixtivd.access.tickets import Held, Tickets
 from aixtivd.errors import AixtivError, BadRequest, Denied, Locked, TicketNeeded, WrongVerb
 from aixtivd.gateway import incoming
-from aixtivd.gateway.bounds import Bounds
 from aixtivd.gateway.incoming import Head
-from aixtivd.gateway.outgoing import Outgoing, Written, refuse
+from aixtivd.gateway.outgoing import Outgoing, refusal_in
+from aixtivd.gateway.parser import Request
 from aixtivd.gateway.refusals import Refusal, refusal_of
-from aixtivd.gateway.upload import Upload
 from aixtivd.gateway.visitor import Place, Visitor
 from aixtivd.relay.call import Call
 from aixtivd.relay.relay import Relay
 
 
 class Exchanges:
-    def __init__(self, relay: Relay, tickets: Tickets, denials: Denials, bounds: Bounds) -> None:
+    """Of all callers. Each call has a task, which its visitor cancels when it leaves, and `over` waits for."""
+
+    def __init__(self, relay: Relay, tickets: Tickets, denials: Denials) -> None:
         self._relay = relay
         self._tickets = tickets
         self._denials = denials
-        self._bounds = bounds
-        self._open = 0
+        self._loop = asyncio.get_running_loop()
+        self.open = 0
         self._none_open = anyio.Event()
 
     async def over(self) -> None:
         """Returns when none is open."""
-        while self._open:
+        while self.open:
             self._none_open = anyio.Event()
             await self._none_open.wait()
 
-    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        """What aiohttp calls for each request. It is cancelled when the caller hangs up."""
-        visitor = cast("Visitor", request.protocol)
-        keep = False
-        self._open += 1
-        visitor.begin()
-        try:
-            written = await self._served(visitor, request)
-            written.keep = keep = written.keep and not visitor.finishing  # it may be since the head was written
-            return written
-        finally:
-            visitor.end(keep=keep)
-            self._open -= 1
-            if not self._open:
-                self._none_open.set()
-
-    async def _served(self, visitor: Visitor, request: web.BaseRequest) -> Written:
+    def begin(self, visitor: Visitor, request: Request) -> None:
+        """A caller that is turned away costs no task."""
         place, caller = visitor.place, visitor.place.caller
         kind: Kind = "unreadable"
         try:
-            head = incoming.read_head(request.method, request.raw_path, request.version, request.raw_headers)
-            caller = msgspec.structs.replace(caller, agent=incoming.agent(head))
+            head = incoming.read_head(request.method, request.target, request.version, request.raw)
+            if agent := incoming.agent(head):
+                caller = msgspec.structs.replace(caller, agent=agent)
             kind = "browser"
             incoming.check_not_a_browser(head, place.port)
             kind = "no-ticket"
@@ -71,10 +57,14 @@ class Exchanges:
             account = _account(place, head, held)
         except AixtivError as error:
             self._denials.note(caller, error.sentence, kind=_kind(error, kind))
-            return refuse(request, refusal_of(error))
+            visitor.write(refusal_in(request.method, refusal_of(error), keep=False))
+            visitor.end(keep=False)
+            return
         visitor.admitted = True
         visitor.ticket = held.id if held else ""
-        return await self._relayed(visitor, request, head, caller, account)
+        self.open += 1
+        visitor.task = self._loop.create_task(self._serve(visitor, request, head, caller, account))
+        visitor.task.add_done_callback(self._ended)  # not in the task: it may be cancelled before it begins
 
     def _checked(self, ticket: Secret | None) -> Held | None:
         """Raises TicketNeeded, WrongVerb, or Locked: which tickets are good is in the vault."""
@@ -87,13 +77,26 @@ class Exchanges:
         except Denied as error:
             raise TicketNeeded(error.sentence, hint=error.hint) from None
 
-    async def _relayed(
-        self, visitor: Visitor, request: web.BaseRequest, head: Head, caller: Caller, account: str
-    ) -> Written:
-        out = Outgoing(request, self._bounds.unread)
+    async def _serve(self, visitor: Visitor, request: Request, head: Head, caller: Caller, account: str) -> None:
+        """It is cancelled when the caller hangs up."""
+        keep = False
+        try:
+            keep = await self._relayed(visitor, request, head, caller, account)
+        except ConnectionError:
+            visitor.cut()  # nobody is there any more
+        visitor.end(keep=keep)
+
+    def _ended(self, _: "asyncio.Task[None]") -> None:
+        self.open -= 1
+        if not self.open:
+            self._none_open.set()
+
+    async def _relayed(self, visitor: Visitor, request: Request, head: Head, caller: Caller, account: str) -> bool:
+        """Whether another request may follow. Raises ConnectionError."""
+        out = Outgoing(visitor, head.method)
+        upload = request.upload
         awaited = bool(head.one("expect")) and head.length != 0
-        upload = Upload(request.content, head.length, self._bounds.body, out.go_ahead if awaited else None)
-        visitor.upload = upload
+        upload.open(head.length, visitor, out.go_ahead if awaited else None)
         call = Call(
             method=head.method,
             path=head.target,
@@ -105,20 +108,22 @@ class Exchanges:
         keep = False
         try:
             async with self._relay.call(call) as answer:
-                keep = request.keep_alive and upload.whole and not visitor.finishing
+                keep = request.keep and upload.whole and not visitor.finishing
                 await out.pass_on(answer, keep=keep)
-            return Written(keep=keep)
         except ConnectionError:
-            visitor.cut()  # nobody is there any more, or takes anything
-            return Written(keep=False)
+            raise
         except AixtivError as error:
             refusal = refusal_of(upload.failure or error)
         except Exception as error:  # noqa: BLE001  # a defect is one caller's answer, not the daemon's end
             refusal = _defect(error)
+        else:
+            return keep
         if out.begun:
-            return _broken_off(request)
-        keep = request.keep_alive and upload.whole and not visitor.finishing
-        return refuse(request, refusal, keep=keep)
+            visitor.break_off()
+            return False
+        keep = request.keep and upload.whole and not visitor.finishing
+        visitor.write(refusal_in(head.method, refusal, keep=keep))
+        return keep
 
 
 def _account(place: Place, head: Head, held: Held | None) -> str:
@@ -144,13 +149,6 @@ def _kind(error: AixtivError, kind: Kind) -> Kind:
     if isinstance(error, BadRequest):
         return "unreadable"
     return "locked" if isinstance(error, Locked) else kind
-
-
-def _broken_off(request: web.BaseRequest) -> Written:
-    """What came before goes out; no last chunk, or too few bytes, tell the caller that it was not all."""
-    if request.transport is not None:
-        request.transport.close()
-    return Written(keep=False)
 
 
 def _defect(error: Exception) -> Refusal:

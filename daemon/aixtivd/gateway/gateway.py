@@ -30,7 +30,7 @@ from aixtivd.host.loopback import LEFT, asked, is_ours
 from aixtivd.host.succession import Left, Will
 from aixtivd.relay.relay import Relay
 
-if TYPE_CHECKING:  # aiohttp: heavy, loads with the first connection
+if TYPE_CHECKING:  # loads with the first connection
     from aixtivd.gateway.server import Server
     from aixtivd.gateway.visitor import Visitor
 
@@ -292,13 +292,13 @@ class Gateway:
             if not self._leaving:
                 await self.close()
             if self._server is not None:
-                await self._server.over()
+                await self._server.exchanges.over()
         self._denials.flush()  # what it held back
         if patience.cancelled_caught:
             log.warning("gateway-cut")
 
 
 def _load() -> "type[Server]":
-    from aixtivd.gateway.server import Server  # noqa: PLC0415  # heavy: aiohttp
+    from aixtivd.gateway.server import Server  # noqa: PLC0415  # with the first connection
 
     return Server

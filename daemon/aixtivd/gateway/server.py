@@ -1,6 +1,4 @@
-"""aiohttp's server, set up as the gateway needs it. Whoever imports this has loaded aiohttp."""
-
-from aiohttp import web
+"""What the gateway needs as soon as somebody calls, and not before. Whoever imports this has loaded the HTTP parser."""
 
 from aixtivd.access.caller import Caller
 from aixtivd.access.denials import Denials
@@ -13,15 +11,10 @@ from aixtivd.relay.relay import Relay
 
 class Server:
     def __init__(self, relay: Relay, tickets: Tickets, denials: Denials, bounds: Bounds, host: Host) -> None:
-        self._exchanges = Exchanges(relay, tickets, denials, bounds)
-        self._server = web.Server(self._exchanges.serve, handler_cancellation=True)
+        self.exchanges = Exchanges(relay, tickets, denials)
         self._bounds = bounds
         self._host = host
 
     def visitor(self, caller: Caller, port: int, ticket: str) -> Visitor:
         """For one connection."""
-        return Visitor(self._server, Place(caller, port, ticket), self._bounds, self._host)
-
-    async def over(self) -> None:
-        """Returns when no call is open."""
-        await self._exchanges.over()
+        return Visitor(self.exchanges, Place(caller, port, ticket), self._bounds, self._host)

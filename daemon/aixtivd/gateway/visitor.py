@@ -1,22 +1,23 @@
-"""One connection of the gateway: aiohttp's server for one caller, with our deadlines, and our words for bad bytes.
+"""One connection of the gateway: its requests one at a time, within bounds and deadlines.
 
-Imported at the first connection only: aiohttp takes a third of a second to load (D2).
+A Protocol class, since objects for bytes that nobody reads cost ten times as much (performance.md).
 """
 
 import asyncio
 import select
-from typing import Any, Final, Protocol
-
-from aiohttp import StreamReader, web
-from aiohttp.http import RawRequestMessage
+from collections import deque
+from math import inf
+from typing import Final, Protocol, cast
 
 from aixtivd.access.caller import Caller
-from aixtivd.errors import BadRequest
 from aixtivd.gateway.bounds import Bounds
-from aixtivd.gateway.incoming import LINES, LONGEST
-from aixtivd.gateway.outgoing import refuse
+from aixtivd.gateway.outgoing import refusal_in
+from aixtivd.gateway.parser import Parser, Request
 from aixtivd.gateway.refusals import UNREADABLE
-from aixtivd.gateway.upload import Upload
+from aixtivd.host.deadline import Deadline
+
+_SLICE: Final = 16 * 1024
+"""Bytes that are parsed at once. So many can become hundreds of requests, which then wait as objects."""
 
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR | select.POLLNVAL
 """POLLRDHUP is Linux's: elsewhere a caller that is not being read has left only when both ways are closed."""
@@ -41,43 +42,81 @@ class Host(Protocol):
         """Called once, when the connection is gone."""
 
 
-class Visitor(web.RequestHandler):
-    def __init__(self, server: web.Server, place: Place, bounds: Bounds, host: Host) -> None:
-        super().__init__(
-            server,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # None means none, as aiohttp's documentation says
-            tcp_keepalive=False,
-            auto_decompress=False,  # bytes through as they come
-            read_bufsize=bounds.buffer,
-            lingering_time=bounds.parting / 2,
-            max_headers=LINES,
-        )
+class Server(Protocol):
+    def begin(self, visitor: "Visitor", request: Request) -> None:
+        """Answers it, now or in a task of the visitor's, and then calls `end`."""
+
+
+class Visitor(asyncio.Protocol):
+    def __init__(self, server: Server, place: Place, bounds: Bounds, host: Host) -> None:
         self.place = place
         self.busy = False  # with a request
         self.admitted = False  # some request of it was let in
         self.ticket = ""  # id of the one that the current request shows
-        self.upload: Upload | None = None  # of the current request
+        self.task: asyncio.Task[None] | None = None  # that answers the current request
+        self.full = False  # it takes less than it is sent
         self.finishing = False  # the daemon is: what is answered now is the last
+        self._server = server
         self._bounds = bounds
         self._host = host
-        self._head_begun = True  # the first one is due from the beginning
-        self._head_size = 0  # bytes of the head that is not whole yet
-        self._body: StreamReader | None = None  # of the newest request, open while its bytes come
-        self._timer: asyncio.TimerHandle | None = None
-        self._looking: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None  # None: it is gone, or was never there
+        self._parser = Parser(self._take)
+        self._queue: deque[Request] = deque()  # behind the current one
+        self._current: Request | None = None
+        self._rest = b""  # what has come and is not parsed yet, …
+        self._at = 0  # … from here on
+        self._reading = True
+        self._parting = False  # nothing more is answered, and what comes is thrown away
+        self._room: asyncio.Future[None] | None = None
+        self._deadline = Deadline(self._loop, self._due, self._overdue)
+        self._over_at = inf  # when it is cut, whatever it does
+        self._body_at = inf  # when a body that is waited for has stopped
+        self._unread_at = inf  # when nothing has been taken of an answer for long
+        self._unread = 0  # bytes of it that waited when that was last looked at
+        self._look_at = inf  # when to look whether it has left
 
     # What whoever serves a request calls
 
-    def begin(self) -> None:
-        self.busy = True
-        self._within(None)
+    def write(self, data: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionResetError
+        self._transport.write(data)
+
+    async def room(self) -> None:
+        if self.full:
+            self._room = self._loop.create_future()
+            await self._room
+
+    def read_on(self) -> None:
+        """Parses what the bounds allow; the rest waits here, and in the caller's socket."""
+        while self._at < len(self._rest) and not self._holds_enough():
+            self._parse()
+        self._read(wanted=not self._holds_enough())
+
+    def body_awaited(self, *, wanted: bool) -> None:
+        self._body_at = self._loop.time() + self._bounds.body if wanted else inf
+        if wanted:
+            self._deadline.check()
 
     def end(self, *, keep: bool) -> None:
         """The answer is written. `keep`: another request may follow."""
-        self.busy, self.upload, self.ticket = False, None, ""
-        self._head_begun = False
-        self._within(self._bounds.idle if keep else self._bounds.parting)
+        request, self._current = self._current, None
+        self.busy, self.task, self.ticket = False, None, ""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self.finishing or not keep:
+            self._part(whole=request is None or request.upload.whole)
+            return
+        self._within(self._bounds.head if self._parser.size else self._bounds.idle)
+        self._next()
+        self.read_on()
+
+    def break_off(self) -> None:
+        """What came before goes out; no last chunk, or too few bytes, tell the caller that it was not all."""
+        if self._transport is not None:
+            self._transport.close()
+            self._within(self._bounds.parting)
 
     def finish(self) -> None:
         """No new request; what is being answered is let finish."""
@@ -87,80 +126,167 @@ class Visitor(web.RequestHandler):
 
     def cut(self) -> None:
         """Now, whatever is under way."""
-        if self.transport is not None:
-            self.transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
-    # What the event loop and aiohttp call
+    # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        self._transport = cast("asyncio.Transport", transport)
         self._within(self._bounds.head)
 
     def data_received(self, data: bytes) -> None:
-        if data and not self.busy and not self._head_begun:
-            self._head_begun = True
-            self._within(self._bounds.head)
-        in_a_body = self._body is not None and not self._body.is_eof()
-        super().data_received(data)
-        self._count(-self._head_size if in_a_body else len(data))
-        if self.upload is not None and self._last_is_broken():
-            # aiohttp's C parser says so only in what it queues behind the request, which waits for the body for ever.
-            self.upload.fail("the body's framing is broken")
+        if self._parting:
+            return
+        self._rest = self._rest[self._at :] + data if self._at < len(self._rest) else data
+        self._at = 0
+        self.read_on()
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)  # and with it what is under way is cancelled
-        self._within(None)
-        self._look_no_more()
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the reason changes nothing
+        self._transport = None
+        self._deadline.cancel()
+        self._parser.close()
+        self._queue.clear()
+        self._rest = b""
+        if self.task is not None:
+            self.task.cancel()
         self._host.left(self)
 
-    def pause_reading(self) -> None:
-        super().pause_reading()
-        if self._looking is None:
-            self._looking = self._loop.call_later(self._bounds.look, self._look)
+    def pause_writing(self) -> None:
+        self.full = True
+        self._unread, self._unread_at = self._waits(), self._loop.time() + self._bounds.unread
+        self._deadline.check()
 
-    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  # as aiohttp has it
-        self._look_no_more()
-        super().resume_reading(resume_parser)
+    def resume_writing(self) -> None:
+        self.full, self._unread_at = False, inf
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,  # noqa: ARG002  # aiohttp's parameters
-        exc: BaseException | None = None,  # noqa: ARG002
-        message: str | None = None,  # noqa: ARG002  # quotes the caller
-    ) -> web.StreamResponse:
-        """What aiohttp cannot read. Requests that it can never fail in it: whoever serves them sees to that."""
-        self._host.unreadable(self)
-        return refuse(request, UNREADABLE)
+    # Requests
 
-    def log_exception(self, *args: Any, **kw: Any) -> None:
-        """What ended a body early its caller was told, and nobody else need be: such bodies could fill the log."""
-        if not isinstance(kw.get("exc_info"), BadRequest):
-            super().log_exception(*args, **kw)
+    def _holds_enough(self) -> bool:
+        filling = self._parser.filling
+        return bool(self._queue) or (filling is not None and filling.held > self._bounds.buffer)
 
-    def _count(self, size: int) -> None:
-        """A head that never becomes whole costs memory before anybody knows whose it is."""
-        self._head_size += size
-        if self._messages:
-            self._body = self._messages[-1][1]
-            self._head_size = 0
-        elif self._head_size > LONGEST:
+    def _parse(self) -> None:
+        idle = not self.busy and not self._parser.size
+        if len(self._rest) <= _SLICE:
+            piece, self._rest = self._rest, b""
+            self._parser.feed(piece)
+        else:
+            at, self._at = self._at, self._at + _SLICE
+            self._parser.feed(memoryview(self._rest)[at : self._at])
+            if self._at >= len(self._rest):
+                self._rest, self._at = b"", 0
+        if not self.busy:
+            self._next()
+        if idle and not self.busy and not self._parting:  # a head has begun to come
+            self._over_at = min(self._over_at, self._loop.time() + self._bounds.head)
+            self._deadline.check()
+
+    def _take(self, request: Request) -> None:
+        self._queue.append(request)
+
+    def _next(self) -> None:
+        """The one whose turn it is, if there is one."""
+        if self._queue:
+            self.busy = True
+            self._within(None)
+            self._current = request = self._queue.popleft()
+            self._server.begin(self, request)
+        elif self._parser.broken and not self._parting:
             self._host.unreadable(self)
-            self.cut()
+            self.write(refusal_in("", UNREADABLE, keep=False))
+            self._part(whole=False)
 
-    def _last_is_broken(self) -> bool:
-        return bool(self._messages) and not isinstance(self._messages[-1][0], RawRequestMessage)
+    def _read(self, *, wanted: bool) -> None:
+        """Whoever is not read from is not heard leaving either: that has to be looked for."""
+        if wanted == self._reading or self._transport is None or self._transport.is_closing():
+            return
+        self._reading = wanted
+        if wanted:
+            self._look_at = inf
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+            self._look_at = self._loop.time() + self._bounds.look
+            self._deadline.check()
+
+    # The end
+
+    def _part(self, *, whole: bool) -> None:
+        """Closing with unread bytes in the socket could reset it, and the answer with it: they are read for a while.
+
+        `whole`: there are none.
+        """
+        self._parting = True
+        self._queue.clear()
+        self._parser.close()
+        self._rest, self._at = b"", 0
+        self._within(self._bounds.parting / 2)
+        if self._transport is None:
+            return
+        if whole:
+            self._close()
+        else:
+            self._transport.write_eof()
+            self._read(wanted=True)
+
+    def _close(self) -> None:
+        """As soon as the answer is taken."""
+        if self._transport is not None:
+            self._transport.close()
+            self._within(self._bounds.parting)
+
+    # Deadlines
 
     def _within(self, seconds: float | None) -> None:
-        """The one deadline there is; None: none. Whoever serves a request has its own."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None if seconds is None else self._loop.call_later(seconds, self.cut)
+        """Until it is cut; None: whoever serves a request has its own."""
+        self._over_at = inf if seconds is None else self._loop.time() + seconds
+        self._deadline.check()
 
-    def _look(self) -> None:
-        """Whoever is not read from is not heard leaving either."""
-        self._looking = None
-        connection = self.transport.get_extra_info("socket") if self.transport is not None else None
+    def _due(self) -> float:
+        return min(self._over_at, self._body_at, self._unread_at, self._look_at)
+
+    def _overdue(self) -> None:
+        now = self._loop.time()
+        if self._over_at <= now:
+            self._too_late()
+        if self._body_at <= now:
+            self._body_at = inf
+            self._body_stopped()
+        if self._unread_at <= now:
+            self._look_for_movement(now)
+        if self._look_at <= now:
+            self._look(now)
+        if self._transport is not None:
+            self._deadline.check()
+
+    def _too_late(self) -> None:
+        if self._parting and self._transport is not None and not self._transport.is_closing():
+            self._close()
+        else:
+            self._over_at = inf
+            self.cut()
+
+    def _body_stopped(self) -> None:
+        if self._current is not None:
+            self._current.upload.fail(f"nothing more of the body came for {self._bounds.body:g} seconds")
+
+    def _look_for_movement(self, now: float) -> None:
+        waits = self._waits()
+        if waits >= self._unread:
+            self._unread_at = inf
+            self.cut()
+        else:
+            self._unread, self._unread_at = waits, now + self._bounds.unread
+
+    def _waits(self) -> int:
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def _look(self, now: float) -> None:
+        self._look_at = inf
+        connection = self._transport.get_extra_info("socket") if self._transport is not None else None
         if connection is None:
             return
         poll = select.poll()
@@ -168,9 +294,4 @@ class Visitor(web.RequestHandler):
         if any(events & _GONE for _, events in poll.poll(0)):
             self.cut()
         else:
-            self._looking = self._loop.call_later(self._bounds.look, self._look)
-
-    def _look_no_more(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+            self._look_at = now + self._bounds.look

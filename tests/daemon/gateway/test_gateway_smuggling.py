@@ -1,9 +1,6 @@
-"""Heads and bodies that two servers could read in two ways: none of them reaches the upstream, by neither parser."""
+"""Heads and bodies that two servers could read in two ways: none of them reaches the upstream."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -252,24 +249,3 @@ async def test_what_everybody_reads_alike_is_served(folder: Path, name: str) -> 
         wire.say(PLAIN[name])
         assert (await wire.hear()).status == 200
         assert side.desk.bodies == [b"abc"]
-
-
-@pytest.mark.skipif("AIXTIV_INNER" in os.environ, reason="this is the inner one")
-def test_aiohttps_python_parser_lets_nothing_more_through() -> None:
-    """Where there is no wheel for a machine, aiohttp parses with it."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__],
-        env=os.environ | {"AIOHTTP_NO_EXTENSIONS": "1", "AIXTIV_INNER": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout
-    assert " passed" in ran.stdout
-
-
-@pytest.mark.skipif("AIXTIV_INNER" not in os.environ, reason="only where it was asked for")
-def test_it_is_the_python_parser() -> None:
-    from aiohttp import http_parser
-
-    assert http_parser.HttpRequestParser is http_parser.HttpRequestParserPy
