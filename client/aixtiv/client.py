@@ -47,6 +47,33 @@ class Client(Talking):
         )
         return self._ask(asked, replies.AccessToken, seconds=wait + GRACE)
 
+    def host_token(
+        self,
+        url: str,
+        account: str = "",
+        *,
+        username: str = "",
+        kind: Literal["access", "id"] = "access",
+        min_ttl: int = 0,
+        wait: float = 30.0,
+        rejected: str | Secret | None = None,
+    ) -> replies.HostToken:
+        """A token for a tool that goes to `url`, from the account whose `hosts` in the config name it.
+
+        `rejected`: one that the host did not take; if it is still the current one, it is refreshed first.
+        """
+        asked = requests.HostToken(
+            url=url,
+            account=account,
+            username=username,
+            kind=kind,
+            min_ttl=min_ttl,
+            wait=wait,
+            rejected=_secret(rejected),
+            agent=self._agent,
+        )
+        return self._ask(asked, replies.HostToken, seconds=wait + GRACE)
+
     def accounts(self) -> tuple[replies.Account, ...]:
         """All of them, by name, in as many answers as it takes."""
         return tuple(self._accounts_behind(""))

@@ -53,6 +53,16 @@ class AccessToken(Told, frozen=True, tag="token"):
     generation: int = 0
 
 
+class HostToken(Told, frozen=True, tag="host-token"):
+    """A token for a tool that goes to a host."""
+
+    account: str
+    access_token: Secret
+    token_type: str = "Bearer"
+    expires_at: int = 0  # 0: does not expire
+    username: str = ""  # shown beside it; empty: as the tool's protocol has it
+
+
 class Account(Told, frozen=True, tag="account"):
     name: str
     provider: str
@@ -360,6 +370,7 @@ Reply = (
     | AccessToken
     | Account
     | AccountList
+    | HostToken
     | DaemonStatus
     | SignInStarted
     | Generation

@@ -69,6 +69,18 @@ class Token(Asked, frozen=True, tag="token"):
     ticket: Secret | None = None  # then its account and its rights count
 
 
+class HostToken(Asked, frozen=True, tag="host-token"):
+    """A token for a tool that goes to a host, from the account whose `hosts` name it. Answer: AccessToken."""
+
+    url: str = ""  # where the tool goes: https, or http on this machine; empty: not known, and `account` is named
+    account: str = ""  # must be for that host; empty: whichever is
+    username: str = ""  # that the tool wants, where several accounts are for one host
+    kind: Literal["access", "id"] = "access"  # id: the ID token of who signed in
+    min_ttl: Life = 0  # seconds of life; of a token that lives less than twice as long, half its life
+    wait: Wait = 30.0  # as in Token
+    rejected: Secret | None = None  # that the host did not take: if it is still the current one, it is refreshed first
+
+
 class Accounts(Asked, frozen=True, tag="accounts"):
     """The accounts and their states, by name, as many as fit into one answer. Answer: AccountList."""
 
@@ -345,6 +357,7 @@ class Stop(Asked, frozen=True, tag="stop"):
 Request = (
     Hello
     | Token
+    | HostToken
     | Accounts
     | Status
     | Login

@@ -26,6 +26,7 @@ ALWAYS: tuple[Request, ...] = (
 
 NEEDED: list[tuple[Request, Right, str]] = [
     (requests.Token(account="github"), "token", "github"),
+    (requests.HostToken(account="github"), "token", "github"),
     (requests.Refresh(account="github"), "token", "github"),
     (requests.Verify(account="github"), "token", "github"),
     (requests.Accounts(), "list", "*"),

@@ -40,7 +40,7 @@ class Identities:
         if source.identity_command:
             return await _printed(source.identity_command)
         try:
-            return await self._of_account(source.identity_account)
+            return await self.of_account(source.identity_account)
         except WaitedTooLong as failure:
             raise Unreachable(f"the identity of {source.identity_account}: {failure.sentence}") from None
         except AixtivError as failure:
@@ -48,7 +48,8 @@ class Identities:
                 f"the identity of {source.identity_account}: {failure.sentence}", hint=failure.hint
             ) from None
 
-    async def _of_account(self, name: str) -> Secret:
+    async def of_account(self, name: str) -> Secret:
+        """The ID token of its sign-in, renewed where it is over. Raises AixtivError."""
         entry = self._book.named(name)
         if entry.grant.kind != "oauth":
             what = (

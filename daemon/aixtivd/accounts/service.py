@@ -23,6 +23,7 @@ from aixtivd.accounts.events import Events
 from aixtivd.accounts.examining import Examining
 from aixtivd.accounts.generations import Generations
 from aixtivd.accounts.grant import Bound, Grant
+from aixtivd.accounts.handing import Handing
 from aixtivd.accounts.hosts import Hosts
 from aixtivd.accounts.identities import Identities
 from aixtivd.accounts.keys import check_key
@@ -88,18 +89,10 @@ class Accounts:
         self._sign_ins = SignIns(endpoint, web, self._work, self._events, clock, self._changes)
         self._terms = Terms(self._book, web, config)
         self._paying = Paying(self._book, self._serving, self._events, config, clock)
+        self.handing = Handing(self._book, self._serving, self._identities, self._paying, clock)
         self._examining = Examining(self._book, vault, endpoint, web, self._serving, clock)
         self._adopting = Adopting(
-            self._book,
-            vault,
-            web,
-            self._terms,
-            self._settling,
-            self._refresher,
-            turn,
-            self._work,
-            self._events,
-            clock,
+            self._book, vault, web, self._terms, self._settling, self._refresher, turn, self._work, self._events, clock
         )
         self.generations = Generations(
             self._book,

@@ -41,7 +41,7 @@ from aixtivd.vault.vault import Vault
 Stream = AsyncGenerator[Reply, None]
 """Any number of items; a Failure is always the last. The session adds the End."""
 
-_HANDED_OUT: Final = (Token, requests.Ticket, requests.Export)
+_HANDED_OUT: Final = (Token, requests.HostToken, requests.Ticket, requests.Export)
 """What is not given where it cannot be recorded. A relayed call, which the gateway makes, too, asks for itself."""
 
 KEPT: Final = frozenset(
@@ -161,7 +161,7 @@ class Dispatch:
             if type(request) in _HANDED_OUT:
                 self._audit.admit()
             answer = await self._judged(request, caller, body)
-            if type(answer) is replies.AccessToken:  # it may have waited for a refresh
+            if isinstance(answer, replies.AccessToken | replies.HostToken):  # it may have waited for a refresh
                 self._audit.admit()
         except AixtivError as error:
             return self._refused(request, caller, error)
@@ -243,6 +243,8 @@ class Dispatch:
                 return await accounts.logout(request)
             case requests.Verify():
                 return await accounts.verify(request)
+            case requests.HostToken():
+                return await accounts.handing.token(request)
             case requests.Rename():
                 return await accounts.rename(request)
             case requests.Generations():

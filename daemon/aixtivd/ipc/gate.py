@@ -57,6 +57,9 @@ class Gate:
                 pass
             case requests.Token():
                 return self._about(asked, caller, "token")
+            case requests.HostToken():
+                asked = replace(asked, account=self._accounts.handing.account(asked))
+                check(caller, "token", asked.account)
             case requests.Refresh() | requests.Verify():
                 meant = self._accounts.meant(asked.account)
                 right: Right = "relay" if self._rules.relay_only(meant) else "token"  # none of them shows it
@@ -194,7 +197,7 @@ class Gate:
     def told(self, asked: Request, caller: Caller, answer: Reply) -> Reply:  # noqa: C901  # one case an answer: a table
         """Raises NotAllowed for a token that may not be handed out any more: it may have been waited for."""
         match answer:
-            case replies.AccessToken():
+            case replies.AccessToken() | replies.HostToken():
                 self._rules.check(caller, "token", answer.account)
             case replies.AccountList():
                 return page(self._states(caller, getattr(asked, "after", "")))

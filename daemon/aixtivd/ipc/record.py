@@ -18,6 +18,7 @@ from aixtivd.accounts.service import Accounts
 
 _WHAT: Final[dict[type, What]] = {
     requests.Token: "token",
+    requests.HostToken: "token",
     requests.Refresh: "refresh",
     requests.Login: "sign-in",
     requests.Callback: "sign-in",

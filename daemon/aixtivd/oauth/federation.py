@@ -49,6 +49,11 @@ def good_for(id_token: Secret, now: float) -> float:
     return life.exp - now - way
 
 
+def expiry_of(id_token: Secret) -> float:
+    """Unix time; 0: it does not say."""
+    return _claims(id_token, Life()).exp
+
+
 def holder_of(id_token: Secret) -> tuple[str, str]:
     """Issuer and subject, as it says; empty where it does not. Nothing is proved by that: see `oauth/identity.py`."""
     holder = _claims(id_token, Holder())
