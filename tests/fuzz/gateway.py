@@ -1,11 +1,10 @@
-"""The gateway's door: whole conversations through aiohttp's server and our own reading of its heads.
+"""The gateway's door: whole conversations through llhttp, our Protocol around it, and our reading of its heads.
 
 What a caller got relayed is held against a reading of our own of the same bytes, so that nothing two servers could
 read in two ways gets through.
 """
 
 import asyncio
-import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +12,6 @@ from functools import cache
 from typing import Any, Final, cast
 
 import uvloop
-from aiohttp import web
 
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.caller import Caller
@@ -74,15 +72,6 @@ class _Host:
     def left(self, visitor: Visitor) -> None: ...
 
 
-class _Loud(logging.Logger):
-    """What aiohttp would only log is raised."""
-
-    fault: object = None
-
-    def exception(self, msg: object, *args: object, exc_info: Any = None, **_: Any) -> None:
-        self.fault = exc_info or (msg, args)
-
-
 class _Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
@@ -91,6 +80,8 @@ class _Transport(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         self.written += bytes(data)
+
+    def write_eof(self) -> None: ...
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -117,10 +108,8 @@ def conversation(data: bytes) -> None:
 
 async def _converse(data: bytes, port: int, size: int) -> None:
     relay = _Relay()
-    exchanges = Exchanges(cast("Relay", relay), cast("Tickets", _Tickets()), cast("Denials", _Denials()), Bounds())
-    server = web.Server(exchanges.serve, handler_cancellation=True)
-    visitor, transport = Visitor(server, Place(_CALLER, port), Bounds(), _Host()), _Transport()
-    visitor.logger = loud = _Loud("aiohttp")
+    exchanges = Exchanges(cast("Relay", relay), cast("Tickets", _Tickets()), cast("Denials", _Denials()))
+    visitor, transport = Visitor(exchanges, Place(_CALLER, port), Bounds(), _Host()), _Transport()
     visitor.connection_made(transport)
     for at in range(0, len(data), size):
         if transport.closed:
@@ -132,7 +121,7 @@ async def _converse(data: bytes, port: int, size: int) -> None:
     visitor.connection_lost(None)
     for _ in range(4):
         await asyncio.sleep(0)
-    assert loud.fault is None, repr(loud.fault)
+    assert exchanges.open == 0
     assert b"defect in aixtiv" not in transport.written
     assert not transport.written or transport.written.startswith(b"HTTP/1.1 ")
     _compare(relay.got, list(_as_plainly_read(data)))
