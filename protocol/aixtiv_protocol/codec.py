@@ -42,13 +42,18 @@ _UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class Inbox:
-    """Cuts a caller's byte stream into message bodies. The first byte decides the mode for good."""
+    """Cuts a caller's byte stream into message bodies. The first byte decides the mode for good.
 
-    __slots__ = ("_buffer", "_searched", "mode")
+    `alone`: whether the last body was all that the last bytes held, and held whole, as a caller sends who waits for its
+    answers: then it was not copied about.
+    """
+
+    __slots__ = ("_buffer", "_searched", "alone", "mode")
 
     def __init__(self) -> None:
         self.mode: Mode | None = None
-        self._buffer = bytearray()
+        self.alone = False
+        self._buffer: bytes | bytearray = b""  # bytes: as it came, in one piece
         self._searched = 0  # a line's newline is not before this offset, so a slow line is not searched twice
 
     @property
@@ -57,11 +62,17 @@ class Inbox:
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> None:
+        self.alone = False
+        if not self._buffer:
+            self._buffer = data
+            return
+        if isinstance(self._buffer, bytes):
+            self._buffer = bytearray(self._buffer)
         self._buffer += data
 
     def forget(self) -> bool:
         """Whether anything was here that is now gone. Then whatever comes may begin in the middle of it."""
-        held, self._buffer = bool(self._buffer), bytearray()
+        held, self._buffer = bool(self._buffer), b""
         self._searched = 0
         return held
 
@@ -94,9 +105,7 @@ class Inbox:
             raise ProtocolError("too_large", f"a message of {size} bytes is above the cap of {FRAME_CAP}")
         if len(buffer) < HEAD + size:
             return None
-        body = bytes(buffer[HEAD : HEAD + size])
-        del buffer[: HEAD + size]
-        return body
+        return self._cut(HEAD, HEAD + size, HEAD + size)
 
     def _next_line(self) -> bytes | None:
         buffer = self._buffer
@@ -106,10 +115,20 @@ class Inbox:
         if end < 0:
             self._searched = len(buffer)
             return None
-        line = bytes(buffer[:end])
-        del buffer[: end + 1]
         self._searched = 0
-        return line
+        return self._cut(0, end, end + 1)
+
+    def _cut(self, start: int, end: int, behind: int) -> bytes:
+        """The body between two places, out of the buffer; `behind`: where the next one begins."""
+        buffer = self._buffer
+        body = bytes(buffer[start:end])
+        if len(buffer) == behind:
+            self.alone, self._buffer = isinstance(buffer, bytes), b""
+            return body
+        if isinstance(buffer, bytes):
+            buffer = self._buffer = bytearray(buffer)
+        del buffer[:behind]
+        return body
 
 
 def decode_request(body: bytes, mode: Mode) -> Request:

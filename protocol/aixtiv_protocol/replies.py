@@ -259,6 +259,8 @@ class AuditRecord(Told, frozen=True, tag="audit-record"):
     received: int = 0  # bytes of body back
     kind: str = ""  # of the credential that paid
     plain: bool = False  # written while the vault was locked, without the key: nothing proves it
+    count: int = 1  # tokens handed out, one soon after the other and all as this record says
+    last_at: float = 0.0  # Unix time of the last of them; 0: there is one
 
 
 class AuditVerdict(Told, frozen=True, tag="audit-verdict"):
@@ -368,9 +370,9 @@ class Failure(Told, frozen=True, tag="failure"):
 Reply = (
     Welcome
     | AccessToken
+    | HostToken
     | Account
     | AccountList
-    | HostToken
     | DaemonStatus
     | SignInStarted
     | Generation

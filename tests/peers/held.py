@@ -14,6 +14,7 @@ from anyio._core._eventloop import set_current_async_library
 from aixtiv_protocol import VERSION, codec, replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.rules import Rules
+from aixtivd.accounts.book import Said
 from aixtivd.clock import SystemClock
 from aixtivd.config import Config
 from aixtivd.errors import BadRequest, KeyFailed, Misconfigured, NoAccount, SignInFailed, StoreFailed, Unreachable
@@ -48,6 +49,14 @@ class Held:
 
     def cached(self, asked: requests.Token) -> replies.AccessToken | None:
         return access_token(asked.account) if asked.account == "fresh" else None
+
+    def said(self, asked: requests.Token, mode: codec.Mode, wall: float) -> Said | None:
+        token = self.cached(asked)
+        if token is None:
+            return None
+        bare = asked.form == "bare"
+        data = codec.encode_bare(token.access_token, mode) if bare else codec.encode_reply(token, mode)
+        return Said(token.account, data)
 
     async def token(self, asked: requests.Token) -> replies.AccessToken:
         if cached := self.cached(asked):

@@ -137,6 +137,9 @@ class Notes:
     def note(self, what: str, caller: Caller, *, ok: bool = True, account: str = "", detail: str = "") -> None:
         self.notes.append({"what": what, "caller": caller, "ok": ok, "account": account, "detail": detail})
 
+    def token(self, caller: Caller, account: str, at: float) -> None:
+        self.note("token", caller, account=account)
+
     def admit(self) -> None:
         """Whatever is handed out can be recorded."""
 

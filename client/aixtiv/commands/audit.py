@@ -90,6 +90,8 @@ def line(record: AuditRecord) -> str:
     how = [record.detail]
     if record.what == "relay":
         how += [f"{record.status or 'no answer'}", f"{record.sent} bytes sent, {record.received} received"]
+    if record.count > 1:
+        how.append(f"{record.count} times in {max(0.0, record.last_at - record.at):.1f} s")
     doubt = "not proven: written while locked" if record.plain else ""
     words = (when, f"{what:<12}", record.account, ", ".join(word for word in how if word), _who(record), doubt)
     return "  ".join(word for word in words if word).rstrip()

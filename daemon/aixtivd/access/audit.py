@@ -29,7 +29,7 @@ from aixtivd import log
 from aixtivd.access import usage
 from aixtivd.access.caller import DAEMON, Caller
 from aixtivd.access.logbook import Logbook
-from aixtivd.access.note import Note
+from aixtivd.access.note import Note, Tally
 from aixtivd.access.reading import Reading
 from aixtivd.clock import Clock
 from aixtivd.config import AuditConfig
@@ -56,7 +56,8 @@ class Audit:
         self._book = Logbook(folder / "audit.log", vault, clock)
         self._vault = vault
         self._clock = clock
-        self._notes: deque[Note] = deque()
+        self._notes: deque[Note | Tally] = deque()
+        self._tallies: dict[tuple[int, str], Tally] = {}  # of those: which still count, by caller and account
         self._lost = 0  # notes that were only counted
         self._awake = False
         self._wake = anyio.Event()
@@ -123,16 +124,31 @@ class Audit:
         kind: str = "",
     ) -> None:
         """Never waits, never raises. `detail`: words of ours, never a credential."""
+        self._put_aside((self._clock.wall(), what, caller, ok, account, detail, status, sent, received, kind))
+
+    def token(self, caller: Caller, account: str, at: float) -> None:
+        """One was handed out: the hot path's own `note`. What is alike and waits to be written is counted together."""
+        tally = self._tallies.get((id(caller), account))  # which holds the caller, so that nobody else gets its id
+        if tally is not None:
+            tally.count += 1
+            tally.last_at = at
+            return
+        tally = Tally(at, caller, account)
+        if self._put_aside(tally):
+            self._tallies[id(caller), account] = tally
+
+    def _put_aside(self, note: Note | Tally) -> bool:
         notes = self._notes
         if len(notes) >= _MOST:
             self._lost += 1
             self._heed()
-            return
-        notes.append((self._clock.wall(), what, caller, ok, account, detail, status, sent, received, kind))
+            return False
+        notes.append(note)
         if not self._awake:
             self._rouse()
         elif len(notes) == _BATCH:
             self._hurry.set()
+        return True
 
     @contextmanager
     def locking(self) -> Iterator[None]:
@@ -193,6 +209,7 @@ class Audit:
 
     async def _write_some(self) -> None:
         """What cannot be written waits, in its order."""
+        self._tallies.clear()  # what is written counts no more
         batch = [self._notes.popleft() for _ in range(min(_BATCH, len(self._notes)))]
         lost = 0 if self._notes else self._lost  # they came when no more could wait
         try:

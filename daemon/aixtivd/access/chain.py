@@ -113,7 +113,7 @@ def record(line: bytes) -> AuditRecord | None:
         said = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    counts = (said.number, said.pid, said.status, said.sent, said.received)
+    counts = (said.number, said.pid, said.status, said.sent, said.received, said.count)
     if min(counts) < 0 or max(counts) > _MOST:  # JSON has numbers that no other form takes
         return None
     return msgspec.structs.replace(said, plain=not is_sealed(line))

@@ -15,7 +15,7 @@ from aixtivd.access import chain, proof
 from aixtivd.access.caller import Caller
 from aixtivd.access.chain import Found, Head, Tip
 from aixtivd.access.logfile import LogFile
-from aixtivd.access.note import Note, recorded
+from aixtivd.access.note import Note, Tally, recorded
 from aixtivd.access.shelf import Shelf
 from aixtivd.clock import Clock
 from aixtivd.config import AuditConfig
@@ -201,14 +201,14 @@ class Logbook:
         log.error("audit-altered", reason=problem)
         self._mark(f"the log was altered: {problem}", ok=False)
 
-    async def write(self, batch: list[Note], lost: int) -> None:
+    async def write(self, batch: list[Note | Tally], lost: int) -> None:
         """Durable when it returns. `lost`: how many more there were. Raises OSError, and then nothing was written."""
         marks = list(self._marks)
         await anyio.to_thread.run_sync(self._append, batch, marks, lost, self._key())
         del self._marks[: len(marks)]
         self._unsealed += len(batch) + len(marks) + bool(lost)
 
-    def _append(self, batch: list[Note], marks: list[AuditRecord], lost: int, key: bytes | None) -> None:
+    def _append(self, batch: list[Note | Tally], marks: list[AuditRecord], lost: int, key: bytes | None) -> None:
         assert self._head is not None
         expected = self._head.size
         gap = [self._gap(lost)] if lost else []

@@ -10,8 +10,10 @@ import anyio
 from msgspec import Struct
 
 from aixtiv_protocol import replies
+from aixtiv_protocol.codec import Mode, encode_bare, encode_reply
 from aixtiv_protocol.names import is_secret
 from aixtiv_protocol.replies import State
+from aixtiv_protocol.requests import Token
 from aixtiv_protocol.secret import Secret
 from aixtivd.accounts import states
 from aixtivd.accounts.grant import LAST, Grant
@@ -50,12 +52,28 @@ class Refusal(Struct, frozen=True):
         return now < self.until and token == self.token
 
 
+class Said(Struct, frozen=True):
+    """An answer with a token in it, as bytes."""
+
+    account: str
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Said({self.account!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:  # msgspec's own would show the data
+        return [("account", self.account)]
+
+
 class Entry:
     """One account. Only the refresher, the sign-in and `Accounts` change it, all in the one event loop."""
 
     __slots__ = (
         "_changed",
         "_expires_steady",
+        "_expires_wall",
+        "_lead",
+        "_said",
         "due",
         "failures",
         "flying",
@@ -93,6 +111,9 @@ class Entry:
         self.grant = grant
         left = min(grant.expires_at - clock.wall(), grant.lifetime)
         self._expires_steady = clock.steady() + left if grant.lifetime else float("inf")
+        self._expires_wall = grant.expires_at if grant.lifetime else float("inf")
+        self._lead = states.lead(grant.lifetime) if grant.access_token or grant.api_key else float("inf")
+        self._said: dict[tuple[str, str], Said] | None = None  # made for who asks, as `_changed` is
         self.reply = replies.AccessToken(
             account=grant.name,
             access_token=grant.access_token or grant.api_key or Secret(""),
@@ -131,6 +152,24 @@ class Entry:
 
     def freshness(self, clock: Clock, min_ttl: float) -> states.Freshness:
         return states.freshness(self.left(clock), self.grant.lifetime, min_ttl)
+
+    def said(self, asked: Token, mode: Mode, wall: float, steady: float) -> Said | None:
+        """The answer, encoded once in each generation, however many ask; None where `freshness` is not SERVE.
+
+        All in one, since the hot path comes here for every token. `wall`, `steady`: what the clocks say.
+        """
+        by_wall, by_steady = self._expires_wall - wall, self._expires_steady - steady
+        if not (by_wall > self._lead < by_steady and by_wall >= asked.min_ttl <= by_steady):
+            return None
+        said = self._said.get((asked.form, mode)) if self._said else None
+        return said or self._encoded(asked, mode)
+
+    def _encoded(self, asked: Token, mode: Mode) -> Said:
+        reply = self.reply
+        data = encode_bare(reply.access_token, mode) if asked.form == "bare" else encode_reply(reply, mode)
+        said = Said(self.grant.name, data)
+        self._said = (self._said or {}) | {(asked.form, mode): said}
+        return said
 
     @property
     def renewable(self) -> bool:

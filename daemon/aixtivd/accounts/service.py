@@ -132,6 +132,7 @@ class Accounts:
         self.due = self._locking.due
         self.tell = self._events.tell
         self.cached = self._serving.cached
+        self.said = self._serving.said
         self.token = self._serving.token
         self._book.configure(config.default_account)
 

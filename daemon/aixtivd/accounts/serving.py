@@ -3,7 +3,8 @@
 import shlex
 
 from aixtiv_protocol import replies, requests
-from aixtivd.accounts.book import Book, Entry
+from aixtiv_protocol.codec import Mode
+from aixtivd.accounts.book import Book, Entry, Said
 from aixtivd.accounts.grant import Grant
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.states import Freshness
@@ -16,6 +17,7 @@ class Serving:
         self._book = book
         self._refresher = refresher
         self._clock = clock
+        self._steady = clock.steady
 
     def cached(self, asked: requests.Token) -> replies.AccessToken | None:
         """The hot path, without waiting: a token that is in memory and good enough, else None (then `token` says)."""
@@ -28,6 +30,13 @@ class Serving:
         if freshness is Freshness.SERVE_AND_REFRESH:
             self._refresher.hasten(entry)
         return entry.reply
+
+    def said(self, asked: requests.Token, mode: Mode, wall: float) -> Said | None:
+        """As `cached`, encoded; None also where there is anything to do beside it. `wall`: what the clock says."""
+        entry = self._book.find(asked.account)
+        if entry is None or (asked.scopes and not set(asked.scopes) <= set(entry.grant.scopes)):
+            return None
+        return entry.said(asked, mode, wall, self._steady())
 
     async def token(self, asked: requests.Token) -> replies.AccessToken:
         entry = self._book.named(asked.account)

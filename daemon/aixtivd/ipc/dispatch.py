@@ -10,7 +10,7 @@ import anyio
 from msgspec.structs import replace
 
 from aixtiv_protocol import VERSION, replies, requests
-from aixtiv_protocol.codec import ProtocolError
+from aixtiv_protocol.codec import Mode, ProtocolError
 from aixtiv_protocol.replies import Done, Failure, Reply
 from aixtiv_protocol.requests import Request, Token
 from aixtiv_protocol.secret import Secret
@@ -126,6 +126,7 @@ class Dispatch:
             denials=lambda: self._denials.counted + relay.denials.counted + gateway.denials.counted,
         )
         self._control = control
+        self._wall = clock.wall
 
     def configure(self, config: Config) -> None:
         self.opening.configure(config)
@@ -145,9 +146,27 @@ class Dispatch:
             return defect(error)
         if token is None:
             return None
-        self._record.token(caller, token.account)
+        self._record.token(caller, token.account, self._wall())
         self.opening.idleness.requests += 1
         return token.access_token if request.form == "bare" else token
+
+    def again(self, asked: Token, caller: Caller, mode: Mode) -> bytes | None:
+        """As `at_once` for what it has answered before: encoded, or None wherever there is more to it.
+
+        Where there are rules, it is theirs to say each time, about a caller who may be another program by now.
+        """
+        if self._rules.any or self._audit.stopped or self.opening.locking:
+            return None
+        now = self._wall()
+        try:
+            said = self._accounts.said(asked, mode, now)
+        except Exception:  # noqa: BLE001  # a defect: `at_once` comes upon it, too, and says so
+            said = None
+        if said is None:
+            return None
+        self._record.token(caller, said.account, now)
+        self.opening.idleness.requests += 1
+        return said.data
 
     async def answer(self, request: Request, caller: Caller, body: Body | None = None) -> Answer:
         """Every other way to an answer; `body`: of a relay. Never raises but when it is cancelled."""
@@ -224,6 +243,8 @@ class Dispatch:
         match request:
             case Token():
                 return await accounts.token(request)
+            case requests.HostToken():
+                return await accounts.handing.token(request)
             case requests.Hello():
                 return control.hello(request)
             case requests.Accounts():
@@ -243,8 +264,6 @@ class Dispatch:
                 return await accounts.logout(request)
             case requests.Verify():
                 return await accounts.verify(request)
-            case requests.HostToken():
-                return await accounts.handing.token(request)
             case requests.Rename():
                 return await accounts.rename(request)
             case requests.Generations():

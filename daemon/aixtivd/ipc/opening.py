@@ -39,7 +39,10 @@ _AGAIN: Final = 60.0  # seconds until the next try, where locking would have los
 
 
 class Opening:
-    """`idleness`: counts what is asked of the vault. `leases`: of what callers have under way."""
+    """`idleness`: counts what is asked of the vault. `leases`: of what callers have under way.
+
+    `locking`: from when a lock is asked for until it succeeded or failed; in an unlock, until requests are served.
+    """
 
     def __init__(
         self, accounts: Accounts, relay: Relay, tickets: Tickets, audit: Audit, leases: Leases, clock: Clock
@@ -53,6 +56,7 @@ class Opening:
         self._leases = leases
         self._clock = clock
         self._after = 0.0  # seconds without a request until it locks by itself; 0: never
+        self.locking = False
         self._turns = 0  # locks that were asked for, and unlocks under way
         self._changed = anyio.Event()
         self._turning = anyio.Lock()  # what follows an unlock must not run behind the next lock
@@ -62,18 +66,15 @@ class Opening:
         self.idleness.restart()
         self._changed.set()
 
-    @property
-    def locking(self) -> bool:
-        """From when a lock is asked for until it succeeded or failed; in an unlock, until requests are served again."""
-        return self._turns > 0
-
     @contextmanager
     def _turn(self) -> Iterator[None]:
         self._turns += 1
+        self.locking = True
         try:
             yield
         finally:
             self._turns -= 1
+            self.locking = self._turns > 0
 
     def check(self, asked: Request) -> None:
         """Raises Locked for what has to wait until somebody unlocks the vault."""

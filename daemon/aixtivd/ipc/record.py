@@ -59,10 +59,10 @@ class Record:
         self._accounts = accounts
         self.tokens = 0  # handed out
 
-    def token(self, caller: Caller, account: str) -> None:
+    def token(self, caller: Caller, account: str, at: float) -> None:
         """The hot path's own."""
         self.tokens += 1
-        self._audit.note("token", caller, account=account)
+        self._audit.token(caller, account, at)
 
     def answered(self, asked: Request, caller: Caller, answer: Reply) -> None:
         what = _WHAT.get(type(asked))

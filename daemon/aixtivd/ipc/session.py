@@ -17,10 +17,11 @@ from msgspec.structs import replace
 
 from aixtiv_protocol.codec import Inbox, ProtocolError, decode_request
 from aixtiv_protocol.replies import End, Failure, Reply
-from aixtiv_protocol.requests import Piece, Relay, Request, Restore
+from aixtiv_protocol.requests import Piece, Relay, Request, Restore, Token
 from aixtivd.access.caller import Caller
 from aixtivd.access.peer import hung_up
 from aixtivd.errors import Locked
+from aixtivd.ipc.again import Again
 from aixtivd.ipc.body import Body, Waiting
 from aixtivd.ipc.deadline import Deadline
 from aixtivd.ipc.dispatch import Dispatch, Stream, defect
@@ -52,6 +53,7 @@ class Session(asyncio.Protocol):
         self._caller = caller
         self._refusal = refusal
         self._inbox = Inbox()
+        self._again = Again(dispatch)
         self._queue: deque[Waiting] = deque()
         self._scope: anyio.CancelScope | None = None  # of the task that answers, while it runs
         self._pouring: anyio.CancelScope | None = None  # of the stream it is answering with
@@ -81,8 +83,14 @@ class Session(asyncio.Protocol):
         if self._last is not None or self._finishing:
             return  # read and thrown away, so that no reset overtakes the last answer
         self._heard_at = self._time()
+        if (token := self._again.answer(data)) is not None:
+            self._outbox.send_token(token)
+            if self._outbox.full:
+                self._read(wanted=False)
+            return
         self._inbox.feed(data)
         self._take_all()
+        self._again.learn(data, alone=self._inbox.alone)
 
     def eof_received(self) -> bool:
         """A half-close is not a hang-up: what is outstanding is answered first. True: the connection stays open."""
@@ -136,6 +144,7 @@ class Session(asyncio.Protocol):
         """
         if not self._connected:
             return
+        self._again.forget()
         self._queue = deque(self._refused(waiting) for waiting in self._queue)
         self._begun_at, begun = 0.0, self._inbox.forget()
         if self._outbox.keeps_a_secret:
@@ -194,6 +203,8 @@ class Session(asyncio.Protocol):
             answer = asked if isinstance(asked, Failure) else self._dispatch.at_once(asked, self._as_agent(asked))
             if answer is not None:
                 self._outbox.send(answer)
+                if type(asked) is Token and type(answer) is not Failure:
+                    self._again.note(asked, self._caller, self._inbox.mode or "lines")
                 return
             self._scope = anyio.CancelScope()
             self._tasks.start_soon(self._work, self._scope, name="session")
