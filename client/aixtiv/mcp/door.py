@@ -48,7 +48,8 @@ class Door:
             except (NoAccount, SignInNeeded) as failure:
                 if not asks:
                     raise
-                show.note(failure.sentence)
+                if isinstance(failure, SignInNeeded):  # else nobody ever was: that is no news
+                    show.note(failure.sentence)
                 self._signing.renew(seen)
                 continue
             if answer.status == 401 and asks:

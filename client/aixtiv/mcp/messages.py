@@ -5,7 +5,7 @@ import re
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw, Struct
 
 LIMIT: Final = 32 << 20
 """Bytes of one message at most, either way: a picture fits, and a server that never ends its message is stopped."""
@@ -27,7 +27,7 @@ class _Params(Struct, frozen=True):
     meta: _Meta = msgspec.field(default_factory=_Meta, name="_meta")
     name: str = ""
     uri: str = ""
-    request_id: Raw | UnsetType = msgspec.field(default=UNSET, name="requestId")
+    request_id: Raw = msgspec.field(default=Raw(), name="requestId")
 
 
 class _Result(Struct, frozen=True):
@@ -35,11 +35,19 @@ class _Result(Struct, frozen=True):
 
 
 class _Said(Struct, frozen=True):
-    id: Raw | UnsetType | None = UNSET
+    """Empty where it is absent."""
+
+    id: Raw = Raw()
     method: str = ""
-    params: Raw | UnsetType = UNSET
-    result: Raw | UnsetType = UNSET
-    error: Raw | UnsetType = UNSET
+    params: Raw = Raw()
+    result: Raw = Raw()
+    error: Raw = Raw()
+
+    @property
+    def whose(self) -> tuple[bytes, ...]:
+        """The id, if it is one."""
+        id_ = bytes(self.id)
+        return (id_,) if id_ and id_ != b"null" else ()
 
 
 class Message(Struct, frozen=True):
@@ -76,7 +84,7 @@ def read(raw: bytes) -> Message:
     raw = raw.strip()
     try:
         said = _many.decode(raw) if raw.startswith(b"[") else [_one.decode(raw)]
-        if not said or not all(one.method or one.id is not UNSET for one in said):
+        if not said or not all(one.method or bytes(one.id) for one in said):
             raise NoMessage("it has neither a method nor an id")
         return _message(raw, said)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -87,24 +95,20 @@ def _message(raw: bytes, said: list[_Said]) -> Message:
     first = said[0]
     params = _read(first.params, _Params) or _Params()
     result = None if first.method else _read(first.result, _Result)
-    subject = {"name": params.name, "uri": params.uri}.get(_NAMED.get(first.method, ""), "")
-    cancels = params.request_id if first.method == "notifications/cancelled" else UNSET
     return Message(
         raw=raw,
         method=first.method,
-        asks=tuple(bytes(one.id) for one in said if one.method and isinstance(one.id, Raw)),
-        answers=tuple(bytes(one.id) for one in said if not one.method and isinstance(one.id, Raw)),
+        asks=tuple(id_ for one in said if one.method for id_ in one.whose),
+        answers=tuple(id_ for one in said if not one.method for id_ in one.whose),
         version=params.meta.version or (result.version if result else ""),
-        subject=subject,
-        cancels=bytes(cancels) if isinstance(cancels, Raw) else b"",
-        error=bytes(first.error) if isinstance(first.error, Raw) else b"",
+        subject={"name": params.name, "uri": params.uri}.get(_NAMED.get(first.method, ""), ""),
+        cancels=bytes(params.request_id) if first.method == "notifications/cancelled" else b"",
+        error=bytes(first.error),
     )
 
 
-def _read(raw: Raw | UnsetType, kind: type[T]) -> T | None:
+def _read(raw: Raw, kind: type[T]) -> T | None:
     """None where it has another shape: then there is nothing in it for us, and it goes on all the same."""
-    if isinstance(raw, UnsetType):
-        return None
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError:

@@ -1,0 +1,81 @@
+"""A person's machine with a remote MCP server on it, as the older command's file names it, and a real client."""
+
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from mcp import Client, StdioServerParameters
+
+from peers.authority.process import Running, authorization_server
+from peers.machine import Machine
+from peers.mcp_servers.process import RemoteServer, remote_server
+
+NAME: Final = "ctt-mcp"
+_TESTS: Final = Path(__file__).parents[2]
+
+
+class Scene:
+    def __init__(self, machine: Machine, authority: Running, server: RemoteServer, folder: Path) -> None:
+        self.machine = machine
+        self.authority = authority
+        self.server = server
+        self.errors: Final = folder / "stderr"  # of the bridges that a real client starts
+        self.visits: Final = folder / "visits"
+        self.browser = _person(folder, self.visits)
+
+    def filed(self) -> None:
+        """As the older command's file has it."""
+        auth = {
+            "type": "oauth2",
+            "client_id": "${CLAUDE_OAUTH_CLIENT_ID}",
+            "token_endpoint": f"{self.authority.issuer}/token",
+            "auth_endpoint": f"{self.authority.issuer}/authorize",
+            "redirect_uri": "http://localhost/callback",
+            "scopes": ["api:read", "offline_access"],
+        }
+        entry = {"url": self.server.url, "region": "us-west1", "project": "api-for-warp-drive", "auth": auth}
+        path = self.machine.config.with_name("claude.desktop.config.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"servers": {NAME: entry}}))
+        path.chmod(0o600)
+
+    @asynccontextmanager
+    async def client(self, *, mode: str = "legacy", name: str = NAME, **asked: Any) -> AsyncIterator[Client]:
+        """PyPI's client, which starts `aixtiv mcp`."""
+        environ = self.machine.environ | {"BROWSER": self.browser, "CLAUDE_OAUTH_CLIENT_ID": "native"}
+        server = StdioServerParameters(command=str(self.machine.scripts / "aixtiv"), args=["mcp", name], env=environ)
+        async with Client(server, mode=mode, **asked) as client:
+            yield client
+
+    @property
+    def visited(self) -> int:
+        """How often a browser was opened."""
+        return len(self.visits.read_text().splitlines()) if self.visits.exists() else 0
+
+
+def _person(folder: Path, visits: Path) -> str:
+    """A command for $BROWSER that signs in."""
+    script = folder / "person.sh"
+    walk = "import sys; from peers.person import sign_in; sign_in(sys.argv[1])"
+    script.write_text(
+        f"#!/bin/sh\necho x >> {visits}\nPYTHONPATH={_TESTS} exec {sys.executable} -c '{walk}' \"$1\" 2>> {visits}.log\n"
+    )
+    script.chmod(0o700)
+    return f"{script} %s"
+
+
+@contextmanager
+def scene(folder: Path, *options: str, life: float = 3600.0) -> Iterator[Scene]:
+    """`options`: of the remote server. `life`: seconds of a token."""
+    with (
+        authorization_server("--access-ttl", str(life)) as authority,
+        remote_server(authority, *options) as server,
+        Machine(folder) as machine,
+    ):
+        found = Scene(machine, authority, server, folder)
+        found.filed()
+        machine.start()
+        yield found
