@@ -57,8 +57,8 @@ class Parser:
             self._break()
 
     def close(self) -> None:
-        """Both of them would be kept by one another for the collector."""
-        self._llhttp = None
+        """Nothing more is read. (It and llhttp's would be kept by one another for the collector.)"""
+        self._llhttp = self.filling = None
 
     def _break(self) -> None:
         self.broken = True

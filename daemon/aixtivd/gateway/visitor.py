@@ -96,7 +96,7 @@ class Visitor(asyncio.Protocol):
 
     def body_awaited(self, *, wanted: bool) -> None:
         self._body_at = self._loop.time() + self._bounds.body if wanted else inf
-        if wanted:
+        if wanted and self._transport is not None:
             self._deadline.check()
 
     def end(self, *, keep: bool) -> None:
@@ -147,7 +147,7 @@ class Visitor(asyncio.Protocol):
         self._deadline.cancel()
         self._parser.close()
         self._queue.clear()
-        self._rest = b""
+        self._rest, self._at = b"", 0
         if self.task is not None:
             self.task.cancel()
         self._host.left(self)
