@@ -21,7 +21,7 @@ from aixtivd.accounts.terms import Terms
 from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
-from aixtivd.errors import AixtivError, BadRequest, Locked, SignInFailed, Unreachable
+from aixtivd.errors import AixtivError, BadRequest, Locked, NoProvider, SignInFailed, Unreachable
 from aixtivd.oauth.identity import Identity, ask_userinfo, check_sign_in
 from aixtivd.oauth.web import Web
 from aixtivd.vault.journal import Stale
@@ -82,6 +82,11 @@ class Adopting:
         terms = await self._terms.of(name, login)
         if terms.client is None or terms.source is not None:
             raise BadRequest(f"{name} gets its tokens without a person, and has no refresh token")
+        if not terms.client.client_id:  # one that registers itself does so when a person signs in
+            raise NoProvider(
+                f"a refresh token is good for the client that it was given to, and {name} does not say which that is",
+                hint=f"aixtiv login {name}",
+            )
         trial = await self._work.run(self._store, terms, login, asked)
         await self._proof(trial.entry)
         identity, doubt = await self._whose(trial.entry)

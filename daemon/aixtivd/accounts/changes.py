@@ -31,6 +31,7 @@ from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.federation import named
 from aixtivd.oauth.identity import ask_userinfo, check_sign_in
+from aixtivd.oauth.resource import covers
 from aixtivd.oauth.web import Web
 from aixtivd.vault.journal import Stale
 from aixtivd.vault.vault import Vault
@@ -292,8 +293,8 @@ def another(old: Grant, terms: Bound, asked: Login, *, known: bool) -> SignInFai
     if asked.replace:
         return None
     hint = login_command(asked, old.name, "--replace")
-    if old.client and terms.client and _server(old.client) != _server(terms.client):
-        here, there = _server(old.client), _server(terms.client)
+    if old.client and terms.client and (moved_on := _elsewhere(old.client, terms.client, asked)):
+        here, there = moved_on
         return SignInFailed(f"{old.name} is signed in at {here}, and this sign-in is at {there}", hint=hint)
     kind = kind_of(terms.source, signed_in=True)
     if old.kind not in ("api-key", kind):
@@ -339,6 +340,20 @@ def _check_seen(seen: Grant, entry: Entry | None, terms: Bound, asked: Login) ->
     else:
         return
     raise SignInFailed(said, hint=login_command(asked, seen.name))
+
+
+def _elsewhere(old: Client, new: Client, asked: Login) -> tuple[str, str] | None:
+    """The two places, where a sign-in is for another one than that before; None: it is not.
+
+    Who signs people in for a resource it says itself, and it may say another one than before (MCP); a caller may not.
+    """
+    if old.resource and new.resource and not (covers(old.resource, new.resource) or covers(new.resource, old.resource)):
+        return old.resource, new.resource
+    settings = asked.settings
+    said = settings.issuer or settings.authorization_endpoint or settings.token_endpoint
+    if _server(old) == _server(new) or (old.resource and new.resource and not said):
+        return None
+    return _server(old), _server(new)
 
 
 def _server(client: Client) -> str:

@@ -16,6 +16,7 @@ from aixtivd.errors import (
     BadRequest,
     Misconfigured,
     NoAccount,
+    NoProvider,
     Refused,
     SignInFailed,
     Unreachable,
@@ -26,6 +27,7 @@ from aixtivd.oauth.callback import CallbackListener, PortTaken, listens
 from aixtivd.oauth.device import Over
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.page import Page
+from aixtivd.oauth.registration import forgotten, registered
 from aixtivd.oauth.response import Response
 from aixtivd.oauth.web import Web
 
@@ -50,6 +52,7 @@ class SignIns:
 
     def __init__(self, endpoint: Endpoint, web: Web, work: Work, events: Events, clock: Clock, owner: Owner) -> None:
         self._codes = Codes(endpoint, web, work, clock, self._take)
+        self._web = web
         self._endpoint = endpoint
         self._work = work
         self._events = events
@@ -125,18 +128,20 @@ class SignIns:
 
     async def _attend(self, sign_in: SignIn, port: int) -> None:
         try:
-            if not listens(sign_in.client):
-                self._address(sign_in, sign_in.client.redirect_uri, 0)
-                sign_in.ready.set()
-                await self._until_done(sign_in)
-                return
-            listener = CallbackListener(sign_in.client, port, lambda response: self._answer(sign_in, response))
-            async with listener:
-                self._address(sign_in, listener.redirect_uri, listener.port)
-                sign_in.ready.set()
-                await self._until_done(sign_in)
+            if 0 < sign_in.client.secret_ends_at <= self._clock.wall():
+                _register_anew(sign_in)
+            try:
+                await self._listen(sign_in, port)
+            except PortTaken:
+                if port or not _register_anew(sign_in):
+                    raise
+                await self._listen(sign_in, 0)
         except PortTaken as taken:
             sign_in.fail(self._by_ourselves(taken) or taken)
+        except NoProvider as error:
+            sign_in.fail(
+                SignInFailed(error.sentence, hint=login_command(sign_in.asked, sign_in.account, error.options))
+            )
         except Exception as error:  # noqa: BLE001  # a defect here must be told to whoever waits for this sign-in
             sign_in.fail(told(error, sign_in))
         finally:
@@ -144,6 +149,21 @@ class SignIns:
                 del self._open[sign_in.account]
             sign_in.gone.set()
             sign_in.ready.set()
+
+    async def _listen(self, sign_in: SignIn, port: int) -> None:
+        """Until it is over. Where it listens decides what is registered, since servers compare that exactly."""
+        if not listens(sign_in.client):
+            await self._begun(sign_in, sign_in.client.redirect_uri, 0)
+            return
+        listener = CallbackListener(sign_in.client, port, lambda response: self._answer(sign_in, response))
+        async with listener:
+            await self._begun(sign_in, listener.redirect_uri, listener.port)
+
+    async def _begun(self, sign_in: SignIn, redirect_uri: str, port: int) -> None:
+        sign_in.become(await registered(self._web, sign_in.client, redirect_uri))
+        self._address(sign_in, redirect_uri, port)
+        sign_in.ready.set()
+        await self._until_done(sign_in)
 
     def _by_ourselves(self, taken: PortTaken) -> SignInFailed | None:
         """A redirect of one port is for one sign-in at a time: which other one has it."""
@@ -270,6 +290,15 @@ class SignIns:
             names = ", ".join(sorted(one.account for one in candidates))
             raise BadRequest(f"several sign-ins are open ({names})", hint="aixtiv callback ACCOUNT")
         return candidates[0]
+
+
+def _register_anew(sign_in: SignIn) -> bool:
+    """Whether it can: a client that its person has set up stays as it is."""
+    client = forgotten(sign_in.client)
+    if client is None:
+        return False
+    sign_in.become(client)
+    return True
 
 
 def _is_lone(response: Response) -> bool:

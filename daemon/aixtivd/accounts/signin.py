@@ -16,6 +16,7 @@ from aixtivd.errors import AixtivError, SignInFailed
 from aixtivd.oauth.authorization import new_nonce, new_state, new_verifier
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.device import DeviceCode
+from aixtivd.oauth.resource import covers
 
 LIFE: Final = 600.0  # seconds a sign-in stays open: what RFC 6749 §4.1.2 allows a code at most
 
@@ -72,7 +73,29 @@ class SignIn:
         A code beside the other ways can be had at any time: who wants one joins whoever did not.
         """
         same = msgspec.structs.replace(self.asked, account=asked.account, agent=asked.agent, device=asked.device)
-        return asked in (same, requests.Login(account=asked.account, agent=asked.agent, device=asked.device))
+        if asked in (same, requests.Login(account=asked.account, agent=asked.agent, device=asked.device)):
+            return True
+        return bool(asked.settings.resource and self.client.resource) and self._suits_for_resource(asked)
+
+    def _suits_for_resource(self, asked: requests.Login) -> bool:
+        """Whoever wants its token, by whichever call that it turned away, gets it by the one that is open."""
+        settings = asked.settings
+        plain = requests.ClientSettings(
+            resource=settings.resource,
+            challenge=settings.challenge,
+            client_id=settings.client_id,
+            client_id_metadata=settings.client_id_metadata,
+        )
+        if settings != plain or asked.replace or asked.source is not None or asked.port not in {0, self.port}:
+            return False
+        if settings.client_id not in {"", self.client.client_id} or not set(asked.scopes) <= set(self.client.scopes):
+            return False
+        return covers(self.client.resource, settings.resource)
+
+    def become(self, client: Client) -> None:
+        """It has got an id, or lost one that was registered."""
+        self.client = client
+        self.terms = msgspec.structs.replace(self.terms, client=client)
 
     def started(self, clock: Clock, *, joined: bool) -> replies.SignInStarted:
         """What a person is shown."""

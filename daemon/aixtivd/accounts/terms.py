@@ -4,15 +4,18 @@ import msgspec
 
 from aixtiv_protocol import requests
 from aixtiv_protocol.requests import Federation
-from aixtivd.accounts.book import Book
+from aixtivd.accounts.book import Book, Entry
 from aixtivd.accounts.grant import Bound, Grant, endpoint_for, kind_of
 from aixtivd.accounts.origin import origin_of, usual_origin
 from aixtivd.accounts.sources import check_source, whose
 from aixtivd.accounts.typed import login_command
-from aixtivd.config import Config
-from aixtivd.errors import BadRequest, NoProvider
+from aixtivd.config import Config, McpConfig, ProviderConfig
+from aixtivd.errors import BadRequest, Misconfigured, NoProvider
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.clients import client_for
+from aixtivd.oauth.registration import forgotten
+from aixtivd.oauth.resource import canonical, covers, origin
+from aixtivd.oauth.resource_client import OFFLINE, client_for_resource
 from aixtivd.oauth.web import Web
 
 
@@ -31,26 +34,26 @@ class Terms:
         """
         entry = self._book.find(name)
         old = entry.grant if entry and entry.grant.kind != "api-key" else None
-        provider = asked.provider or (old.provider if old else self.provider(name, asked.settings.issuer))
-        as_before = old if old and _says_nothing(asked, old) else None
         source = self.source(name, asked)
+        told, asked = asked, self._in_full(name, asked, source, old)
+        usual = name if asked.settings.resource else self.provider(name, asked.settings.issuer)
+        provider = asked.provider or (old.provider if old else usual)
+        as_before = old if old and _says_nothing(asked, old) else None
         if source is not None:
             _check_device(source, name, asked)
             check_source(source, name, self._book)
         try:
-            client = await self._client(provider, source, as_before, asked)
+            client = await self._client(provider, source, as_before, asked, _client_before(entry, asked))
         except NoProvider as error:
-            there = name if self.provider(name) == provider else f"{provider}/{name}"  # what the commands would make
-            hint = error.hint.replace("ACCOUNT", there) or login_command(asked, name, error.options)
+            there = name if provider in {name, self.provider(name)} else f"{provider}/{name}"  # as the commands would
+            hint = error.hint.replace("ACCOUNT", there) or login_command(told, name, error.options)
             raise NoProvider(error.sentence.replace("ACCOUNT", there), hint=hint) from None
         return Bound(
             provider=provider,
             client=client,
             source=source,
             identity=whose(source, self._book),
-            endpoint=endpoint_for(
-                entry.grant if entry else None, provider, origin_of(asked.endpoint) if asked.endpoint else ""
-            ),
+            endpoint=endpoint_for(entry.grant if entry else None, provider, _endpoint(asked)),
             usual=self.usual_origin(name, provider),
             scopes=client.scopes if client else (),
         )
@@ -69,21 +72,95 @@ class Terms:
     def usual_origin(self, name: str, provider: str) -> str:
         return usual_origin(self.config, name, provider)
 
+    def _in_full(
+        self, name: str, asked: requests.Login, source: requests.Source | None, old: Grant | None
+    ) -> requests.Login:
+        """With what the config says of the MCP server that this account is for, where nobody names another place."""
+        settings = asked.settings
+        named = asked.provider or settings.resource or settings.issuer
+        if named or settings.authorization_endpoint or settings.token_endpoint or asked.endpoint:
+            return asked
+        if not isinstance(source, requests.ClientCredentials | None) or (server := self._server(name, old)) is None:
+            return asked
+        filled = msgspec.structs.replace(
+            settings,
+            resource=server.url,
+            client_id=settings.client_id or server.client_id,
+            client_id_metadata=settings.client_id_metadata or server.client_id_metadata,
+        )
+        return msgspec.structs.replace(asked, settings=filled, scopes=asked.scopes or server.scopes)
+
+    def _server(self, name: str, old: Grant | None) -> McpConfig | None:
+        """Several may share the account: then the one that it is signed in for, else the one of its name."""
+        servers = [(key, one) for key, one in self.config.mcp.items() if (one.account or key) == name]
+        here = old.client.resource if old and old.client else ""
+        servers.sort(key=lambda pair: (not here or not covers(here, pair[1].url), pair[0] != name))
+        return servers[0][1] if servers else None
+
     async def _client(
-        self, provider: str, source: requests.Source | None, as_before: Grant | None, asked: requests.Login
+        self,
+        provider: str,
+        source: requests.Source | None,
+        as_before: Grant | None,
+        asked: requests.Login,
+        before: Client | None,
     ) -> Client | None:
         if isinstance(source, requests.Command):
             return None
         table = self.config.provider.get(provider)
-        if as_before and table is None:
-            client = as_before.client
+        settings, kind = asked.settings, kind_of(source, signed_in=True)
+        if as_before and (table is None or (as_before.client and as_before.client.resource)):
+            client = before or as_before.client
+        elif settings.resource:
+            table = self._trusted(table, settings.resource)
+            client = await client_for_resource(
+                self._web, provider, table, settings, kind, scopes=asked.scopes, before=before
+            )
         else:
-            client = await client_for(self._web, provider, table, asked.settings, kind_of(source, signed_in=True))
+            client = await client_for(self._web, provider, table, settings, kind)
         if client is None:
             return None
         if isinstance(source, Federation):
             _check_needs(source, client, asked)
-        return msgspec.structs.replace(client, scopes=asked.scopes or client.scopes)
+        return msgspec.structs.replace(client, scopes=_scopes(client, asked))
+
+    def _trusted(self, table: ProviderConfig | None, resource: str) -> ProviderConfig | None:
+        """A resource says itself where its secrets are sent: the config's goes only where the config has the resource.
+
+        A request over the socket could otherwise have it sent wherever it likes.
+        """
+        if table is None or table.issuer or table.token_endpoint:
+            return table
+        if canonical(resource) in {canonical(server.url) for server in self.config.mcp.values()}:
+            return table
+        return msgspec.structs.replace(table, client_secret_file="")
+
+
+def _client_before(entry: Entry | None, asked: requests.Login) -> Client | None:
+    """Of the last sign-in: as it was before it was registered, where its server may not know it any more."""
+    client = entry.grant.client if entry else None
+    refused = entry is not None and entry.problem is not None and entry.problem.kind is Misconfigured
+    if client is None or not (refused or asked.replace):
+        return client
+    return forgotten(client) or client
+
+
+def _scopes(client: Client, asked: requests.Login) -> tuple[str, ...]:
+    """As asked for; of a resource with the one that brings a refresh token, where it was there before."""
+    if not asked.scopes or not client.resource or OFFLINE not in client.scopes:
+        return asked.scopes or client.scopes
+    return tuple(dict.fromkeys((*asked.scopes, OFFLINE)))
+
+
+def _endpoint(asked: requests.Login) -> str:
+    """Where the API is: as asked; a resource's tokens are good at the resource, and nowhere else."""
+    said = origin_of(asked.endpoint) if asked.endpoint else ""
+    if not asked.settings.resource or isinstance(asked.source, requests.Command):
+        return said
+    here = origin(asked.settings.resource)
+    if said and origin(said) != here:
+        raise BadRequest(f"the API's endpoint is {said}, and the resource is at {here}")
+    return said or here
 
 
 def _says_nothing(asked: requests.Login, old: Grant) -> bool:

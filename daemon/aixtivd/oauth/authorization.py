@@ -40,6 +40,8 @@ def authorization_url(
     }
     if "openid" in scopes:
         extra["nonce"] = nonce
+    if client.resource:
+        extra["resource"] = client.resource
     url: str = prepare_grant_uri(
         client.authorization_endpoint,
         client.client_id,
@@ -55,9 +57,10 @@ def authorization_url(
 def _parameters(client: Client, scopes: tuple[str, ...]) -> dict[str, str]:
     """The provider's own, and `prompt=consent` where OpenID Connect Core §11 wants it for a refresh token.
 
-    An empty value takes a parameter out.
+    An empty value takes a parameter out. Of a resource's own server nobody knows whether it speaks OpenID.
     """
-    wanted = {"prompt": "consent"} if {"openid", "offline_access"} <= set(scopes) else {}
+    consents = "offline_access" in scopes and ("openid" in scopes or client.resource)
+    wanted = {"prompt": "consent"} if consents else {}
     wanted |= client.quirks.authorize_parameters
     reserved = {"response_type", "client_id", "redirect_uri", "scope", "state"}
     return {name: value for name, value in wanted.items() if value and name not in reserved}

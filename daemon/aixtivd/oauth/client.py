@@ -42,7 +42,7 @@ class Client(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Bound into a grant at sign-in (D10). An empty endpoint is one the provider does not have."""
 
     provider: str
-    client_id: str  # empty: an identity token is shown instead (RFC 7521 §4.1)
+    client_id: str  # empty: an identity token is shown instead (RFC 7521 §4.1); or see `registration_endpoint`
     token_endpoint: str
     authorization_endpoint: str = ""
     issuer: str = ""
@@ -53,6 +53,11 @@ class Client(Struct, frozen=True, kw_only=True, omit_defaults=True):
     userinfo_endpoint: str = ""
     jwks_uri: str = ""
     device_authorization_endpoint: str = ""  # RFC 8628
-    redirect_uri: str = ""  # exact, where the user named one; empty: loopback as the quirks say
+    redirect_uri: str = ""  # exact, where the user named one, or it was registered; empty: loopback as the quirks say
     scopes: tuple[str, ...] = ()  # asked for where a sign-in names none
+    resource: str = ""  # what the tokens are for (RFC 8707): in every request for one
+    # Where the client registers itself (RFC 7591), or has. Empty: somebody else gave it its id.
+    registration_endpoint: str = ""
+    registered_scopes: tuple[str, ...] = ()  # it may ask for no others; empty: nothing was said of any
+    secret_ends_at: int = 0  # Unix time, of a secret that came with a registration; 0: never
     quirks: Quirks = Quirks()

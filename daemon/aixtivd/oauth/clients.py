@@ -62,25 +62,31 @@ async def client_for(
         known = msgspec.structs.replace(known, client_id="", client_secret=None, secret_file="", client_auth="")
     elif not known.client_id and kind != "federation":
         raise _no_client_id(known, ready)
-    needed = _NEEDED if kind == "oauth" else _NEEDED[-1:]
+    needed = needed_by(kind)
     metadata = await _discovered(web, known, needed)
     known = _with_metadata(known, metadata) if metadata else known
-    _check_endpoints(known, needed)
-    secret = known.client_secret or await _secret_from(known)
+    check_endpoints(known, needed)
+    secret = known.client_secret or await secret_from(known)
     if secret is None and kind == "client-credentials":
         raise NoProvider(
             f"{provider} gives a client's own token only to one that has a secret", options="--client-secret"
         )
-    return Client(
+    client = Client(
         provider=provider,
         client_id=known.client_id,
+        token_endpoint=known.urls["token_endpoint"],
         client_secret=secret,
-        client_auth=_client_auth(known, secret, ready if kind != "federation" else None, metadata),
+        client_auth=way_of_proof(known, secret, ready if kind != "federation" else None, metadata),
         redirect_uri=known.redirect_uri,
         scopes=known.scopes if kind == "oauth" else config.scopes,
         quirks=known.quirks,
-        **{name: known.urls.get(name, "") for name in ("issuer", *ENDPOINTS)},
     )
+    return msgspec.structs.replace(client, **known.urls)
+
+
+def needed_by(kind: Kind) -> tuple[str, ...]:
+    """Endpoints without which there is no token for such an account."""
+    return _NEEDED if kind == "oauth" else _NEEDED[-1:]
 
 
 async def device_endpoint(web: Web, client: Client) -> str:
@@ -90,7 +96,7 @@ async def device_endpoint(web: Web, client: Client) -> str:
     ready = READY.get(client.provider)
     if ready and (ready.issuer, ready.token_endpoint) == (client.issuer, client.token_endpoint):
         return ready.device_authorization_endpoint
-    if not client.issuer or TENANT in client.issuer:
+    if not client.issuer or TENANT in client.issuer or client.resource:  # a resource's server was looked up just now
         return ""
     try:
         return (await discover(web, client.issuer)).device_authorization_endpoint
@@ -204,7 +210,7 @@ def _usual_scopes(found: Metadata) -> tuple[str, ...]:
     return tuple(scope for scope in ("openid", "email", "offline_access") if scope in offered)
 
 
-def _check_endpoints(known: Known, needed: tuple[str, ...]) -> None:
+def check_endpoints(known: Known, needed: tuple[str, ...]) -> None:
     name = known.provider
     for endpoint in needed:
         if not known.urls.get(endpoint):
@@ -220,7 +226,7 @@ def _check_endpoints(known: Known, needed: tuple[str, ...]) -> None:
         check_url(url.replace("{", "").replace("}", ""))
 
 
-async def _secret_from(known: Known) -> Secret | None:
+async def secret_from(known: Known) -> Secret | None:
     if not known.secret_file:
         return None
     try:
@@ -234,7 +240,7 @@ def _read(path: str) -> str:
     return Path(path).expanduser().read_text(encoding="utf-8")
 
 
-def _client_auth(known: Known, secret: Secret | None, ready: Provider | None, found: Metadata | None) -> ClientAuth:
+def way_of_proof(known: Known, secret: Secret | None, ready: Provider | None, found: Metadata | None) -> ClientAuth:
     """As the user said; without a secret none; else what the provider takes, basic first as RFC 6749 §2.3.1 has it."""
     if secret is None:
         if known.client_auth in {"basic", "post"} or (ready and ready.secret_needed and not known.client_auth):
@@ -246,7 +252,7 @@ def _client_auth(known: Known, secret: Secret | None, ready: Provider | None, fo
     if known.client_auth:
         return known.client_auth
     if found:
-        takes = found.token_endpoint_auth_methods_supported
+        takes = found.token_endpoint_auth_methods_supported or ("client_secret_basic",)
         return "post" if "client_secret_post" in takes and "client_secret_basic" not in takes else "basic"
     return ready.secret_sent if ready else "basic"
 

@@ -44,6 +44,7 @@ class Endpoint:
             code=code.reveal(),
             code_verifier=verifier.reveal(),
             state=state if client.quirks.state_in_exchange else None,
+            resource=client.resource,
         )
         quirks = client.quirks
         return await self._ask(client, body, quirks.exchange_body, quirks.exchange_headers, (code, verifier))
@@ -54,7 +55,7 @@ class Endpoint:
             prepare_token_request,
         )
 
-        body = prepare_token_request("refresh_token", refresh_token=refresh_token.reveal())
+        body = prepare_token_request("refresh_token", refresh_token=refresh_token.reveal(), resource=client.resource)
         quirks = client.quirks
         return await self._ask(
             client, body, quirks.refresh_body, quirks.refresh_headers, (refresh_token,), refreshes=True
@@ -66,7 +67,7 @@ class Endpoint:
             prepare_token_request,
         )
 
-        body = prepare_token_request("client_credentials", scope=" ".join(client.scopes))
+        body = prepare_token_request("client_credentials", scope=" ".join(client.scopes), resource=client.resource)
         return await self._ask(client, body, "form", {}, (), refreshes=True)
 
     async def federate(self, client: Client, assertion: Secret, facts: Mapping[str, str]) -> outcomes.Outcome:
@@ -79,7 +80,10 @@ class Endpoint:
         )
 
         body = prepare_token_request(
-            JWT_BEARER, assertion=assertion.reveal(), scope=" ".join(client.scopes), **dict(facts)
+            JWT_BEARER,
+            assertion=assertion.reveal(),
+            scope=" ".join(client.scopes),
+            **({"resource": client.resource} | dict(facts)),
         )
         quirks = client.quirks
         return await self._ask(
@@ -90,7 +94,8 @@ class Endpoint:
         """Asks for a code that a person types elsewhere (RFC 8628 §3.1). Raises Unreachable, Misconfigured."""
         from authlib.common.urls import url_encode  # noqa: PLC0415 - heavy: loads when first needed
 
-        body = url_encode([("scope", " ".join(client.scopes))]) if client.scopes else ""
+        asked = (("scope", " ".join(client.scopes)), ("resource", client.resource))
+        body = url_encode([(name, value) for name, value in asked if value])
         timeout = min(self.timeout, patience)
         return await self._post(client, client.device_authorization_endpoint, body, timeout=timeout)
 
@@ -100,7 +105,7 @@ class Endpoint:
             prepare_token_request,
         )
 
-        body = prepare_token_request(DEVICE_CODE, device_code=device_code.reveal())
+        body = prepare_token_request(DEVICE_CODE, device_code=device_code.reveal(), resource=client.resource)
         return await self._post(client, client.token_endpoint, body)
 
     async def revoke(self, client: Client, token: Secret, hint: Literal["refresh_token", "access_token"]) -> str:
