@@ -17,7 +17,7 @@ import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 
 from aixtiv_protocol import PROTOCOL, VERSION, replies, requests
-from aixtivd import log
+from aixtivd import later, log
 from aixtivd.access.audit import Audit
 from aixtivd.access.rules import Rules
 from aixtivd.access.tickets import Tickets
@@ -140,6 +140,8 @@ class App:
             tasks.start_soon(self._notifier.feed)
         self._ready.set()
         self._notifier.ready("locked" if self._vault.locked else "serving")
+        later.begun()
+        tasks.start_soon(later.settle)
         log.info("ready", version=VERSION, socket=str(address.path), activated=handed.any)
         return listener
 

@@ -40,9 +40,13 @@ class Host:
         self.paused_until = now + states.breaker_pause(self._failures, chance)
 
 
+def _chance() -> float:
+    return random.random()  # noqa: S311 - spreads what would come at once; nothing secret
+
+
 class Hosts:
-    def __init__(self, at_once: int, chance: Callable[[], float] = random.random) -> None:
-        self.chance = chance
+    def __init__(self, at_once: int, chance: Callable[[], float] | None = None) -> None:
+        self.chance = chance or _chance
         self._at_once = at_once
         self._hosts: dict[str, Host] = {}
 

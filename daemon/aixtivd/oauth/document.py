@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -34,8 +35,8 @@ def beginning(body: bytes) -> dict[str, object]:
     with suppress(ValueError, RecursionError):
         at = _past(text, 0, "{")
         while True:
-            name, at = _decoder.raw_decode(text, at)
-            value, at = _decoder.raw_decode(text, _past(text, at, ":"))
+            name, at = _decoder().raw_decode(text, at)
+            value, at = _decoder().raw_decode(text, _past(text, at, ":"))
             if isinstance(name, str) and (isinstance(value, str) or text[at:].strip()):
                 members[_mended(name)] = _mended(value)
             at = _past(text, at, ",")
@@ -53,7 +54,7 @@ def _past(text: str, at: int, mark: str) -> int:
 def _read_tolerantly(body: bytes, *, alone: bool) -> object:
     text = body.decode("utf-8-sig", errors="replace").strip()
     try:
-        document, end = _decoder.raw_decode(text)
+        document, end = _decoder().raw_decode(text)
         return None if alone and end < len(text) else _mended(document)
     except (ValueError, RecursionError):
         return None
@@ -76,4 +77,7 @@ def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) <= _LONGEST_NUMBER else float(digits)
 
 
-_decoder: Final = json.JSONDecoder(parse_int=_whole, strict=False)  # not strict: a raw line break in a text
+@cache
+def _decoder() -> "json.JSONDecoder":
+    """Not strict: a raw line break may stand in a text."""
+    return json.JSONDecoder(parse_int=_whole, strict=False)

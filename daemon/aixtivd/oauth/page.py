@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from html import escape
+import html
 from typing import Final
 
 from msgspec import Struct
@@ -76,7 +76,9 @@ HEADERS: Final = {
 
 def render(page: Page) -> bytes:
     """HTML in UTF-8. Every text is escaped: some of it is a provider's."""
-    words = " ".join(f"<span>{escape(word)}</span>" for word in page.command.split())  # none is broken at its hyphens
+    words = " ".join(
+        f"<span>{html.escape(word)}</span>" for word in page.command.split()
+    )  # none is broken at its hyphens
     command = f"<p>Next: <code>{words}</code></p>\n" if page.command else ""
     closing = "You can close this window." if page.ok else "Nothing that was there before has changed."
     return _DOCUMENT.format(
@@ -84,8 +86,8 @@ def render(page: Page) -> bytes:
         style=_STYLE,
         role="status" if page.ok else "alert",
         mark="✓" if page.ok else "✕",
-        title=escape(page.title),
-        sentence=escape(page.sentence),
+        title=html.escape(page.title),
+        sentence=html.escape(page.sentence),
         command=command,
         closing=closing,
     ).encode("utf-8", errors="replace")

@@ -56,7 +56,7 @@ _OURS: Final = ("access-control-", "x-aixtiv-")
 
 _ODD: Final = re.compile(r"[^0-9a-z]")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")  # no control characters, no lone surrogates
+_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")  # no control characters, no lone surrogates
 _SECRET: Final = re.compile(r"[!-~]+")
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 

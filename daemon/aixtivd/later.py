@@ -1,0 +1,122 @@
+"""Modules that load when something of them is first used, although they are imported like any other: a list of them.
+
+The answer to a first caller needs none of these. Write `import NAME` or `from PACKAGE import MODULE`, and use what is
+in it with its name in front: `from NAME import THING` takes something out at once, and so loads it at once. It is only
+a matter of when: without `begin`, as in the tests, the same imports load at once.
+"""
+
+import gc
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
+from threading import RLock
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.lowlevel
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+else:
+    Loader = object  # importlib.abc brings `tempfile` and what comes with it
+
+FOREIGN: Final = frozenset({"difflib", "html", "json", "random", "secrets", "shlex", "shutil", "tempfile"})
+"""Of Python's library, some with a tail: `tempfile` alone brings ten others."""
+
+OURS: Final[frozenset[str]] = frozenset()
+"""They are loaded soon after the start in any case (`settle`): an update that replaces the files of a daemon that runs
+must not make it one half of each.
+"""
+SOON: Final = 2.0  # seconds
+
+
+def begin() -> None:
+    """To be called before anything that imports them. Nothing that is made in a start is looked through for garbage."""
+    gc.disable()
+    sys.meta_path.insert(0, Finder(FOREIGN | OURS))
+
+
+def begun() -> None:
+    """The start is over. What it made stays as long as the daemon: it is never looked through again, either."""
+    if _postpones():
+        gc.freeze()
+        gc.enable()
+
+
+async def settle() -> None:
+    """Loads what is ours and was not needed yet, one after the other, so that callers wait for one at most."""
+    await anyio.sleep(SOON)
+    for name in sorted(OURS) if _postpones() else ():
+        load(name)
+        await anyio.lowlevel.checkpoint()
+
+
+def load(name: str) -> None:
+    module = import_module(name)
+    if isinstance(module, _Waiting):
+        _postponed(module).load(module)
+
+
+def _postpones() -> bool:
+    return any(isinstance(finder, Finder) for finder in sys.meta_path)
+
+
+class Finder:
+    """For `sys.meta_path`. What has one of these names is found where it always was, and run later."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name not in self._names:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = spec.loader_state = _Postponed(spec.loader)
+        return spec
+
+
+class _Postponed(Loader):
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+        self._lock = RLock()  # two threads may want it at once; and it may want itself while it loads
+        self._begun = False
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__class__ = _Waiting
+
+    def load(self, module: ModuleType) -> None:
+        """Raises what the module raises; then the next who wants it tries again."""
+        with self._lock:
+            if self._begun:
+                return
+            self._begun = True
+            try:
+                self._loader.exec_module(module)
+            except BaseException:
+                self._begun = False
+                raise
+            module.__class__ = ModuleType  # from now on it costs nobody anything
+
+
+class _Waiting(ModuleType):
+    """What is not in it is not missing yet: it is loaded, and then looked for again."""
+
+    def __getattr__(self, name: str) -> object:
+        if name == "__path__":  # so the import system asks whether it is a package
+            raise AttributeError(name)
+        _postponed(self).load(self)
+        return ModuleType.__getattribute__(self, name)
+
+
+def _postponed(module: ModuleType) -> _Postponed:
+    assert module.__spec__ is not None
+    assert isinstance(module.__spec__.loader_state, _Postponed)
+    return module.__spec__.loader_state
