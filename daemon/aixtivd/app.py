@@ -170,7 +170,7 @@ class App:
         seconds, began = patience(self._config), anyio.current_time()
         await self._linger(began + seconds)
         if not (restarting := bool(self._heir)):
-            log.info("stopping")
+            self._accounts.tell("stopping")
             self._notifier.stopping(seconds)
             await self._shut(listener)
         self._patience.deadline = anyio.current_time() + seconds

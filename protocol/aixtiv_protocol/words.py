@@ -45,6 +45,7 @@ Happening = Literal[
     "woke",  # the machine slept, or its clock was moved
     "paying",  # the credential that pays for relayed calls of an account is another than before
     "restarting",  # the daemon becomes another one, which takes its sockets over
+    "stopping",  # it ends, once what is open has been answered
 ]
 
 What = Literal[

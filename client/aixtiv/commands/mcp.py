@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -58,10 +59,8 @@ def bridge(server: str, no_start: bool) -> None:
     with options.Asking(no_start=no_start) as client:
         meant = servers.meant(server, client.status().config, os.environ)
 
-    def asking() -> options.Asking:
-        return options.Asking(no_start=no_start)
-
-    bridging.run(Door(meant, SigningIn(meant, os.environ, asking), asking))
+    asking = partial(options.Asking, no_start=no_start)
+    bridging.run(Door(meant, SigningIn(meant, os.environ, asking), asking, partial(options.Asking, no_start=True)))
 
 
 @mcp.command("add")

@@ -10,6 +10,7 @@ from aixtiv.client import Client
 from aixtiv.failures import AixtivError, Denied, HungUp, NoAccount, NoDaemon, NotHeard, NotRunning, SignInNeeded
 from aixtiv.mcp.servers import Server
 from aixtiv.mcp.signing import Challenge, SigningIn, challenge
+from aixtiv.mcp.standing import Standing
 from aixtiv.relayed import Relayed
 
 PATIENCE: Final = 10.0  # seconds for a daemon that is just being started again
@@ -19,10 +20,15 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class Door:
-    def __init__(self, server: Server, signing: SigningIn, client: Callable[[], Client]) -> None:
+    def __init__(
+        self, server: Server, signing: SigningIn, client: Callable[[], Client], quiet: Callable[[], Client]
+    ) -> None:
+        """`client`: makes one that may start the daemon; `quiet`: one that does not."""
         self.server = server
+        self.standing = Standing(quiet)
         self._signing = signing
         self._client = client
+        self._quiet = quiet
         self._making = threading.Lock()
         self._ticket = ""
 
@@ -39,12 +45,14 @@ class Door:
     ) -> Relayed:
         """The answer, once it has begun. Raises AixtivError.
 
-        `asks`: a person may be asked to sign in. `again`: it changes nothing, and may be sent a second time.
+        `asks`: somebody waits for it: a person may be asked to sign in, and a daemon started. `again`: it changes
+        nothing, and may be sent a second time.
         """
         while True:
             seen = self._signing.count
             try:
-                answer = self._reached(method, path, headers, body, again=again, first_byte=first_byte)
+                with (self._client if asks else self._quiet)() as client:
+                    answer = self._reached(client, method, path, headers, body, again=again, first_byte=first_byte)
             except (NoAccount, SignInNeeded) as failure:
                 if not asks:
                     raise
@@ -62,7 +70,15 @@ class Door:
                 return answer
 
     def _reached(
-        self, method: str, path: str, headers: Headers, body: bytes | None, *, again: bool, first_byte: float | None
+        self,
+        client: Client,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes | None,
+        *,
+        again: bool,
+        first_byte: float | None,
     ) -> Relayed:
         """A daemon that is not there, or about to be another, is waited for. Raises AixtivError."""
         until = time.monotonic() + PATIENCE
@@ -70,18 +86,17 @@ class Door:
         while True:
             ticket = ""
             try:
-                with self._client() as client:
-                    ticket = self._held(client)
-                    return client.relay(
-                        path,
-                        method=method,
-                        headers=headers,
-                        body=body,
-                        ticket=ticket,
-                        endpoint=self.server.origin,
-                        fallback="none",
-                        first_byte=first_byte,
-                    )
+                ticket = self._held(client)
+                return client.relay(
+                    path,
+                    method=method,
+                    headers=headers,
+                    body=body,
+                    ticket=ticket,
+                    endpoint=self.server.origin,
+                    fallback="none",
+                    first_byte=first_byte,
+                )
             except Denied as failure:
                 if renewed or not ticket or "revoked" in failure.sentence:
                     raise

@@ -63,12 +63,13 @@ class OlderTransport:
     def _hear(self, stream: Relayed) -> None:
         why = "the server ended its stream"
         try:
-            for event in events(stream):
-                if event.kind == "endpoint":
-                    self._where = self._path(event.data.decode(errors="replace"))
-                    self._told.set()
-                elif event.kind == "message" and event.data:
-                    self._pass_on(event.data)
+            with self._door.standing.held(stream):
+                for event in events(stream):
+                    if event.kind == "endpoint":
+                        self._where = self._path(event.data.decode(errors="replace"))
+                        self._told.set()
+                    elif event.kind == "message" and event.data:
+                        self._pipe.deliver(event.data, but=self._quiet)
         except AixtivError as failure:
             why = sentence(failure)
         finally:
@@ -82,9 +83,6 @@ class OlderTransport:
         if f"{parts.scheme}://{parts.netloc}" != server.origin:
             raise Unreachable("the server wants messages to be posted at another one, and that is not done")
         return f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-
-    def _pass_on(self, data: bytes) -> None:
-        self._pipe.deliver(data, but=self._quiet)
 
     def _ended(self, stream: Relayed, why: str) -> None:
         """What was asked on it is not answered any more; with the next message there is another."""

@@ -174,9 +174,13 @@ class Streamable:
         session, last = self._session, ""
         wait = pause = RETRY
         while session == self._session and not self._over.is_set():
+            self._door.standing.wait()
             headers = (*self._headers(None, STREAM), *([("last-event-id", last)] if last else []))
             try:
-                with self._door.call("GET", self._door.server.path, headers, asks=False, again=True) as answer:
+                with (
+                    self._door.call("GET", self._door.server.path, headers, asks=False, again=True) as answer,
+                    self._door.standing.held(answer),
+                ):
                     if answer.status != 200 or kind_of(answer) != "text/event-stream":
                         if answer.status < 500:
                             return
