@@ -1,0 +1,155 @@
+"""What waits here for a caller has a bound, and whoever is turned away in the middle still hears why."""
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from aixtivd.gateway.bounds import Bounds
+from aixtivd.gateway.visitor import Visitor
+from peers.porch import PATIENCE, Porch, Said, bearer, get, porch, post
+
+
+def visitor(side: Porch) -> Visitor:
+    (only,) = side.gateway._visitors
+    return only
+
+
+async def test_requests_that_wait_are_read_no_further_than_a_few(folder: Path) -> None:
+    """They would be objects, of ten times their bytes; the rest waits in the caller's socket."""
+    async with porch(folder) as side, await side.caller() as wire:
+        go = anyio.Event()
+        side.desk.said = Said(headers=(), steps=(go.wait, b"x"))
+        number = 40_000
+        wire.say(get() * number)
+        await side.desk.begun.wait()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(visitor(side)._queue) <= 16 * 1024 // len(get()) + 1
+        assert len(visitor(side)._rest) <= 512 * 1024
+        assert wire.writer.transport.get_write_buffer_size() > 0
+        go.set()
+        side.desk.said = Said(204, "x", (), ())
+        assert (await wire.hear()).body == b"x"
+        for _ in range(500):
+            assert (await wire.hear()).status == 204
+
+
+@pytest.mark.parametrize(
+    "junk", [b"x" * 3_000_000, b"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n" + b"y" * 3_000_000]
+)
+async def test_whoever_is_turned_away_while_it_still_speaks_hears_why(folder: Path, junk: bytes) -> None:
+    """A connection that is closed with bytes unread in it is reset, and the answer lost that was under way."""
+    async with porch(folder, Bounds(parting=5)) as side:
+        port = await side.gateway.open_port("t1")
+        with socket.create_connection(("127.0.0.1", port)) as caller:
+            heard = await anyio.to_thread.run_sync(all_said, caller, junk)
+        assert heard.startswith(b"HTTP/1.1 400 ")
+        assert heard.endswith(b"}")
+    assert side.desk.calls == []
+
+
+def all_said(caller: socket.socket, data: bytes) -> bytes:
+    """Listens only when it has said everything."""
+    caller.settimeout(PATIENCE)
+    caller.sendall(data)
+    return b"".join(iter(lambda: caller.recv(65536), b""))
+
+
+async def test_who_never_stops_speaking_is_hung_up_on_all_the_same(folder: Path) -> None:
+    async with porch(folder, Bounds(parting=0.3)) as side, await side.caller() as wire:
+        wire.say(b"junk\r\n\r\n")
+        assert (await wire.hear()).status == 400
+        with contextlib.suppress(ConnectionError), anyio.fail_after(5):
+            while True:
+                wire.say(b"x")
+                await wire.writer.drain()
+                await asyncio.sleep(0.01)
+
+
+async def test_a_caller_who_leaves_before_its_call_has_begun_leaves_nothing(folder: Path) -> None:
+    async with porch(folder) as side:
+        await side.ask(get())
+        wire = await side.caller()
+        before = side.gateway.begun
+        async with asyncio.timeout(PATIENCE):
+            while side.gateway.begun == before and not side.gateway._visitors:  # noqa: ASYNC110  # nobody says so
+                await asyncio.sleep(0)
+        newest = list(side.gateway._visitors)[-1]
+        newest.data_received(get())
+        newest.connection_lost(None)  # in the same turn of the loop
+        async with asyncio.timeout(PATIENCE):
+            assert side.gateway._server is not None
+            await side.gateway._server.exchanges.over()
+        assert len(side.desk.calls) == 1
+        wire.writer.close()
+
+
+async def test_a_caller_who_takes_its_answer_slowly_gets_all_of_it(folder: Path) -> None:
+    async with porch(folder, Bounds(unread=0.2)) as side:
+        side.desk.said = Said(headers=(("content-length", "4000000"),), steps=(b"x" * 4_000_000,))
+        taken = 0
+        with socket.socket(socket.AF_UNIX) as slow:
+            slow.connect(str(side.path))
+            slow.sendall(get())
+            slow.settimeout(PATIENCE)
+            while taken < 4_000_000:
+                piece = await anyio.to_thread.run_sync(slow.recv, 300_000)
+                assert piece, "it was cut off"
+                taken += len(piece)
+                await asyncio.sleep(0.05)
+
+
+async def test_half_a_head_behind_a_call_has_to_become_whole_in_time(folder: Path) -> None:
+    async with porch(folder, Bounds(head=0.2, idle=30)) as side, await side.caller() as wire:
+        go = anyio.Event()
+        side.desk.said = Said(headers=(), steps=(go.wait, b"x"))
+        wire.say(get())
+        await side.desk.begun.wait()
+        wire.say(b"GET /v1/mod")
+        while not visitor(side)._parser.size:  # noqa: ASYNC110  # nobody says so
+            await asyncio.sleep(0)
+        go.set()
+        assert (await wire.hear()).body == b"x"
+        with anyio.fail_after(5):
+            assert await wire.closed()
+
+
+async def test_a_chunked_body_may_be_waited_for_too(folder: Path) -> None:
+    async with porch(folder) as side, await side.caller() as wire:
+        wire.say(get("/v1/messages", "Transfer-Encoding: chunked", "Expect: 100-continue", method="POST"))
+        assert (await wire.hear()).status == 100
+        wire.say(b"3\r\nabc\r\n0\r\n\r\n")
+        assert (await wire.hear()).status == 200
+        assert side.desk.bodies == [b"abc"]
+
+
+async def test_a_call_that_is_over_does_not_keep_what_its_caller_had_sent(folder: Path) -> None:
+    async with porch(folder) as side, await side.caller() as wire:
+        side.desk.said = Said(reads=False)
+        wire.say(post(b"x" * 1000))
+        assert (await wire.hear()).status == 200
+        assert visitor(side)._current is None
+
+
+def test_the_gateway_never_loads_aiohttp_and_its_parser_with_the_first_caller() -> None:
+    script = (
+        "import sys; import aixtivd.gateway.gateway; assert 'httptools' not in sys.modules; "
+        "import aixtivd.gateway.server; assert 'httptools' in sys.modules; assert 'aiohttp' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+async def test_a_port_and_a_ticket_serve_call_after_call_on_one_connection(folder: Path) -> None:
+    async with porch(folder) as side:
+        port = await side.gateway.open_port("t1")
+        async with await side.caller(port) as wire:
+            for _ in range(3):
+                wire.say(post(b"{}", bearer(), host=f"127.0.0.1:{port}"))
+                assert (await wire.hear()).status == 200
+            assert visitor(side).ticket == ""
