@@ -15,7 +15,7 @@ from aixtivd.relay.call import Answer, Call
 from aixtivd.relay.heads import METHODS, downstream_headers
 
 if TYPE_CHECKING:
-    from aixtivd.relay.connection import Sent
+    from aixtivd.relay.sent import Sent
 
 _SHOWN: Final = 200  # characters of a path, in the audit
 

@@ -15,7 +15,8 @@ from aixtivd.oauth.web import proxy_for, tls_context
 if TYPE_CHECKING:
     import ssl
 
-    from aixtivd.relay.connection import Line, Sent
+    from aixtivd.relay.line import Line
+    from aixtivd.relay.sent import Sent
 
 
 class Upstream:
@@ -44,15 +45,11 @@ class Upstream:
     ) -> "Sent":
         """Sends once, and returns with the answer's head. Calls of different `lane`s never share a connection.
 
-        Raises UpstreamFailure, or Misconfigured for a `ca-file` that is none. On a connection that turns out to be
-        closed nothing was sent, nor has the body been touched: then it goes out on another.
+        Raises UpstreamFailure, or Misconfigured for a `ca-file` that is none.
         """
         line = self._line or await self._opened()
         proxy = proxy_for(self._network, urlsplit(url).hostname or "") if self._network.proxy else None
-        while True:
-            sent = await line.send(method, url, headers, body, proxy, lane)
-            if sent is not None:
-                return sent
+        return await line.send(method, url, headers, body, proxy, lane)
 
     async def aclose(self) -> None:
         """Ends what is under way, too."""
@@ -71,5 +68,5 @@ class Upstream:
 
 
 def _load(ca_file: str) -> "tuple[ModuleType, ssl.SSLContext]":
-    """In a thread: half a second of imports and certificates in which the loop goes on."""
-    return importlib.import_module("aixtivd.relay.connection"), tls_context(ca_file)
+    """In a thread: imports and certificates, in which the loop goes on."""
+    return importlib.import_module("aixtivd.relay.line"), tls_context(ca_file)

@@ -11,7 +11,7 @@ from aixtivd.accounts.credential import Credential
 from aixtivd.errors import AixtivError, BadRequest, SignInNeeded, Unreachable
 from aixtivd.relay import bodies, connection
 from aixtivd.relay.bodies import WHOLE
-from aixtivd.relay.connection import _readable
+from aixtivd.relay.connection import Connection
 from peers.canned import raw
 from peers.claude import Claude
 from peers.claude_api.weather import Weather, unauthenticated
@@ -200,22 +200,24 @@ async def test_a_connection_that_the_api_has_closed_meanwhile_is_found_out_befor
             await asyncio.gather(*(around.get(hello()) for _ in range(4)))
             idle = _idle(around)
             assert len(idle) == 4
-            for transport in idle:
-                transport.pause_reading()  # the loop stays blind: as if it had not come to it yet
+            for connection in idle:
+                assert connection._transport is not None
+                connection._transport.pause_reading()  # the loop stays blind: as if it had not come to it yet
             closed.set()
-            await asyncio.to_thread(until, partial(_all_readable, idle), "every one is closed")
+            await asyncio.to_thread(until, partial(_all_closed, idle), "every one is closed")
             closed.clear()
     assert len(asked) == 12
 
 
-def _idle(around: Around) -> list[asyncio.Transport]:
+def _idle(around: Around) -> list[Connection]:
     """The connections that wait for a next call."""
     line: Any = around.relay._upstream._line
-    return [protocol.transport for kept in line._session._connector._conns.values() for protocol, _ in kept]
+    return [connection for kept in line._idle.values() for connection in kept]
 
 
-def _all_readable(transports: list[asyncio.Transport]) -> bool:
-    return all(_readable(transport) for transport in transports)
+def _all_closed(connections: list[Connection]) -> bool:
+    """By the kernel's word."""
+    return not any(connection.usable for connection in connections)
 
 
 async def test_what_stays_idle_too_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:

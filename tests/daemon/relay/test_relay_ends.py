@@ -11,9 +11,9 @@ import pytest
 
 from aixtivd.config import ApiConfig, Network
 from aixtivd.errors import Misconfigured, Unreachable
-from aixtivd.relay import connection
+from aixtivd.relay import connection, dialing
 from aixtivd.relay.bodies import ALL_KEPT, WHOLE
-from aixtivd.relay.connection import UpstreamFailure
+from aixtivd.relay.failure import UpstreamFailure
 from peers.canned import raw
 from peers.certificates import certificate
 from peers.claude import Claude, Weather
@@ -145,7 +145,7 @@ async def test_an_api_that_is_not_there_was_sent_nothing() -> None:
 
 
 async def test_an_api_that_takes_no_connection_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CONNECT", 0.2)
+    monkeypatch.setattr(dialing, "CONNECT", 0.2)
     async with raw(say_nothing) as port, relaying(f"https://127.0.0.1:{port}") as around:  # TLS that never ends
         failure = await failing(around)
         assert failure.sentence == "127.0.0.1 does not answer: no connection within 0.2 seconds"

@@ -123,7 +123,7 @@ async def test_five_hundred_calls_leave_no_descriptor_open_and_nothing_in_memory
         assert _open_descriptors() <= descriptors + 5  # connections that wait for a next call
         assert _objects() < objects + 400  # less than one for a call
         assert around.relay._upstream._line is not None
-        assert len(around.relay._upstream._line._carried) <= 20
+        assert len(around.relay._upstream._line._open) <= 20
 
 
 @pytest.mark.slow
