@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 else:
     Loader = object  # importlib.abc brings `tempfile` and what comes with it
 
-FOREIGN: Final = frozenset({"difflib", "html", "json", "random", "secrets", "shlex", "shutil", "tempfile"})
-"""Of Python's library, some with a tail: `tempfile` alone brings ten others."""
+FOREIGN: Final = frozenset(
+    {"difflib", "html", "json", "platformdirs", "random", "secrets", "shlex", "shutil", "tempfile", "unicodedata"}
+)
+"""Not ours. Some have a tail: `tempfile` alone brings ten others."""
 
-OURS: Final[frozenset[str]] = frozenset()
+OURS: Final = frozenset(
+    f"aixtivd.{name}" for name in ("access.proof", "access.shells", "access.usage", "host.launchd", "oauth.answers")
+)
 """They are loaded soon after the start in any case (`settle`): an update that replaces the files of a daemon that runs
 must not make it one half of each.
 """

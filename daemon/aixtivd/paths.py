@@ -27,7 +27,15 @@ class Paths(Struct, frozen=True):
 def paths() -> Paths:
     """platformdirs' folders for this user."""
     return Paths(
-        state=Path(platformdirs.user_state_dir("aixtiv")),
-        config=Path(platformdirs.user_config_dir("aixtiv")) / "config.toml",
+        state=_xdg("XDG_STATE_HOME", ".local/state") or Path(platformdirs.user_state_dir("aixtiv")),
+        config=(_xdg("XDG_CONFIG_HOME", ".config") or Path(platformdirs.user_config_dir("aixtiv"))) / "config.toml",
         socket=Path(socket_path(os.environ, str(Path.home()), os.getuid(), sys.platform, os.path.isdir)),
     )
+
+
+def _xdg(variable: str, usual: str) -> Path | None:
+    """What platformdirs says, too, where environment and system are as usual: its import takes longer than all this."""
+    base, home = os.environ.get(variable, ""), os.environ.get("HOME", "")
+    if sys.platform != "linux" or not home.startswith("/"):
+        return None
+    return (Path(base) if base.startswith("/") else Path(home, usual)) / "aixtiv"

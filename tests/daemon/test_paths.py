@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from aixtivd.paths import paths
@@ -42,3 +43,16 @@ def test_the_socket_alone_can_be_elsewhere(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("AIXTIV_SOCKET", str(folder / "mine.sock"))
     assert paths().socket == folder / "mine.sock"
     assert paths().state == folder / ".local/state/aixtiv"
+
+
+@pytest.mark.parametrize("home", ["/home/sam", "/home/sam/", "/", "relative", "", None])
+@pytest.mark.parametrize("base", ["/somewhere/else", "/somewhere/", "relative", "", "~/x", None])
+def test_they_are_the_folders_that_platformdirs_says(
+    home: str | None, base: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all is as usual they are found without it, since a start is to be quick."""
+    for name, value in {"HOME": home, "XDG_STATE_HOME": base, "XDG_CONFIG_HOME": base}.items():
+        monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
+    where = paths()
+    assert where.state == Path(platformdirs.user_state_dir("aixtiv"))
+    assert where.config == Path(platformdirs.user_config_dir("aixtiv")) / "config.toml"

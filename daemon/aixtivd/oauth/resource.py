@@ -1,6 +1,5 @@
 """Who signs people in to a protected resource, as it says itself (RFC 9728, and what MCP's authorization adds)."""
 
-import json
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ _WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 _PATIENCE: Final = 10.0  # seconds for each question: a person waits
 _USUAL_PORT: Final = {"https": 443, "http": 80}
 _ASK: Final = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
-_PING: Final = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode()  # no session is begun by it (MCP)
+_PING: Final = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}'  # no session is begun by it (MCP)
 
 
 class Protected(Struct, frozen=True, kw_only=True):
