@@ -42,6 +42,8 @@ def _said(asked: requests.Login, name: str) -> Iterator[tuple[str, str | None]]:
     if asked.provider and asked.provider != name.partition("/")[0]:
         yield "--provider", asked.provider
     for option, value in (
+        ("--resource", settings.resource),
+        ("--client-id-metadata", settings.client_id_metadata),
         ("--issuer", settings.issuer),
         ("--client-id", settings.client_id),
         ("--client-auth", settings.client_auth),
@@ -55,7 +57,7 @@ def _said(asked: requests.Login, name: str) -> Iterator[tuple[str, str | None]]:
     if settings.client_secret is not None:
         yield "--client-secret", None
     yield from _of_source(asked.source)
-    if asked.endpoint:
+    if asked.endpoint and asked.endpoint != _origin(settings.resource):
         yield "--endpoint", asked.endpoint
     for scope in asked.scopes:
         yield "--scope", scope
@@ -65,3 +67,9 @@ def _said(asked: requests.Login, name: str) -> Iterator[tuple[str, str | None]]:
         yield "--device", None
     if asked.replace:
         yield "--replace", None
+
+
+def _origin(resource: str) -> str:
+    """Where its API is, if nobody says another place; as it was written."""
+    scheme, _, rest = resource.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"

@@ -179,7 +179,7 @@ def _auth(said: object, client: Client, host: str) -> Literal["none", "basic", "
 
 
 def _end(said: object) -> int:
-    return said if isinstance(said, int) and 0 < said < _LATEST else 0
+    return said if isinstance(said, int) and not isinstance(said, bool) and 0 < said < _LATEST else 0
 
 
 def _no_client(answer: Answer, client: Client) -> AixtivError:

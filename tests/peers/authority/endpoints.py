@@ -16,7 +16,7 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from peers.authority import device, pages
+from peers.authority import device, pages, registration
 from peers.authority.federation import JWT_BEARER, identified, lone
 from peers.authority.grants import Asked, Given, Grants, Refusal, Settings, claims
 
@@ -45,6 +45,7 @@ class Endpoints:
         self._settings = settings
         self._grants = grants
         self.devices = device.Devices(settings, grants)
+        self.clients = registration.Clients(settings, grants, CLIENTS)
         self._open: dict[str, Asked] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -56,6 +57,7 @@ class Endpoints:
             web.post("/interaction/{id}/login", self.login),
             web.post("/interaction/{id}/consent", self.consent),
             web.get("/interaction/{id}/abort", self.abort),
+            web.post("/register", self.register),
             web.post("/revoke", self.revoke),
             web.post("/introspect", self.introspect),
             web.get("/userinfo", self.userinfo),
@@ -78,15 +80,18 @@ class Endpoints:
             "userinfo_endpoint": "userinfo",
             "jwks_uri": "jwks",
         } | ({"device_authorization_endpoint": "device_authorization"} if self._settings.device else {})
+        if self._settings.registration:
+            names["registration_endpoint"] = "register"
         return web.json_response(
             {name: f"{self.issuer}/{path}" for name, path in names.items()}
             | {
                 "issuer": self.issuer,
-                "scopes_supported": SCOPES,
+                "scopes_supported": [scope for scope in SCOPES if self._settings.offline or scope != "offline_access"],
                 "response_types_supported": ["code"],
                 "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", JWT_BEARER],
                 "code_challenge_methods_supported": ["S256"],
-                "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+                "token_endpoint_auth_methods_supported": self._settings.auth_methods,
+                "client_id_metadata_document_supported": self._settings.client_id_metadata,
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "authorization_response_iss_parameter_supported": self._settings.iss,
             }
@@ -100,9 +105,9 @@ class Endpoints:
     async def authorize(self, request: web.Request) -> web.Response:
         query = request.query
         client_id, redirect_uri = query.get("client_id", ""), query.get("redirect_uri", "")
-        if client_id not in CLIENTS:
+        if not self.clients.knows(client_id):
             return _page(pages.failed("invalid_client", "client is invalid"), 400)
-        if not self._may_redirect(redirect_uri):
+        if not self.clients.may_redirect(client_id, redirect_uri, usual=self._may_redirect(redirect_uri)):
             return _page(pages.failed("invalid_redirect_uri", "redirect_uri is not registered"), 400)
         asked = Asked(
             client_id=client_id,
@@ -111,8 +116,9 @@ class Endpoints:
             state=query.get("state", ""),
             nonce=query.get("nonce", ""),
             challenge=query.get("code_challenge", ""),
+            resource=query.get("resource", ""),
         )
-        if error := _wrong(asked, query):
+        if error := _wrong(asked, query, known=client_id in CLIENTS):
             return self._redirect(asked, error=error[0], error_description=error[1])
         name = secrets.token_urlsafe(12)
         self._open[name] = asked
@@ -199,17 +205,19 @@ class Endpoints:
                     said.get("code_verifier", ""),
                     said.get("state", "") if claude else None,
                 )
+                _check_target(given, said)
                 return self._answer(given, with_id_token=True)
             case "refresh_token":
                 if claude:
                     _check_claude_refresh(request, said)
                 given = self._grants.refresh(said.get("refresh_token", ""), client_id)
+                _check_target(given, said)
                 return self._answer(given, with_id_token=self._settings.id_token_on_refresh)
             case device.GRANT:
                 given = self.devices.redeem(said.get("device_code", ""), client_id)
                 return self._answer(given, with_id_token=True)
             case "client_credentials":
-                if CLIENTS[client_id] == "none":
+                if self.clients.way(client_id) == "none":
                     raise Refusal("unauthorized_client", "a public client has no credentials")
                 return self._answer(self._grants.give_alone(lone(client_id, client_id, said.get("scope", ""))))
             case _:
@@ -235,6 +243,11 @@ class Endpoints:
         token = jwt.encode({"alg": "RS256", "kid": "peer"}, said, self.key)
         self._grants.issued.append(token)
         return token
+
+    async def register(self, request: web.Request) -> web.Response:
+        if not self._settings.registration:
+            raise web.HTTPNotFound
+        return web.json_response(self.clients.register(json.loads(await request.text())), status=201)
 
     async def revoke(self, request: web.Request) -> web.Response:
         said = await spoken(request)
@@ -266,8 +279,9 @@ class Endpoints:
         else:
             client_id, secret = said.get("client_id", ""), said.get("client_secret", "")
             way = "post" if "client_secret" in said else "none"
-        proved = way == "none" or secrets.compare_digest(secret.encode(), self.secret.encode())
-        if CLIENTS.get(client_id) != way or not proved:
+        expected = self.clients.secret(client_id) or self.secret
+        proved = way == "none" or secrets.compare_digest(secret.encode(), expected.encode())
+        if self.clients.way(client_id) != way or not proved:
             raise Refusal("invalid_client", "client authentication failed", 401)
         return client_id
 
@@ -288,7 +302,13 @@ def refused(refusal: Refusal) -> web.Response:
     return web.json_response(document, status=refusal.status, headers={"Cache-Control": "no-store"})
 
 
-def _wrong(asked: Asked, query: Mapping[str, str]) -> tuple[str, str] | None:
+def _check_target(given: Given, said: Mapping[str, str]) -> None:
+    """RFC 8707 §2.2: whoever named a resource when asking for the code names the same one ever after."""
+    if said.get("resource", "") != given.family.asked.resource:
+        raise Refusal("invalid_target", "resource is another one than was granted")
+
+
+def _wrong(asked: Asked, query: Mapping[str, str], *, known: bool) -> tuple[str, str] | None:
     """The server *asserts* what the client promises: code flow, PKCE with S256, state, a nonce with OpenID."""
     if query.get("response_type") != "code":
         return "unsupported_response_type", "only code"
@@ -297,7 +317,7 @@ def _wrong(asked: Asked, query: Mapping[str, str]) -> tuple[str, str] | None:
     if not asked.state or ("openid" in asked.scopes and not asked.nonce):
         return "invalid_request", "state, and nonce with OpenID, are required"
     for scope in asked.scopes:
-        if scope not in SCOPES or scope in NOT_FOR_CLIENTS:
+        if scope not in SCOPES or (known and scope in NOT_FOR_CLIENTS):
             return "invalid_scope", f"requested scope is not allowed: {scope}"
     return None
 

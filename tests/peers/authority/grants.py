@@ -29,6 +29,10 @@ class Settings(Struct, kw_only=True):
     device_ttl: float = 600.0
     device_interval: float = 5.0
     device_complete: bool = True  # whether an address with the code in it is given, too
+    registration: bool = False  # whether clients may register themselves (RFC 7591)
+    auth_methods: tuple[str, ...] = ("none", "client_secret_basic", "client_secret_post")
+    client_id_metadata: bool = False  # whether the URL of a document is taken for a client id
+    offline: bool = True  # whether there is a scope for refresh tokens
 
 
 class Refusal(Exception):
@@ -51,6 +55,7 @@ class Asked(Struct, kw_only=True):
     nonce: str
     challenge: str
     subject: str = ""
+    resource: str = ""  # what the tokens are for (RFC 8707)
 
 
 class Family(Struct, kw_only=True):
