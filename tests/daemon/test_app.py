@@ -80,6 +80,9 @@ def test_callers_who_only_sit_there_do_not_hold_up_its_end(machine: Machine) -> 
         idle.hear()
         watching.say(requests.Watch())
         assert machine.stop() == 0
+        told = watching.hear()
+        assert isinstance(told, replies.Event)
+        assert told.event == "stopping"
         failure = watching.hear()
         assert isinstance(failure, replies.Failure)
         assert (failure.code, failure.retry) == ("busy", True)

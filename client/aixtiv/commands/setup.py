@@ -12,7 +12,8 @@ from aixtiv.commands import options
 from aixtiv.commands.group import Group
 from aixtiv.commands.options import F
 from aixtiv.failures import Usage
-from aixtiv.setup import claude_code, files, jsontext, record, sdk_profile, shell
+from aixtiv.mcp import servers
+from aixtiv.setup import claude_code, files, jsontext, mcp, record, sdk_profile, shell
 from aixtiv.setup.port import is_managed
 from aixtiv.setup.work import Ask, Done, Setup, do, undo
 
@@ -45,15 +46,26 @@ def _common(function: F) -> F:
     return function
 
 
+_server = click.option("--mcp", "server", default="", metavar="NAME", help="Give it this remote MCP server instead.")
+
+
 @setup.command("claude-code")
+@_server
 @_common
-def setup_claude_code(account: str, port: int, undone: bool, yes: bool, no_start: bool) -> None:
+def setup_claude_code(account: str, port: int, undone: bool, yes: bool, no_start: bool, server: str) -> None:
     """Claude Code: where it calls, and its command for tickets.
 
     \b
     apiKeyHelper            aixtiv claude-key
     env.ANTHROPIC_BASE_URL  http://127.0.0.1:PORT
+
+    With --mcp, an entry that starts `aixtiv mcp NAME` among its MCP servers, and nothing else.
     """  # noqa: D301  # \b is click's mark for "do not wrap this"
+    if server:
+        if account or port:
+            raise Usage("--mcp goes with neither --account nor --port: the config says whose server it is")
+        _give("claude-code", server, undone=undone, yes=yes, no_start=no_start)
+        return
     what = Setup(
         "claude-code",
         "Claude Code",
@@ -66,6 +78,38 @@ def setup_claude_code(account: str, port: int, undone: bool, yes: bool, no_start
     if hiding := claude_code.hidden(tree, os.environ):
         show.note(f"{' and '.join(hiding)} is set, and Claude Code takes that instead")
         show.hint(f"unset {' '.join(hiding)}")
+
+
+@setup.command("claude-desktop")
+@click.option("--mcp", "server", required=True, metavar="NAME", help="The remote MCP server that it is to have.")
+@click.option("--undo", "undone", is_flag=True, help="Take it back.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@options.no_start
+def setup_claude_desktop(server: str, undone: bool, yes: bool, no_start: bool) -> None:
+    """Claude Desktop: a remote MCP server, which it reaches by `aixtiv mcp NAME`."""
+    _give("claude-desktop", server, undone=undone, yes=yes, no_start=no_start)
+
+
+def _give(tool: mcp.Tool, name: str, *, undone: bool, yes: bool, no_start: bool) -> None:
+    """A server of the config's to a tool that starts its servers by itself."""
+    again = f"aixtiv setup {tool} --mcp {shlex.quote(name)} {'--undo ' * undone}--yes"
+    path = mcp.file(tool, os.environ, Path.home())
+    if undone:
+        told = mcp.undo(tool, name, _asking(again, yes=yes))
+        for one in told or ():
+            show.note(f"{show.short(one.path)} {one.sentence}")
+        show.note("nothing was changed" if told is None else f"{mcp.TITLES[tool]} has no server {name} any more")
+        return
+    with options.Asking(no_start=no_start) as client:
+        servers.meant(name, client.status().config, os.environ)
+    done = mcp.do(tool, name, mcp.goals(path, itself.lasting(), name), _asking(again, yes=yes))
+    if done is None:
+        show.note("nothing was changed")
+        return
+    already = "" if done else " already"
+    show.note(
+        f"{mcp.TITLES[tool]} has the server {name}{already}, in {show.short(str(path))}; it starts it when it starts"
+    )
 
 
 @setup.command("sdk-profile")
@@ -128,15 +172,7 @@ def _carried_out(
     again = words + f"--account {shlex.quote(account)} " * bool(account) + f"--port {number} " * bool(number)
     again += "--undo " * undone
 
-    def ask(lines: list[str], question: str) -> bool:
-        if lines:
-            show.plain("\n".join(lines))
-        if yes:
-            return True
-        if not sys.stdin.isatty():
-            raise Usage(f"nobody can be asked whether to {question}", hint=f"aixtiv setup {what.name} {again}--yes")
-        return click.confirm(f"{question}?", err=True)
-
+    ask = _asking(f"aixtiv setup {what.name} {again}--yes", yes=yes)
     with options.Asking(no_start=no_start) as client:
         if undone:
             _undo(what, client, ask)
@@ -149,6 +185,21 @@ def _carried_out(
         if not is_managed():
             show.note("its port answers while the daemon runs, which any `aixtiv` starts; as a service it always does")
     return done
+
+
+def _asking(again: str, *, yes: bool) -> Ask:
+    """`again`: the command that asks nobody."""
+
+    def ask(lines: list[str], question: str) -> bool:
+        if lines:
+            show.plain("\n".join(lines))
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            raise Usage(f"nobody can be asked whether to {question}", hint=again)
+        return click.confirm(f"{question}?", err=True)
+
+    return ask
 
 
 def _undo(what: Setup, client: options.Asking, ask: Ask) -> None:

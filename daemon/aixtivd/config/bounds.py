@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from aixtivd.config.tables import ApiConfig, Config, ProviderConfig
+from aixtivd.config.tables import ApiConfig, Config, McpConfig, ProviderConfig
 from aixtivd.errors import BadConfig
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+/-]*")
@@ -79,6 +79,8 @@ def _check_tables(config: Config, path: Path) -> None:
         _check_provider(f"{path}: provider.{name}", provider)
     for name, api in config.api.items():
         _check_api(f"{path}: api.{name}", api)
+    for name, server in config.mcp.items():
+        _check_server(f"{path}: mcp.{name}", server)
     _check_access(config, path)
     for key in ("sign_in_needed", "failing", "expires_soon"):
         command: tuple[str, ...] = getattr(config.hooks, key)
@@ -155,6 +157,27 @@ def _check_api(where: str, api: ApiConfig) -> None:
         raise BadConfig(f"{where}.key-header: expected a header's name")
     if api.key_header.lower() in _FRAMING:
         raise BadConfig(f"{where}.key-header: {api.key_header} is aixtiv's own to say")
+
+
+def _check_server(where: str, server: McpConfig) -> None:
+    """Its account's token goes to this address."""
+    if not _is_address(server.url):
+        raise BadConfig(f"{where}.url: expected https://host/path (http:// only for this machine), without user or #")
+    if server.account and not _NAME.fullmatch(server.account):
+        raise BadConfig(f"{where}.account: {server.account!r} is no name: expected letters, digits and . _ @ + - /")
+    document = server.client_id_metadata
+    if document and not (
+        document.startswith("https://") and _is_address(document) and len(urlsplit(document).path) > 1
+    ):
+        raise BadConfig(f"{where}.client-id-metadata: expected https://host/path of a document that is yours")
+    if not all(re.fullmatch(r"[!#-\[\]-~]+", scope) for scope in server.scopes):  # RFC 6749 §3.3
+        raise BadConfig(f"{where}.scopes: expected a list of scopes, one word each")
+
+
+def _is_address(text: str) -> bool:
+    """A URL of nothing but scheme, host, port, path and query, in visible ASCII."""
+    plain = re.fullmatch(r"https?://[\w.:\[\]-]+(?:/[!-\"$-~]*)?", text, re.ASCII)
+    return bool(plain and _is_safe(text) and urlsplit(text).port != 0)
 
 
 def _is_url(text: str) -> bool:
