@@ -75,10 +75,12 @@ class Terms:
     def _in_full(
         self, name: str, asked: requests.Login, source: requests.Source | None, old: Grant | None
     ) -> requests.Login:
-        """With what the config says of the MCP server that this account is for, where nobody names another place."""
+        """With what the config says of the MCP server that this account is for, where nobody names another place.
+
+        An account that is for something else, and used there, too, goes on as it was.
+        """
         settings = asked.settings
-        named = asked.provider or settings.resource or settings.issuer
-        if named or settings.authorization_endpoint or settings.token_endpoint or asked.endpoint:
+        if asked.provider or settings.resource or asked.endpoint or (old and old.client and not old.client.resource):
             return asked
         if not isinstance(source, requests.ClientCredentials | None) or (server := self._server(name, old)) is None:
             return asked

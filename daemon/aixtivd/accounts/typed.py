@@ -43,7 +43,6 @@ def _said(asked: requests.Login, name: str) -> Iterator[tuple[str, str | None]]:
         yield "--provider", asked.provider
     for option, value in (
         ("--resource", settings.resource),
-        ("--client-id-metadata", settings.client_id_metadata),
         ("--issuer", settings.issuer),
         ("--client-id", settings.client_id),
         ("--client-auth", settings.client_auth),
