@@ -3,9 +3,14 @@
 import sys
 
 
-def main() -> None:
+def git_credential() -> None:
+    """The console script `git-credential-aixtiv`, which git finds by that name."""
+    main(["git-credential", *sys.argv[1:]])
+
+
+def main(words: list[str] | None = None) -> None:
     """The console script. Imports nothing of weight until it is known to be needed (D3)."""
-    words = sys.argv[1:]
+    words = sys.argv[1:] if words is None else words
     answered = b""
     try:
         if words and words[0] in ("token", "claude-key"):

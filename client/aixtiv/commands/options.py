@@ -104,6 +104,16 @@ def account_else(default: str, *, by_folder: bool = True) -> Callable[[F], F]:
     return decorate
 
 
+account_to_be_typed = click.option(
+    "--account",
+    default="",
+    metavar="NAME",
+    help="Of this account alone.",
+    callback=no_secret,
+    shell_complete=completing.accounts,
+)
+"""For what looks by itself whose it is: neither shell nor folder says."""
+
 account = account_else("")
 account_typed = account_else("", by_folder=False)
 """For what cannot be taken back."""

@@ -14,7 +14,7 @@ from aixtivd.accounts.serving import Serving
 from aixtivd.clock import Clock
 from aixtivd.config import AccountConfig
 from aixtivd.config.reach import Target, names, reach, target
-from aixtivd.errors import BadRequest, Locked, NoAccount, Refused, SignInNeeded
+from aixtivd.errors import Locked, NoAccount, Refused, SignInNeeded
 from aixtivd.oauth.federation import expiry_of
 
 ID_TOKEN: Final = "urn:ietf:params:oauth:token-type:id_token"  # RFC 8693 §3
@@ -39,14 +39,13 @@ class Handing:
         self._replaced: dict[str, tuple[int, float]] = {}  # account -> generation that came for a rejected token; until
 
     def account(self, asked: HostToken) -> str:
-        """Whose token it is. Raises BadRequest, NoAccount where none is for that host, Refused where several are."""
+        """Whose token it is. Raises NoAccount where none is for that host, Refused where several are."""
         if not asked.url:
-            if not asked.account:
-                raise BadRequest("a token for a host needs the host's URL, or an account")
-            return asked.account
+            return self._unplaced(asked.account)
         where = target(asked.url)
         if where is None:
-            raise BadRequest("tokens go to https:// addresses (http:// on this machine only), written plainly")
+            nowhere = "tokens go to https:// addresses that are plainly written, and on this machine to http:// ones"
+            raise Refused(nowhere) if asked.account else NoAccount(nowhere, hint=_HINT)
         if asked.account:
             if not self._found(asked.account, self._config(asked.account), where):
                 raise _not_for(asked.account, where)
@@ -99,6 +98,13 @@ class Handing:
             return
         await self._serving.another(entry, deadline)
         self._replaced[entry.grant.name] = entry.grant.generation, self._clock.steady() + _APART
+
+    def _unplaced(self, account: str) -> str:
+        if self._book.closed and not account:
+            raise Locked
+        if not (name := account or self._book.default):
+            raise NoAccount("neither a host nor an account was named, and there is no default")
+        return name
 
     def _of_several(self, where: Target, username: str) -> str:
         """The entry that names the place most exactly decides, and then the user's name."""

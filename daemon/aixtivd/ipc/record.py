@@ -89,8 +89,8 @@ class Record:
         """`begun`: before it failed, so that it was understood, and is in the log already."""
         tried: What | None = "key" if failure.code == "key_failed" else None
         what = "denied" if failure.code == "denied" else _WHAT.get(type(asked), tried)
-        if what is None:
-            return
+        if what is None or (type(asked) is requests.HostToken and failure.code == "no_account"):
+            return  # git asks every helper about every host: that one is nobody's is nothing that happened
         if what in {"token", "refresh"} and failure.code in _OF_THE_ENDPOINT:
             what = "oauth2_token_error"
         account, to = getattr(asked, "account", ""), asked.to if isinstance(asked, requests.Rename) else ""

@@ -23,8 +23,14 @@ PATIENCE: Final = 2.0
 _SERVICE: Final = "aixtiv"
 _HINT: Final = "aixtiv unlock"
 _OWN: Final = "keyring.backends."
-_REFUSED: Final = ("keyring.backends.fail", "keyring.backends.null", "keyring.backends.chainer", "keyrings.alt")
-"""Backends that fail, that forget, that choose one by themselves, and that write plain text."""
+_REFUSED: Final = (
+    "keyring.backends.fail",
+    "keyring.backends.null",
+    "keyring.backends.chainer",
+    "keyrings.alt",
+    "aixtiv.",
+)
+"""Backends that fail, that forget, that choose one by themselves, that write plain text, and that ask this daemon."""
 
 
 class KeyStore(Struct, frozen=True, tag="keyring", tag_field="source"):
