@@ -66,7 +66,7 @@ class Bridge:
 
     def _take(self, line: bytes | None) -> None:
         if line is None:
-            self._pipe.protest(f"a message may have {LIMIT >> 20} MiB at most")
+            self._pipe.protest(f"a message may have {LIMIT >> 20} MiB at most", messages.INVALID)
             return
         try:
             message = messages.read(line)

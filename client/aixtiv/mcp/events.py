@@ -41,8 +41,7 @@ def events(pieces: Iterable[bytes]) -> Iterator[Event]:
 
 class _Event:
     def __init__(self) -> None:
-        self._data: list[bytes] = []
-        self._size = 0
+        self._data: bytearray | None = None  # not a list of lines: each of those costs more than what is in it
         self._kind = "message"
         self._id: str | None = None
         self._retry: float | None = None
@@ -52,10 +51,13 @@ class _Event:
         value = value.removeprefix(b" ")
         match name:
             case b"data":
-                self._size += len(value) + 1
-                if self._size > LIMIT:
+                if self._data is None:
+                    self._data = bytearray(value)
+                else:
+                    self._data += b"\n"
+                    self._data += value
+                if len(self._data) > LIMIT:
                     raise TooLarge
-                self._data.append(value)
             case b"event":
                 self._kind = value.decode(errors="replace")
             case b"id" if b"\0" not in value and value.isascii():
@@ -64,27 +66,26 @@ class _Event:
                 self._retry = min(int(value) / 1000, LONGEST_RETRY)
 
     def over(self) -> Event | None:
-        if not (self._data or self._id is not None or self._retry is not None):
+        if self._data is None and self._id is None and self._retry is None:
             return None
-        return Event(b"\n".join(self._data), self._kind or "message", self._id, self._retry)
+        return Event(bytes(self._data or b""), self._kind or "message", self._id, self._retry)
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Lines end with LF, CR or CRLF, wherever the pieces are cut."""
-    begun: list[bytes] = []  # of a line: joined once, however many pieces it comes in
-    size, after_return, first = 0, False, True
+    begun = bytearray()  # of a line
+    after_return, first = False, True
     for piece in pieces:
         if after_return and piece.startswith(b"\n"):
             piece = piece[1:]  # noqa: PLW2901  # the other half of a line's end
         after_return = piece.endswith(b"\r") or (after_return and not piece)
         *whole, rest = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         for line in whole:
-            found = b"".join((*begun, line))
+            found = bytes(begun + line)
             yield found.removeprefix(b"\xef\xbb\xbf") if first else found
-            begun, size, first = [], 0, False
-        begun.append(rest)
-        size += len(rest)
-        if size > LIMIT + 16:  # and the field's name
+            begun, first = bytearray(), False
+        begun += rest
+        if len(begun) > LIMIT + 16:  # and the field's name
             raise TooLarge
 
 

@@ -11,6 +11,7 @@ LIMIT: Final = 32 << 20
 """Bytes of one message at most, either way: a picture fits, and a server that never ends its message is stopped."""
 
 OFFLINE: Final = -32000  # JSON-RPC 2.0 §5.1: of what a server may define
+INVALID: Final = -32600
 PARSE: Final = -32700
 
 _NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}

@@ -70,9 +70,9 @@ class Pipe:
             if self.waits((id_,)):
                 self._write(messages.with_error(id_, error), (id_,))
 
-    def protest(self, sentence: str) -> None:
-        """To what was no message."""
-        self._write(messages.failure(b"", sentence, messages.PARSE), ())
+    def protest(self, sentence: str, code: int = messages.PARSE) -> None:
+        """To what was no message, or one whose id nobody has read."""
+        self._write(messages.failure(b"", sentence, code), ())
 
     def _write(self, line: bytes, answered: tuple[bytes, ...]) -> None:
         with self._writing:
