@@ -46,7 +46,8 @@ class Bridge:
         self._write({"jsonrpc": "2.0", "method": method, "params": params})
 
     def answer(self, asked: int) -> Message:
-        while (message := self.hear()).get("id") != asked or "method" in message:
+        """What answers it; or the error of a message that was not understood, which names no request."""
+        while (message := self.hear()).get("id", asked) not in (asked, None) or "method" in message:
             self.others.append(message)
         return message
 
