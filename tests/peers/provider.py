@@ -86,7 +86,7 @@ class Provider(Issuer):
         self.tell()
         return {self.secret} | {text for line in self.events for text in line.get("secrets", ())}
 
-    def tell(self, **told: float) -> None:
+    def tell(self, **told: float | str) -> None:
         """New lifetimes (server.mjs), or `skip`: seconds to move its clock ahead, so that no test waits for an expiry.
 
         When this returns, all that the server said before is in `events`.

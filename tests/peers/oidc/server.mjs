@@ -11,6 +11,8 @@ const told = {
   refreshToken: 86400,
   secret: 'unset', // of the confidential clients
   device: false, // whether there is a device grant
+  registration: false, // whether clients register themselves (RFC 7591)
+  resource: '', // of whose tokens the scopes `mcp:read` and `mcp:write` are (RFC 8707); each for itself alone
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -24,7 +26,7 @@ Date.now = () => now() + ahead;
 URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null); // the first Node 20 had none
 
 // imported only now: it may take a reference to Date.now
-const { Provider } = await import('oidc-provider');
+const { Provider, errors } = await import('oidc-provider');
 
 const redirects = ['127.0.0.1', '[::1]', 'localhost'].map((host) => `http://${host}/callback`); // RFC 8252: any port
 const scope = 'openid offline_access email profile api:read'; // `api:write` exists, but not for these clients
@@ -57,6 +59,15 @@ const provider = new Provider(issuer, {
     devInteractions: { enabled: true },
     deviceFlow: { enabled: told.device },
     introspection: { enabled: true },
+    registration: { enabled: told.registration },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (_, resource) => {
+        if (resource !== told.resource) throw new errors.InvalidTarget();
+        return { scope: 'mcp:read mcp:write', audience: resource, accessTokenFormat: 'opaque', accessTokenTTL: told.accessToken };
+      },
+      useGrantedResource: () => false, // whoever asks for a token says again what it is for
+    },
     revocation: { enabled: true },
   },
   pkce: { required: () => true },
@@ -90,6 +101,7 @@ provider.on('device_authorization.success', (_, body) => say('device-code', { se
 provider.on('grant.success', (ctx) => say('granted', {
   ...used(ctx),
   sub: ctx.oidc.account?.accountId,
+  audience: [ctx.oidc.entities.AccessToken?.aud].flat()[0],
   secrets: [...held(ctx.body), ctx.oidc.params.code_verifier].filter(Boolean),
 }));
 provider.on('grant.error', (ctx, error) => {
