@@ -9,6 +9,7 @@ from aixtivd.accounts.credential import Credential
 from aixtivd.errors import BadRequest, Misconfigured
 from aixtivd.relay.api import OWN, Api
 from aixtivd.relay.call import AGENT, Call
+from aixtivd.relay.names import folded, listed, names_of, remembered
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Not TRACE, which would send our credential back to the caller, and not CONNECT."""
@@ -45,7 +46,7 @@ _STAYS: Final = HOP_BY_HOP | {
     "x-original-url",
     "x-rewrite-url",
 }
-"""Compared as `_folded`."""
+"""Compared as `folded`."""
 
 LENGTH: Final = "Content-Length"
 
@@ -54,8 +55,6 @@ _STAY_PREFIXES: Final = ("sec-fetch-", "x-aixtiv-")
 _OURS: Final = ("access-control-", "x-aixtiv-")
 """Of an answer: what a browser, and what a caller of ours, takes for our own word."""
 
-_ODD: Final = re.compile(r"[^0-9a-z]")
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")  # no control characters, no lone surrogates
 _SECRET: Final = re.compile(r"[!-~]+")
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
@@ -65,25 +64,28 @@ def check_head(call: Call) -> None:
     """Raises BadRequest for a head that two servers could read in two ways, or that is none."""
     if call.method not in METHODS:
         raise BadRequest(f"only {', '.join(sorted(METHODS))} are relayed")
-    for name, value in call.headers:
-        if not _TOKEN.fullmatch(name):
-            raise BadRequest("a header's name has characters that no name can have")
-        if not _VALUE.fullmatch(value):
-            raise BadRequest(f"the header {name[:60]} has characters that no header can have")
+    names = names_of(call.headers)
+    if not names.sound:
+        raise BadRequest("a header's name has characters that no name can have")
+    if not _VALUE.fullmatch("".join([value for _, value in call.headers])):
+        broken = next(name for name, value in call.headers if not _VALUE.fullmatch(value))
+        raise BadRequest(f"the header {broken[:60]} has characters that no header can have")
     agent = call.caller.agent
     if not _VALUE.fullmatch(agent):
         raise BadRequest("the agent's id has characters that no header can have")
-    if any(value.strip() != agent for name, value in call.headers if _folded(name) == AGENT):
-        raise BadRequest(f"the header {AGENT} names another agent than the call does")  # which is in the audit
+    if AGENT in names.folded:
+        said = [value for (_, value), name in zip(call.headers, names.folded, strict=True) if name == AGENT]
+        if any(value.strip() != agent for value in said):  # the call's is in the audit
+            raise BadRequest(f"the header {AGENT} names another agent than the call does")
 
 
 def length_of(call: Call) -> int | None:
     """Bytes of its body; None: nobody has said. Raises BadRequest where it was said twice, and differently."""
-    said = {value.strip() for name, value in call.headers if name.lower() == "content-length"}
-    chunked = any(name.lower() == "transfer-encoding" for name, _ in call.headers)
+    places = names_of(call.headers).places
+    said = {call.headers[at][1].strip() for at in places.get("content-length", ())}
     if not said:
         return call.body.length
-    if len(said) > 1 or chunked or not _DIGITS.fullmatch(text := said.pop()):
+    if len(said) > 1 or "transfer-encoding" in places or not _DIGITS.fullmatch(text := said.pop()):
         raise BadRequest("the body's length is ambiguous: one Content-Length, or Transfer-Encoding, is taken")
     if call.body.length not in {None, int(text)}:
         raise BadRequest(f"the body has {call.body.length} bytes, and its head says {text}")
@@ -92,17 +94,11 @@ def length_of(call: Call) -> int | None:
 
 def upstream_headers(api: Api, call: Call, credential: Credential, length: int | None) -> list[tuple[str, str]]:
     """The caller's, in their order and writing, with its credentials taken out and exactly one put in."""
-    stays = _STAYS | _named(call.headers) | {_folded(api.key_header)}
-    if with_key := credential.form == "api-key":
-        stays |= _a_tokens(api, call.headers)
-    headers = [
-        (name, value)
-        for name, value in call.headers
-        if (low := _folded(name)) not in stays and not low.startswith(_STAY_PREFIXES)
-    ]
+    with_key = credential.form == "api-key"
+    headers = _going(call.headers, api, tokens=with_key)
     if api.token_flag:
         headers = without_flag(headers, api) if with_key else with_flag(headers, api)
-    if call.caller.agent and not any(_folded(name) == AGENT for name, _ in headers):
+    if call.caller.agent and AGENT not in names_of(headers).folded:
         headers.append(("X-Agent-ID", call.caller.agent))
     if length or (length == 0 and _says_none(call)):
         headers.append((LENGTH, str(length)))
@@ -110,18 +106,40 @@ def upstream_headers(api: Api, call: Call, credential: Credential, length: int |
     return headers
 
 
+def _going(given: Headers, api: Api, *, tokens: bool) -> list[tuple[str, str]]:
+    """What goes on. `tokens`: without what belongs to a token of the caller's own."""
+    names = names_of(given)
+    own = folded(api.key_header)
+    stays = listed(given[at][1] for at in names.places.get("connection", ()))
+    if tokens:
+        stays |= _a_tokens(api, given)
+    return [given[at] for at in _onward(names.folded) if (name := names.folded[at]) != own and name not in stays]
+
+
+@remembered
+def _onward(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Where names stand that may go on to an API."""
+    return tuple(at for at, name in enumerate(names) if name not in _STAYS and not name.startswith(_STAY_PREFIXES))
+
+
 def downstream_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The upstream's, to be handed on: all but hop-by-hop ones, and those that would be taken for ours.
 
     Bytes that are no UTF-8 cannot be carried.
     """
-    headers = tuple((name.decode(errors="replace"), value.decode(errors="replace")) for name, value in raw)
-    goes = HOP_BY_HOP | _named(headers)
-    if any(name.lower() == "transfer-encoding" for name, _ in headers):
+    headers = [(str(name, "utf-8", "replace"), str(value, "utf-8", "replace")) for name, value in raw]
+    names = names_of(headers)
+    goes = listed(headers[at][1] for at in names.places.get("connection", ()))
+    if "transfer-encoding" in names.places:
         goes |= {"content-length"}  # does not count beside it (RFC 9112 §6.3)
-    return tuple(
-        (name, value) for name, value in headers if (low := _folded(name)) not in goes and not low.startswith(_OURS)
-    )
+    back = _back(names.folded)
+    return tuple([headers[at] for at in back if names.folded[at] not in goes] if goes else [headers[at] for at in back])
+
+
+@remembered
+def _back(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Where names stand that may come back to a caller."""
+    return tuple(at for at, name in enumerate(names) if name not in HOP_BY_HOP and not name.startswith(_OURS))
 
 
 def with_flag(headers: list[tuple[str, str]], api: Api) -> list[tuple[str, str]]:
@@ -158,22 +176,11 @@ def _says_none(call: Call) -> bool:
 def _a_tokens(api: Api, headers: Headers) -> frozenset[str]:
     """What the caller sent for a token of its own, told by the flag: a key does not know these."""
     flagged = any(api.token_flag in _flags(value) for name, value in headers if name.lower() == api.flag_header)
-    return frozenset(map(_folded, api.with_token)) if flagged else frozenset()
-
-
-def _folded(name: str) -> str:
-    """As servers see it that hand headers on as variables (CGI, WSGI, PHP): there `X_Api.Key` is `x-api-key`, too."""
-    return _ODD.sub("-", name.lower())
+    return frozenset(map(folded, api.with_token)) if flagged else frozenset()
 
 
 def _flags(value: str) -> list[str]:
     return [part.strip() for part in value.split(",")]
-
-
-def _named(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """Names that Connection headers list (RFC 9110 §7.6.1)."""
-    lists = [value for name, value in headers if name.lower() == "connection"]
-    return frozenset(_folded(part.strip()) for value in lists for part in value.split(","))
 
 
 def _shown(api: Api, credential: Credential) -> tuple[str, str]:

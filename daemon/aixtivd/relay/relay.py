@@ -15,6 +15,7 @@ from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.service import Accounts
 from aixtivd.config import Config
 from aixtivd.errors import AixtivError, Locked, Unreachable
+from aixtivd.relay.api import Api
 from aixtivd.relay.apis import api_for
 from aixtivd.relay.bodies import Budget, Kept
 from aixtivd.relay.call import Answer, Call
@@ -38,6 +39,7 @@ class Relay:
         self.denials = self._denials = Denials(audit, time.monotonic)
         self.statuses: Counter[str] = Counter()
         self._config = config
+        self._apis: dict[tuple[str, str], Api] = {}  # as the config has them, by account and provider
         self._budget = Budget()
         self._upstream = Upstream(config.network)
         self._under_way: set[Passage] = set()
@@ -64,6 +66,7 @@ class Relay:
 
     def reconfigure(self, config: Config) -> None:
         self._config = config
+        self._apis.clear()
         self._upstream.configure(config.network)
 
     @asynccontextmanager
@@ -76,8 +79,7 @@ class Relay:
         self._under_way.add(passage)
         self.begun += 1
         try:
-            with passage.waiting():
-                await self._pass(passage)
+            await passage.until_answered(self._pass(passage))
             yield passage.answer()
             passage.left = True
         except Unreachable:
@@ -151,7 +153,7 @@ class Relay:
 
     async def _send(self, passage: Passage, body: Kept, credential: Credential) -> None:
         call = passage.call
-        api = api_for(self._config, passage.account, credential.provider)
+        api = self._api(passage.account, credential.provider)
         check_path(api, call.path)
         origin = target(
             api,
@@ -175,6 +177,13 @@ class Relay:
                 raise body.failure from None
             raise
         self._accounts.answered(credential, passage.sent.status)
+
+    def _api(self, account: str, provider: str) -> Api:
+        """No more than there are accounts: one that is none has no credential either."""
+        api = self._apis.get((account, provider))
+        if api is None:
+            api = self._apis[account, provider] = api_for(self._config, account, provider)
+        return api
 
     async def _send_again(self, passage: Passage, body: Kept, credential: Credential) -> None:
         """With another credential, and nothing left of the answer there was; where that cannot be, the answer stays."""

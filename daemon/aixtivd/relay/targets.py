@@ -26,11 +26,16 @@ _CUT: Final = re.compile(r"[;?#]")
 
 _VISIBLE: Final = re.compile(r"/[!-~]*")
 _ESCAPES: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+_SHORT: Final = 256  # characters of a path that is remembered
 _DEEPEST: Final = 3  # times a path may be percent-encoded: who encodes more often hides something
 
 
 def check_path(api: Api, path: str) -> None:
     """`path`: with its query. Raises BadRequest for what is none, Denied for one that is not relayed."""
+    (_checked_again if len(path) <= _SHORT else _checked)(api, path)
+
+
+def _checked(api: Api, path: str) -> None:
     for reading in readings(path):
         folder = reading.rstrip("/") + "/"
         if not folder.startswith(api.paths):
@@ -38,6 +43,10 @@ def check_path(api: Api, path: str) -> None:
         ascii_only = folder.encode("ascii", "ignore").decode()  # without what some leave out: variation selectors …
         if _below(folder, api.refused) or _below(ascii_only, api.refused):
             raise Denied(f"paths below {' and '.join(api.refused)} are not relayed to {api.name}")
+
+
+_checked_again = lru_cache(maxsize=256)(_checked)
+"""Callers repeat theirs. What is refused is not remembered."""
 
 
 def _below(folder: str, prefixes: tuple[str, ...]) -> bool:
@@ -82,20 +91,23 @@ def target(api: Api, account: str, *, pinned: str, wanted: str, free: bool, kind
     account goes along, only the caller's own key. `kind`: of the account. Raises Denied where a credential would go
     elsewhere.
     """
-    bind = f"aixtiv api-key set {account}" if kind == "api-key" else f"aixtiv login {account}"
     if wanted and free:
         return _origin(wanted)
     known = pinned or api.origin
     if not known:
         sentence = f"it is not known where calls for {account} go: set origin below [api.{api.name}] in the config"
-        raise BadRequest(sentence, hint=f"{bind} --endpoint https://HOST")
+        raise BadRequest(sentence, hint=f"{_bind(account, kind)} --endpoint https://HOST")
     origin = _origin(known)
     if wanted and (elsewhere := _origin(wanted)) != origin:
         raise Denied(
             f"{account} is for {origin} and nowhere else: its credential is not sent to {elsewhere}",
-            hint=f"{bind} --endpoint {elsewhere}" + ("" if kind == "api-key" else " --replace"),
+            hint=f"{_bind(account, kind)} --endpoint {elsewhere}" + ("" if kind == "api-key" else " --replace"),
         )
     return origin
+
+
+def _bind(account: str, kind: Kind) -> str:
+    return f"aixtiv api-key set {account}" if kind == "api-key" else f"aixtiv login {account}"
 
 
 @lru_cache(maxsize=256)
