@@ -4,6 +4,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Final
 
 import anyio
@@ -27,35 +28,64 @@ class Arrivals:
         self._socket = listening
         self._pause = pause
         self._closed = False
-        self._waiting = anyio.CancelScope()
+        self._reported = asyncio.Event()  # somebody is there, or it was closed
+        self._stop_looking: Callable[[], object] | None = None
 
     def close(self) -> None:
         """Takes nobody more: who comes waits in the kernel's queue, for whoever listens next."""
         self._closed = True
-        self._waiting.cancel()
+        self._look_away()
+        self._reported.set()
 
     async def connections(self) -> AsyncGenerator[socket.socket, None]:
-        """Each one, until it is closed."""
-        self._socket.settimeout(0)
-        while not self._closed:
-            try:
-                connection, _address = self._socket.accept()
-            except BlockingIOError:
-                await self._until_somebody_comes()
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:
-                # Callers wait in the kernel's queue meanwhile; whatever ends gives back what is missing.
-                sentence = "out of file descriptors or memory" if error.errno in _EXHAUSTED else "cannot accept"
-                log.error("accepting-pauses", reason=sentence, errno=error.errno or 0)
-                await anyio.sleep(self._pause)
-            else:
-                connection.settimeout(0)
-                yield connection
+        """Each one, until it is closed.
 
-    async def _until_somebody_comes(self) -> None:
-        with anyio.CancelScope() as self._waiting:
-            await anyio.wait_readable(self._socket)
+        The loop watches the socket all the time, and reports it in each turn in which somebody is there: to begin and
+        end watching for each caller would cost more than accepting one, and so would asking whether there is another.
+        """
+        self._socket.settimeout(0)
+        try:
+            while await self._knocked():
+                if (connection := await self._accepted()) is not None:
+                    yield connection
+        finally:
+            self._look_away()
+
+    async def _knocked(self) -> bool:
+        """False: it was closed."""
+        if not self._closed:
+            self._look()
+            await self._reported.wait()
+            self._reported.clear()
+        return not self._closed
+
+    async def _accepted(self) -> socket.socket | None:
+        """None: there was nobody after all."""
+        try:
+            connection, _address = self._socket.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return None
+        except OSError as error:
+            # Callers wait in the kernel's queue meanwhile; whatever ends gives back what is missing.
+            sentence = "out of file descriptors or memory" if error.errno in _EXHAUSTED else "cannot accept"
+            log.error("accepting-pauses", reason=sentence, errno=error.errno or 0)
+            self._look_away()
+            await anyio.sleep(self._pause)
+            return None
+        connection.settimeout(0)
+        return connection
+
+    def _look(self) -> None:
+        if self._stop_looking is None:
+            loop, fd = asyncio.get_running_loop(), self._socket.fileno()
+            loop.add_reader(fd, self._reported.set)
+            self._stop_looking = partial(loop.remove_reader, fd)
+
+    def _look_away(self) -> None:
+        """Before whose socket it is can close it: the number may be another's then."""
+        if self._stop_looking is not None:
+            self._stop_looking()
+            self._stop_looking = None
 
 
 async def hand_over(connection: socket.socket, protocol: asyncio.BaseProtocol, lost: Callable[[], None]) -> None:
