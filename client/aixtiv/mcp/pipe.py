@@ -1,6 +1,7 @@
 """The client's end: whole messages out on stdout, one at a time, and which requests still wait for an answer."""
 
 import os
+import signal
 import threading
 from collections.abc import Container
 
@@ -82,6 +83,7 @@ class Pipe:
                 left = memoryview(line)
                 while left:
                     left = left[os.write(self._out, left) :]
-            except OSError:  # nobody reads any more
+            except OSError:  # nobody reads any more, and the main thread may wait for what nobody says
                 self.gone = True
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         self.give_up(answered)

@@ -16,6 +16,7 @@ _DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class RemoteServer:
     def __init__(self, url: str) -> None:
         self.url = url
+        self._before = 0
         parts = urlsplit(url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
 
@@ -23,11 +24,17 @@ class RemoteServer:
     def port(self) -> int:
         return urlsplit(self.url).port or 0
 
+    def renew(self) -> None:
+        """What was heard until now is forgotten, and so are the sessions."""
+        self._before = 0
+        self.forget()
+        self._before = len(self.heard())
+
     def heard(self, method: str = "") -> list[dict[str, Any]]:
         """Requests, with their headers by name."""
         with _DIRECT.open(f"{self._origin}/heard", timeout=processes.PATIENCE) as answer:
             found: list[dict[str, Any]] = json.loads(answer.read())
-        return [one for one in found if method in ("", one["method"])]
+        return [one for one in found[self._before :] if method in ("", one["method"])]
 
     @property
     def tokens(self) -> list[str]:
@@ -38,6 +45,10 @@ class RemoteServer:
     def go(self) -> None:
         """Lets the tool `wait` answer."""
         processes.asked(urllib.request.Request(f"{self._origin}/go", b""))
+
+    def forget(self) -> None:
+        """All sessions."""
+        processes.asked(urllib.request.Request(f"{self._origin}/forget", b""))
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import Any, Final
 from mcp import Client, StdioServerParameters
 
 from peers.authority.process import Running, authorization_server
-from peers.machine import Machine
+from peers.bridged import Bridge
+from peers.machine import PATIENCE, Machine
 from peers.mcp_servers.process import RemoteServer, remote_server
 
 NAME: Final = "ctt-mcp"
@@ -50,31 +51,61 @@ class Scene:
         async with Client(server, mode=mode, **asked) as client:
             yield client
 
+    @contextmanager
+    def bridge(self, name: str = NAME) -> Iterator["Talk"]:
+        """`aixtiv mcp`, spoken to line by line."""
+        environ = {"BROWSER": self.browser, "CLAUDE_OAUTH_CLIENT_ID": "native"}
+        with self.machine.running("mcp", name, **environ) as process:
+            yield Talk(process)
+
     @property
     def visited(self) -> int:
         """How often a browser was opened."""
         return len(self.visits.read_text().splitlines()) if self.visits.exists() else 0
 
 
+class Talk(Bridge):
+    """What no well-behaved client does, too."""
+
+    def write(self, text: str) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(text)
+        self._process.stdin.flush()
+
+    def deaf(self) -> None:
+        """Reads no more."""
+        assert self._process.stdout
+        self._process.stdout.close()
+
+    def ended(self) -> int:
+        return self._process.wait(PATIENCE)
+
+
 def _person(folder: Path, visits: Path) -> str:
     """A command for $BROWSER that signs in."""
     script = folder / "person.sh"
     walk = "import sys; from peers.person import sign_in; sign_in(sys.argv[1])"
-    script.write_text(
-        f"#!/bin/sh\necho x >> {visits}\nPYTHONPATH={_TESTS} exec {sys.executable} -c '{walk}' \"$1\" 2>> {visits}.log\n"
-    )
+    command = f"PYTHONPATH={_TESTS} exec {sys.executable} -c '{walk}' \"$1\" 2>> {visits}.log"
+    script.write_text(f"#!/bin/sh\necho x >> {visits}\n{command}\n")
     script.chmod(0o700)
     return f"{script} %s"
 
 
 @contextmanager
-def scene(folder: Path, *options: str, life: float = 3600.0) -> Iterator[Scene]:
-    """`options`: of the remote server. `life`: seconds of a token."""
-    with (
-        authorization_server("--access-ttl", str(life)) as authority,
-        remote_server(authority, *options) as server,
-        Machine(folder) as machine,
-    ):
+def opposite(*options: str) -> Iterator[tuple[Running, RemoteServer]]:
+    """An authorization server, and a remote server that trusts it. `options`: of that."""
+    with authorization_server() as authority, remote_server(authority, *options) as server:
+        yield authority, server
+
+
+@contextmanager
+def scene(folder: Path, there: tuple[Running, RemoteServer], life: float = 3600.0) -> Iterator[Scene]:
+    """`life`: seconds of a token."""
+    authority, server = there
+    authority.renew()
+    authority.tell(access_ttl=life)
+    server.renew()
+    with Machine(folder) as machine:
         found = Scene(machine, authority, server, folder)
         found.filed()
         machine.start()

@@ -97,6 +97,28 @@ def served(at: argparse.Namespace, url: str) -> ASGIApp:
         validate_token_resource=False,
     )
     server = MCPServer("house", auth=auth, token_verifier=Asking(at), log_level="ERROR")
+    _furnish(server)
+
+    @server.custom_route("/forget", methods=["POST"])
+    async def forget(_: Request) -> Response:
+        if at.transport == "http":
+            server.session_manager._server_instances.clear()
+        return JSONResponse({})
+
+    if at.transport == "sse":
+        return Heard(server.sse_app())
+    return Heard(
+        server.streamable_http_app(
+            json_response=at.json,
+            stateless_http=at.stateless,
+            event_store=Memory() if at.resumable else None,
+            retry_interval=50 if at.resumable else None,
+        )
+    )
+
+
+def _furnish(server: MCPServer) -> None:
+    """Its tools, and how a test lets one of them go on."""
     gate = asyncio.Event()
 
     @server.tool()
@@ -139,17 +161,6 @@ def served(at: argparse.Namespace, url: str) -> ASGIApp:
         gate.set()
         return JSONResponse({})
 
-    if at.transport == "sse":
-        return Heard(server.sse_app())
-    return Heard(
-        server.streamable_http_app(
-            json_response=at.json,
-            stateless_http=at.stateless,
-            event_store=Memory() if at.resumable else None,
-            retry_interval=50 if at.resumable else None,
-        )
-    )
-
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -166,6 +177,7 @@ def main() -> None:
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", at.port))
+        listening.listen()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/{'sse' if at.transport == 'sse' else 'mcp'}"
         config = uvicorn.Config(served(at, url), log_level="error", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
