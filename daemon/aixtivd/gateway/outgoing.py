@@ -22,6 +22,9 @@ class Sink(Protocol):
     def write(self, data: bytes) -> None:
         """Raises ConnectionError where the caller is gone."""
 
+    def write_soon(self, data: bytes) -> None:
+        """With what else is written in this turn of the loop."""
+
     async def room(self) -> None:
         """Returns when it is not full."""
 
@@ -52,7 +55,7 @@ class Outgoing:
         if not keep:
             headers.append(_CLOSE)
         self.begun = True
-        self._sink.write(head_of(answer.status, answer.reason, headers))
+        self._sink.write_soon(head_of(answer.status, answer.reason, headers))
         if bodiless:
             return
         if length is None:

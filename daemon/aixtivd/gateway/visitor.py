@@ -66,6 +66,7 @@ class Visitor(asyncio.Protocol):
         self._current: Request | None = None
         self._rest = b""  # what has come and is not parsed yet, …
         self._at = 0  # … from here on
+        self._held = b""  # written in a moment
         self._reading = True
         self._parting = False  # nothing more is answered, and what comes is thrown away
         self._room: asyncio.Future[None] | None = None
@@ -81,7 +82,16 @@ class Visitor(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError
+        if self._held:
+            data, self._held = self._held + data, b""
         self._transport.write(data)
+
+    def write_soon(self, data: bytes) -> None:
+        """With what else is written in this turn of the loop: a caller that wakes once costs less than one that wakes
+        twice.
+        """
+        self._held += data
+        self._loop.call_soon(self._flush)
 
     async def room(self) -> None:
         if self.full:
@@ -105,6 +115,7 @@ class Visitor(asyncio.Protocol):
         self.busy, self.task, self.ticket = False, None, ""
         if self._transport is None or self._transport.is_closing():
             return
+        self._flush()
         if self.finishing or not keep:
             self._part(whole=request is None or request.upload.whole)
             return
@@ -115,6 +126,7 @@ class Visitor(asyncio.Protocol):
     def break_off(self) -> None:
         """What came before goes out; no last chunk, or too few bytes, tell the caller that it was not all."""
         if self._transport is not None:
+            self._flush()
             self._transport.close()
             self._within(self._bounds.parting)
 
@@ -161,6 +173,11 @@ class Visitor(asyncio.Protocol):
         self.full, self._unread_at = False, inf
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
+
+    def _flush(self) -> None:
+        if self._held and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(self._held)
+        self._held = b""
 
     # Requests
 
