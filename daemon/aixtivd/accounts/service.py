@@ -203,6 +203,7 @@ class Accounts:
                 yield await self._by_source(name, terms, asked)
                 return
             sign_in = await self._new_sign_in(name, terms, terms.client, asked)
+            joined = sign_in.terms is not terms  # another caller's, who was first while this one waited
         yield await self._sign_ins.started(sign_in, asked, joined=joined)
         yield await sign_in.outcome()
 
