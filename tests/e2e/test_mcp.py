@@ -107,8 +107,8 @@ async def test_progress_comes_while_a_tool_works_and_the_server_may_ask_back(at:
 
     told: list[float] = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
-        told.append(done)
+    async def progress(progress: float, total: float | None, message: str | None) -> None:
+        told.append(progress)
 
     async with at.client(elicitation_callback=answered) as client:
         assert text(await client.call_tool("steps", {"many": 3}, progress_callback=progress)) == "done"

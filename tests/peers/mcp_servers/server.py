@@ -99,7 +99,7 @@ def served(at: argparse.Namespace, url: str) -> ASGIApp:
     server = MCPServer("house", auth=auth, token_verifier=Asking(at), log_level="ERROR")
     _furnish(server)
 
-    @server.custom_route("/forget", methods=["POST"])
+    @server.custom_route("/forget", methods=["POST"])  # type: ignore[untyped-decorator]  # mcp's own
     async def forget(_: Request) -> Response:
         if at.transport == "http":
             server.session_manager._server_instances.clear()
@@ -156,7 +156,7 @@ def _furnish(server: MCPServer) -> None:
         answer = await context.elicit("which colour?", Colour)
         return answer.data.colour if answer.action == "accept" else answer.action
 
-    @server.custom_route("/go", methods=["POST"])
+    @server.custom_route("/go", methods=["POST"])  # type: ignore[untyped-decorator]  # mcp's own
     async def go(_: Request) -> Response:
         gate.set()
         return JSONResponse({})
