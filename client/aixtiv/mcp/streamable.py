@@ -10,6 +10,7 @@ from aixtiv.mcp import messages
 from aixtiv.mcp.door import Door, Headers
 from aixtiv.mcp.events import TooLarge, events, whole
 from aixtiv.mcp.messages import Message, NoMessage
+from aixtiv.mcp.mirrored import Mirrored
 from aixtiv.mcp.pipe import Pipe
 from aixtiv.mcp.signing import sentence
 from aixtiv.relayed import Relayed
@@ -52,6 +53,7 @@ class Streamable:
         self._pipe = pipe
         self._session = ""
         self._version = ""
+        self._mirrored = Mirrored()
         self._open: dict[bytes, Relayed] = {}  # answers under way, by the request's id
         self._listening: threading.Thread | None = None
         self._over = threading.Event()
@@ -145,6 +147,8 @@ class Streamable:
         return answer
 
     def _pass_on(self, message: Message, raw: bytes, *, quiet: bool) -> None:
+        if message.method == "tools/list" and message.version:
+            self._mirrored.learn(raw)  # before the client can call one of them
         passed = self._pipe.deliver(raw, but=message.asks if quiet else ())
         if message.method == "initialize" and passed and passed.answers == message.asks:
             self._version = passed.version
@@ -155,7 +159,7 @@ class Streamable:
         if message and modern:  # each request says by itself what older ones agreed upon (2026-07-28)
             found += [("mcp-protocol-version", modern), ("mcp-method", messages.shown(message.method))]
             found += [("mcp-name", messages.shown(message.subject))] if message.subject else []
-            return tuple(found)
+            return (*found, *self._mirrored.headers(message))
         if message and message.method == "initialize":
             return tuple(found)
         found += [("mcp-protocol-version", self._version)] if self._version else []

@@ -40,6 +40,7 @@ async def _converse(server: StdioServerParameters, asked: argparse.Namespace, sa
         tools = (await client.list_tools()).tools
         said["tools"] = [tool.name for tool in tools]
         arguments = {**ARGUMENTS, "json_schema_echo": {"schema": tools[0].input_schema if tools else {}}}
+        arguments |= {call["name"]: call["arguments"] for call in _told().get("toolCalls", ())}
         for _ in range(asked.calls):
             for name in said["tools"]:
                 result = await client.call_tool(name, arguments.get(name, {}))
@@ -67,7 +68,7 @@ def _first(failed: BaseException) -> str:
 
 def _configured(asked: argparse.Namespace) -> str:
     """What `aixtiv mcp` is called with: the URL, or the name of a server that was added as a person would."""
-    told = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
+    told = _told()
     options = ["--client-id-metadata", asked.metadata] if asked.metadata else []
     options += ["--client-id", told["client_id"]] if "client_id" in told else []
     if not options and not asked.key:
@@ -78,6 +79,12 @@ def _configured(asked: argparse.Namespace) -> str:
     if asked.key:
         _type("api-key", "set", NAME, "--endpoint", asked.url.removesuffix("/mcp"), stdin=f"{asked.key}\n")
     return NAME
+
+
+def _told() -> dict[str, Any]:
+    """What the suite says beside the URL."""
+    told: dict[str, Any] = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
+    return told
 
 
 def _type(*words: str, stdin: str = "") -> None:
