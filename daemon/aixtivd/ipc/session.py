@@ -21,9 +21,9 @@ from aixtiv_protocol.requests import Piece, Relay, Request, Restore, Token
 from aixtivd.access.caller import Caller
 from aixtivd.access.peer import hung_up
 from aixtivd.errors import Locked
+from aixtivd.host.deadline import Deadline
 from aixtivd.ipc.again import Again
 from aixtivd.ipc.body import Body, Waiting
-from aixtivd.ipc.deadline import Deadline
 from aixtivd.ipc.dispatch import Dispatch, Stream, defect
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.outbox import Outbox
