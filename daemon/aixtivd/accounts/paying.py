@@ -51,8 +51,8 @@ class Paying:
         """
         if self._book.closed:
             raise Locked
-        if name or self.config.claude.account:
-            return checked_name(name or self.config.claude.account)
+        if wanted := name or self.config.claude.account:
+            return wanted if self._book.find(wanted) else checked_name(wanted)
         usual = self._book.find("anthropic")
         if usual and usual.grant.provider == "anthropic" and may("anthropic"):
             return "anthropic"

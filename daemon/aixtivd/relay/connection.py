@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
         """
         if self._transport is None or self._transport.is_closing():
             raise UpstreamFailure(f"{request.host} cut the connection", maybe_sent=False)
-        sent = self._sent = Sent(self, request.host, bodiless=request.bodiless)
+        sent = self._sent = Sent(self, self._loop, request.host, bodiless=request.bodiless)
         # llhttp cannot be told that an answer to HEAD has no body: what follows on such a connection is not read.
         self._lasting = request.lasting and not request.bodiless
         self._heard = self._loop.time()

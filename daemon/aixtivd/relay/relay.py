@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from functools import cached_property
 from typing import Final
 
 import anyio
@@ -15,15 +15,10 @@ from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.service import Accounts
 from aixtivd.config import Config
 from aixtivd.errors import AixtivError, Locked, Unreachable
+from aixtivd.relay import apis, bodies, heads, permits, targets, upstream
+from aixtivd.relay import passage as passages
 from aixtivd.relay.api import Api
-from aixtivd.relay.apis import api_for
-from aixtivd.relay.bodies import Budget, Kept
 from aixtivd.relay.call import Answer, Call
-from aixtivd.relay.heads import check_head, length_of, upstream_headers
-from aixtivd.relay.passage import Passage
-from aixtivd.relay.permits import Permits
-from aixtivd.relay.targets import check_path, target
-from aixtivd.relay.upstream import Upstream
 
 STATUSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "none")
 """Classes of answers by which calls are counted; none: it may have reached the API, and no answer came."""
@@ -34,18 +29,30 @@ _GONE: Final = 2.0  # seconds in which calls that were cut off are over
 class Relay:
     def __init__(self, accounts: Accounts, audit: Audit, config: Config, rules: Rules) -> None:
         self._accounts = accounts
-        self._permits = Permits(rules, accounts)
+        self._rules = rules
         self._audit = audit
         self.denials = self._denials = Denials(audit, time.monotonic)
         self.statuses: Counter[str] = Counter()
         self._config = config
         self._apis: dict[tuple[str, str], Api] = {}  # as the config has them, by account and provider
-        self._budget = Budget()
-        self._upstream = Upstream(config.network)
-        self._under_way: set[Passage] = set()
+        self._under_way: set[passages.Passage] = set()
         self._none_left = anyio.Event()
         self.begun = 0  # calls, ever
         self.refuses: Callable[[], bool] = bool  # because the vault is being locked or unlocked; set from above
+
+    # Made for the first call: nobody else needs what they load (`later`).
+
+    @cached_property
+    def _permits(self) -> "permits.Permits":
+        return permits.Permits(self._rules, self._accounts)
+
+    @cached_property
+    def _budget(self) -> "bodies.Budget":
+        return bodies.Budget()
+
+    @cached_property
+    def _upstream(self) -> "upstream.Upstream":
+        return upstream.Upstream(self._config.network)
 
     @property
     def open(self) -> int:
@@ -67,29 +74,34 @@ class Relay:
     def reconfigure(self, config: Config) -> None:
         self._config = config
         self._apis.clear()
-        self._upstream.configure(config.network)
+        if "_upstream" in vars(self):
+            self._upstream.configure(config.network)
 
-    @asynccontextmanager
-    async def call(self, call: Call) -> AsyncIterator[Answer]:
+    def call(self, call: Call) -> "Calling":
         """The answer, from its head on. Leaving ends the call, wherever it is; an answer that breaks off raises.
 
         Raises AixtivError.
         """
-        passage = Passage(call)
+        return Calling(self, passages.Passage(call))
+
+    async def begin(self, passage: "passages.Passage") -> Answer:
         self._under_way.add(passage)
         self.begun += 1
         try:
             await passage.until_answered(self._pass(passage))
-            yield passage.answer()
-            passage.left = True
-        except Unreachable:
-            if passage.cut_off is None:
-                raise
-            raise passage.cut_off from None
-        finally:
-            self._left(passage)
+            return passage.answer()
+        except BaseException as error:
+            self.end(passage, error)
+            raise
 
-    def _left(self, passage: Passage) -> None:
+    def end(self, passage: "passages.Passage", error: BaseException | None) -> None:
+        """Raises what it was cut off with where that is what the caller has heard as a broken answer."""
+        passage.left = error is None
+        self._left(passage)
+        if isinstance(error, Unreachable) and passage.cut_off is not None:
+            raise passage.cut_off from None
+
+    def _left(self, passage: "passages.Passage") -> None:
         self._under_way.discard(passage)
         if not self._under_way:
             self._none_left.set()
@@ -107,26 +119,30 @@ class Relay:
             passage.cut(failure)
         with anyio.move_on_after(_GONE):
             await self.over()
-        await self._upstream.aclose()  # the next call opens another way
+        await self._hang_up()  # the next call opens another way
 
     async def aclose(self) -> None:
         """Ends the calls under way."""
         self._denials.flush()
-        await self._upstream.aclose()
+        await self._hang_up()
 
-    async def _pass(self, passage: Passage) -> None:
+    async def _hang_up(self) -> None:
+        if "_upstream" in vars(self):  # else nothing ever went out
+            await self._upstream.aclose()
+
+    async def _pass(self, passage: "passages.Passage") -> None:
         try:
             await self._sent(passage)
         except AixtivError as error:
             raise self._permits.quiet(passage, error) from None
 
-    async def _sent(self, passage: Passage) -> None:
+    async def _sent(self, passage: "passages.Passage") -> None:
         """Until there is an answer that the caller gets: the first, but for a 401 that another credential may mend."""
         if self.refuses():
             raise Locked
         call = passage.call
-        check_head(call)
-        passage.body = body = Kept(call.body, length_of(call), self._budget)
+        heads.check_head(call)
+        passage.body = body = bodies.Kept(call.body, heads.length_of(call), self._budget)
         passage.account = self._permits.account(call)
         passage.known = self._accounts.known(passage.account)
         self._permits.check(passage)
@@ -144,18 +160,18 @@ class Relay:
                     await self._send_again(passage, body, credential)
         body.settle()
 
-    async def _credential(self, passage: Passage, refused: Credential | None = None) -> Credential:
+    async def _credential(self, passage: "passages.Passage", refused: Credential | None = None) -> Credential:
         call = passage.call
         credential = await self._accounts.credential(
             passage.account, key=call.api_key, fallback=call.fallback, wait=call.wait, refused=refused
         )
         return self._permits.quieted(passage, credential)
 
-    async def _send(self, passage: Passage, body: Kept, credential: Credential) -> None:
+    async def _send(self, passage: "passages.Passage", body: "bodies.Kept", credential: Credential) -> None:
         call = passage.call
         api = self._api(passage.account, credential.provider)
-        check_path(api, call.path)
-        origin = target(
+        targets.check_path(api, call.path)
+        origin = targets.target(
             api,
             passage.account,
             pinned=credential.endpoint,
@@ -165,7 +181,7 @@ class Relay:
         )
         passage.credential = credential
         whole = await body.ready()
-        headers = upstream_headers(api, call, credential, body.length if whole is None else len(whole))
+        headers = heads.upstream_headers(api, call, credential, body.length if whole is None else len(whole))
         data = body if whole is None else whole or None
         lane = hash((credential.account, credential.form, call.caller.ticket))
         before, passage.reached = passage.reached, True
@@ -182,13 +198,27 @@ class Relay:
         """No more than there are accounts: one that is none has no credential either."""
         api = self._apis.get((account, provider))
         if api is None:
-            api = self._apis[account, provider] = api_for(self._config, account, provider)
+            api = self._apis[account, provider] = apis.api_for(self._config, account, provider)
         return api
 
-    async def _send_again(self, passage: Passage, body: Kept, credential: Credential) -> None:
+    async def _send_again(self, passage: "passages.Passage", body: "bodies.Kept", credential: Credential) -> None:
         """With another credential, and nothing left of the answer there was; where that cannot be, the answer stays."""
         if not body.resendable or passage.sent is None or credential is passage.credential:
             return
         await passage.sent.put_away()
         body.again()
         await self._send(passage, body, credential)
+
+
+class Calling:
+    """One call: `async with` it. By hand, since what contextlib makes of a generator takes longer than all checks."""
+
+    def __init__(self, relay: Relay, passage: "passages.Passage") -> None:
+        self._relay = relay
+        self._passage = passage
+
+    async def __aenter__(self) -> Answer:
+        return await self._relay.begin(self._passage)
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._relay.end(self._passage, error)

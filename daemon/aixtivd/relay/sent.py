@@ -43,7 +43,7 @@ class Sent:
     The connection feeds it, by way of the parser (`on_…`). Once the answer has come whole, the connection is another's.
     """
 
-    def __init__(self, connection: "Connection", host: str, *, bodiless: bool) -> None:
+    def __init__(self, connection: "Connection", loop: asyncio.AbstractEventLoop, host: str, *, bodiless: bool) -> None:
         """`bodiless`: no answer to such a request has a body."""
         self.status = 0
         self.reason = ""
@@ -59,6 +59,7 @@ class Sent:
         self.held = 0  # bytes that nobody has read yet
         self.bare = 0  # bytes since the last one of a body: none of heads, chunks' and trailers goes on for ever
         self.sending: asyncio.Task[None] | None = None  # what is left of the request's body
+        self._loop = loop
         self._bodiless = bodiless
         self._connection: Connection | None = connection
         self._head = 0  # bytes
@@ -206,7 +207,7 @@ class Sent:
 
     async def _more(self) -> None:
         """Returns when more has come, or nothing more will."""
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
         try:
             await self._waiter
         finally:
