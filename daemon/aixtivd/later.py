@@ -28,7 +28,24 @@ FOREIGN: Final = frozenset(
 """Not ours. Some have a tail: `tempfile` alone brings ten others."""
 
 OURS: Final = frozenset(
-    f"aixtivd.{name}" for name in ("access.proof", "access.shells", "access.usage", "host.launchd", "oauth.answers")
+    f"aixtivd.{name}"
+    for name in (
+        "access.proof",
+        "access.shells",
+        "access.usage",
+        "host.launchd",
+        "oauth.answers",
+        "oauth.registration",
+        "oauth.resource",
+        "oauth.resource_client",
+        "relay.apis",
+        "relay.bodies",
+        "relay.heads",
+        "relay.passage",
+        "relay.permits",
+        "relay.targets",
+        "relay.upstream",
+    )
 )
 """They are loaded soon after the start in any case (`settle`): an update that replaces the files of a daemon that runs
 must not make it one half of each.

@@ -26,12 +26,11 @@ from aixtivd.accounts.sources import check_source, left_behind
 from aixtivd.accounts.typed import login_command
 from aixtivd.clock import Clock
 from aixtivd.errors import BadRequest, Locked, NoAccount, SignInFailed
-from aixtivd.oauth import outcomes
+from aixtivd.oauth import outcomes, resource
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.federation import named
 from aixtivd.oauth.identity import ask_userinfo, check_sign_in
-from aixtivd.oauth.resource import covers
 from aixtivd.oauth.web import Web
 from aixtivd.vault.journal import Stale
 from aixtivd.vault.vault import Vault
@@ -167,7 +166,7 @@ class Changes:
                 continue
             dropped = old.api_key is not None and new.api_key is None
             gone = f"the API key that {name} had was for another place, and is forgotten" if dropped else ""
-            note = "; ".join(filter(None, (gone, left_behind(new, self._book))))
+            note = "; ".join(filter(None, (gone, _moved_on(old, new), left_behind(new, self._book))))
             return replies.SignedIn(account=account, note=note)
         raise SignInFailed(f"{name} kept changing while it was signed in", hint=f"aixtiv login {name}")
 
@@ -347,13 +346,23 @@ def _elsewhere(old: Client, new: Client, asked: Login) -> tuple[str, str] | None
 
     Who signs people in for a resource it says itself, and it may say another one than before (MCP); a caller may not.
     """
-    if old.resource and new.resource and not (covers(old.resource, new.resource) or covers(new.resource, old.resource)):
-        return old.resource, new.resource
+    here, there = old.resource, new.resource
+    if here and there and not (resource.covers(here, there) or resource.covers(there, here)):
+        return here, there
     settings = asked.settings
     said = settings.issuer or settings.authorization_endpoint or settings.token_endpoint
-    if _server(old) == _server(new) or (old.resource and new.resource and not said):
+    if _server(old) == _server(new) or (here and there and not said):
         return None
     return _server(old), _server(new)
+
+
+def _moved_on(old: Grant, new: Grant) -> str:
+    """A resource that names another server than before is taken at its word, and that is told."""
+    if not old.client or not new.client or not old.client.resource or _server(old.client) == _server(new.client):
+        return ""
+    return (
+        f"{new.client.resource} has people sign in at {_server(new.client)} now, and no more at {_server(old.client)}"
+    )
 
 
 def _server(client: Client) -> str:

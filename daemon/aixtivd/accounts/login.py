@@ -21,13 +21,12 @@ from aixtivd.errors import (
     SignInFailed,
     Unreachable,
 )
-from aixtivd.oauth import outcomes
+from aixtivd.oauth import outcomes, registration
 from aixtivd.oauth.authorization import authorization_url, check_issuer, same_state
 from aixtivd.oauth.callback import CallbackListener, PortTaken, listens
 from aixtivd.oauth.device import Over
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.page import Page
-from aixtivd.oauth.registration import forgotten, registered
 from aixtivd.oauth.response import Response
 from aixtivd.oauth.web import Web
 
@@ -160,7 +159,7 @@ class SignIns:
             await self._begun(sign_in, listener.redirect_uri, listener.port)
 
     async def _begun(self, sign_in: SignIn, redirect_uri: str, port: int) -> None:
-        sign_in.become(await registered(self._web, sign_in.client, redirect_uri))
+        sign_in.become(await registration.registered(self._web, sign_in.client, redirect_uri))
         self._address(sign_in, redirect_uri, port)
         sign_in.ready.set()
         await self._until_done(sign_in)
@@ -294,7 +293,7 @@ class SignIns:
 
 def _register_anew(sign_in: SignIn) -> bool:
     """Whether it can: a client that its person has set up stays as it is."""
-    client = forgotten(sign_in.client)
+    client = registration.forgotten(sign_in.client)
     if client is None:
         return False
     sign_in.become(client)

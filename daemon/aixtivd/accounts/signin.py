@@ -13,10 +13,10 @@ from aixtivd.accounts.grant import Bound
 from aixtivd.accounts.typed import login_command
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, SignInFailed
+from aixtivd.oauth import resource
 from aixtivd.oauth.authorization import new_nonce, new_state, new_verifier
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.device import DeviceCode
-from aixtivd.oauth.resource import covers
 
 LIFE: Final = 600.0  # seconds a sign-in stays open: what RFC 6749 §4.1.2 allows a code at most
 
@@ -90,7 +90,7 @@ class SignIn:
             return False
         if settings.client_id not in {"", self.client.client_id} or not set(asked.scopes) <= set(self.client.scopes):
             return False
-        return covers(self.client.resource, settings.resource)
+        return resource.covers(self.client.resource, settings.resource)
 
     def become(self, client: Client) -> None:
         """It has got an id, or lost one that was registered."""

@@ -11,11 +11,9 @@ from aixtivd.accounts.sources import check_source, whose
 from aixtivd.accounts.typed import login_command
 from aixtivd.config import Config, McpConfig, ProviderConfig
 from aixtivd.errors import BadRequest, Misconfigured, NoProvider
+from aixtivd.oauth import registration, resource, resource_client
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.clients import client_for
-from aixtivd.oauth.registration import forgotten
-from aixtivd.oauth.resource import canonical, covers, origin
-from aixtivd.oauth.resource_client import OFFLINE, client_for_resource
 from aixtivd.oauth.web import Web
 
 
@@ -96,7 +94,7 @@ class Terms:
         """Several may share the account: then the one that it is signed in for, else the one of its name."""
         servers = [(key, one) for key, one in self.config.mcp.items() if (one.account or key) == name]
         here = old.client.resource if old and old.client else ""
-        servers.sort(key=lambda pair: (not here or not covers(here, pair[1].url), pair[0] != name))
+        servers.sort(key=lambda pair: (not here or not resource.covers(here, pair[1].url), pair[0] != name))
         return servers[0][1] if servers else None
 
     async def _client(
@@ -115,7 +113,7 @@ class Terms:
             client = before or as_before.client
         elif settings.resource:
             table = self._trusted(table, settings.resource)
-            client = await client_for_resource(
+            client = await resource_client.client_for_resource(
                 self._web, provider, table, settings, kind, scopes=asked.scopes, before=before
             )
         else:
@@ -126,14 +124,14 @@ class Terms:
             _check_needs(source, client, asked)
         return msgspec.structs.replace(client, scopes=_scopes(client, asked))
 
-    def _trusted(self, table: ProviderConfig | None, resource: str) -> ProviderConfig | None:
+    def _trusted(self, table: ProviderConfig | None, url: str) -> ProviderConfig | None:
         """A resource says itself where its secrets are sent: the config's goes only where the config has the resource.
 
         A request over the socket could otherwise have it sent wherever it likes.
         """
         if table is None or table.issuer or table.token_endpoint:
             return table
-        if canonical(resource) in {canonical(server.url) for server in self.config.mcp.values()}:
+        if resource.canonical(url) in {resource.canonical(server.url) for server in self.config.mcp.values()}:
             return table
         return msgspec.structs.replace(table, client_secret_file="")
 
@@ -144,14 +142,14 @@ def _client_before(entry: Entry | None, asked: requests.Login) -> Client | None:
     refused = entry is not None and entry.problem is not None and entry.problem.kind is Misconfigured
     if client is None or not (refused or asked.replace):
         return client
-    return forgotten(client) or client
+    return registration.forgotten(client) or client
 
 
 def _scopes(client: Client, asked: requests.Login) -> tuple[str, ...]:
     """As asked for; of a resource with the one that brings a refresh token, where it was there before."""
-    if not asked.scopes or not client.resource or OFFLINE not in client.scopes:
+    if not asked.scopes or not client.resource or resource_client.OFFLINE not in client.scopes:
         return asked.scopes or client.scopes
-    return tuple(dict.fromkeys((*asked.scopes, OFFLINE)))
+    return tuple(dict.fromkeys((*asked.scopes, resource_client.OFFLINE)))
 
 
 def _endpoint(asked: requests.Login) -> str:
@@ -159,8 +157,8 @@ def _endpoint(asked: requests.Login) -> str:
     said = origin_of(asked.endpoint) if asked.endpoint else ""
     if not asked.settings.resource or isinstance(asked.source, requests.Command):
         return said
-    here = origin(asked.settings.resource)
-    if said and origin(said) != here:
+    here = resource.origin(asked.settings.resource)
+    if said and resource.origin(said) != here:
         raise BadRequest(f"the API's endpoint is {said}, and the resource is at {here}")
     return said or here
 

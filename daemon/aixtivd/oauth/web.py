@@ -47,7 +47,7 @@ class Answer(Struct, frozen=True):
     """A whole answer. Its body can hold tokens, and is shown by no `repr`."""
 
     status: int
-    headers: Mapping[str, str]  # names in lower case; of a repeated one the first
+    headers: Mapping[str, str]  # names in lower case; of a repeated one the first, of WWW-Authenticate all
     body: bytes
 
     def __repr__(self) -> str:
@@ -140,6 +140,8 @@ class Web:
     async def _read(self, response: "aiohttp.ClientResponse", progress: "_Progress") -> Answer:
         progress.status = response.status
         progress.headers = {name.lower(): value for name, value in reversed(list(response.headers.items()))}
+        if challenges := response.headers.getall("WWW-Authenticate", []):  # each line may be for another scheme
+            progress.headers |= {"www-authenticate": ", ".join(challenges)}
         self._measure(response.url.host or "", progress)
         async for chunk in response.content.iter_chunked(65536):
             progress.body += chunk

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from aixtiv_protocol import requests
-from aixtiv_protocol.replies import Account
+from aixtiv_protocol.replies import Account, SignedIn
 from aixtiv_protocol.secret import Secret
 from aixtivd.config import McpConfig, ProviderConfig
 from aixtivd.errors import BadRequest, Misconfigured, NoProvider, Refused, SignInFailed
@@ -24,7 +24,7 @@ from peers.authorization import AuthorizationServer, Heard
 from peers.clock import FakeClock
 from peers.guarded import METADATA, Guarded, guarded
 from peers.house import House, Opener
-from peers.logins import finished, login, sign_in, started
+from peers.logins import finished, login, sign_in, started, visit
 
 
 @asynccontextmanager
@@ -155,11 +155,15 @@ async def test_the_resource_may_name_another_server_which_hears_nothing_of_the_o
         await sign_in(h, ask(at))
         old = (await h.stored("mcp")).client
         at.publish(authorization_servers=[other.issuer])
-        await sign_in(h, ask(at))
+        async with login(h, ask(at)) as stream:
+            await visit((await started(stream)).url)
+            told = await anext(stream)
+        assert isinstance(told, SignedIn)
         new = (await h.stored("mcp")).client
         assert old is not None
         assert new is not None
         assert new.issuer == other.issuer
+        assert f"at {other.issuer} now, and no more at {at.server.issuer}" in told.note
         assert list(other.endpoints.clients.registered) == [new.client_id]
         assert old.client_id not in "".join(one.body for one in other.requests)
 
@@ -257,6 +261,39 @@ async def test_a_wrong_issuer_in_the_answer_takes_no_code_anywhere(house: Opener
         with pytest.raises(SignInFailed, match="another issuer"):
             await finished(stream)
         assert not at.server.requests
+
+
+async def test_by_a_code_typed_elsewhere_the_token_is_for_the_resource_too(house: Opener) -> None:
+    async with at_a_resource(house, device=True) as (h, at):
+        asked = msgspec.structs.replace(ask(at), device="wanted")
+        async with login(h, asked) as stream:
+            shown = await started(stream)
+            assert shown.user_code
+            await anyio.to_thread.run_sync(person.type_code, shown.verification_uri, shown.user_code)
+            h.clock.advance(6)
+            assert (await finished(stream)).state == "fresh"
+        assert set(spoken(at.server.requests, "resource")) == {at.url}
+
+
+async def test_a_client_that_needs_no_person_gets_its_own_token_for_the_resource(house: Opener) -> None:
+    async with at_a_resource(house) as (h, at):
+        asked = ask(at, client_id="basic", client_secret=Secret(at.server.secret))
+        async with login(h, msgspec.structs.replace(asked, source=requests.ClientCredentials())) as stream:
+            assert (await finished(stream)).kind == "client-credentials"
+        assert spoken(at.server.requests, "resource") == [at.url]
+        assert spoken(at.server.requests, "scope") == ["api:read"]
+
+
+async def test_an_account_that_is_for_something_else_goes_on_as_it_was(house: Opener) -> None:
+    async with guarded() as at, house(FakeClock(time.time()), real=True, **configured(at)) as h:
+        elsewhere = requests.ClientSettings(issuer=at.server.issuer, client_id="native")
+        await sign_in(h, requests.Login(account="corp", settings=elsewhere))
+        h.accounts.reconfigure(h.config(mcp={"tools": McpConfig(url=at.url, account="corp")}))
+        await sign_in(h, requests.Login(account="corp"))
+        client = (await h.stored("corp")).client
+        assert client is not None
+        assert (client.resource, client.client_id) == ("", "native")
+        assert at.there.asked == []
 
 
 def configured(at: Guarded, **more: Any) -> dict[str, Any]:

@@ -78,6 +78,17 @@ async def test_a_server_that_only_refuses_a_post_is_asked_by_one(web: Web) -> No
     assert methods[:2] == [b"GET", b"POST"]
 
 
+async def test_challenges_for_other_schemes_may_stand_on_lines_of_their_own(web: Web) -> None:
+    async def talk(reader: Any, writer: Any) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        lines = b'WWW-Authenticate: Basic realm="x"\r\nWWW-Authenticate: Bearer scope="a"\r\n'
+        writer.write(b"HTTP/1.1 401 x\r\n" + lines + b"Content-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with raw(talk) as port:
+        assert (await resource_at(web, f"http://127.0.0.1:{port}/mcp")).scopes == ("a",)
+
+
 @pytest.mark.parametrize(
     ("path", "place", "resource"),
     [

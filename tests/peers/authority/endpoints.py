@@ -186,6 +186,7 @@ class Endpoints:
         client_id = self.client(request, said)
         scopes = tuple(said.get("scope", "").split())
         asked = Asked(client_id=client_id, redirect_uri="", scopes=scopes, state="", nonce="", challenge="")
+        asked.resource = said.get("resource", "")
         return web.json_response(self.devices.begin(self.issuer, asked))
 
     async def token(self, request: web.Request, said: Mapping[str, str]) -> dict[str, Any]:
@@ -215,6 +216,7 @@ class Endpoints:
                 return self._answer(given, with_id_token=self._settings.id_token_on_refresh)
             case device.GRANT:
                 given = self.devices.redeem(said.get("device_code", ""), client_id)
+                _check_target(given, said)
                 return self._answer(given, with_id_token=True)
             case "client_credentials":
                 if self.clients.way(client_id) == "none":
