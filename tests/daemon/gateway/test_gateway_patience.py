@@ -145,6 +145,42 @@ def test_the_gateway_never_loads_aiohttp_and_its_parser_with_the_first_caller() 
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+class Segments(asyncio.Transport):
+    """What is written, piece by piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("length", [(("content-length", "2"),), ()])
+async def test_an_answer_that_is_there_at_once_leaves_with_its_head(
+    folder: Path, length: tuple[tuple[str, str], ...]
+) -> None:
+    """A caller wakes once for it. (`test_each_piece_of_a_stream_arrives_at_once`: nothing waits for what is not.)"""
+    async with porch(folder) as side, await side.caller() as wire:
+        wire.say(get())
+        assert (await wire.hear()).status == 200
+        here, segments = visitor(side), Segments()
+        here._transport = segments
+        side.desk.said = Said(headers=length)
+        here.data_received(get())
+        assert here.task is not None
+        await here.task
+        here.connection_lost(None)
+        assert segments.written[0].endswith(b"\r\n\r\n" + (b"{}" if length else b"2\r\n{}\r\n"))
+        assert len(segments.written) == (1 if length else 2)
+        side.gateway._visitors[here] = None  # it leaves a second time, when its real connection does
+
+
 async def test_a_port_and_a_ticket_serve_call_after_call_on_one_connection(folder: Path) -> None:
     async with porch(folder) as side:
         port = await side.gateway.open_port("t1")
