@@ -7,7 +7,7 @@ from aixtivd.access.caller import Caller, described, unchanged, unknown_of
 from aixtivd.access.rules import RIGHTS, Rules, below
 from aixtivd.accounts.service import Accounts
 from aixtivd.errors import Refused
-from aixtivd.relay.targets import readings
+from aixtivd.relay import targets
 
 _MOST: Final = 100
 """Decisions in one answer: what a frame holds of them, whatever their rules say."""
@@ -52,7 +52,7 @@ class Explaining:
         """Where only the path is in the way of a call, `paths` are those that are not."""
         verdict = self._rules.verdict(about, account)
         rights = tuple(right for right in RIGHTS if right in verdict.rights)
-        if path and "relay" in rights and not all(below(reading, verdict.paths) for reading in readings(path)):
+        if path and "relay" in rights and not all(below(reading, verdict.paths) for reading in targets.readings(path)):
             rights = tuple(right for right in rights if right != "relay")
         return replies.Decision(account=account, rights=rights, rule=verdict.rule, why=verdict.why, paths=verdict.paths)
 
