@@ -27,6 +27,7 @@ MORE: Final = (
     "docs/config.md",
     "docs/errors.md",
     "docs/locking.md",
+    "docs/mcp.md",
     "docs/notices.md",
     "docs/providers.md",
 )

@@ -22,12 +22,15 @@ WORDS: Final = ("add", "list", "remove")
 class _Servers(Group):
     """What is no command below is a server's name or address."""
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        return bridge if found is None and not cmd_name.startswith("-") else found
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            return "", bridge, args
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        return ("", bridge, args) if command is bridge else (name, command, rest)
 
 
 @click.group("mcp", cls=_Servers, subcommand_metavar="NAME|URL | COMMAND [ARGS]...")

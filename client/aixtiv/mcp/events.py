@@ -26,6 +26,12 @@ class Event(Struct, frozen=True):
     id: str | None = None
     retry: float | None = None  # seconds
 
+    def __repr__(self) -> str:
+        return f"Event({self.kind!r}, {len(self.data)} bytes)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:  # msgspec's own would show every field
+        return [("kind", self.kind), ("bytes", len(self.data))]
+
 
 def events(pieces: Iterable[bytes]) -> Iterator[Event]:
     """What a stream that breaks off had begun is not given. Raises TooLarge, and whatever `pieces` raises."""
