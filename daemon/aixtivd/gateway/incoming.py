@@ -7,6 +7,7 @@ read in two ways, or what no honest caller sends, is refused here.
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct
@@ -77,7 +78,7 @@ def read_head(method: str, target: str, version: str, raw: Sequence[tuple[bytes,
     """Raises BadRequest for a head that is not HTTP/1.1, or not plain."""
     if version != "1.1":
         raise BadRequest("only HTTP/1.1 is spoken here")
-    if len(raw) > LINES or len(target) > LINE or sum([len(name) + len(value) for name, value in raw]) > LONGEST:
+    if len(raw) > LINES or len(target) > LINE or sum(map(len, chain.from_iterable(raw))) > LONGEST:
         raise BadRequest(f"a head has up to {LINES} headers and {LONGEST // 1024} KiB here")
     if method not in _METHODS:
         raise BadRequest(f"only {', '.join(sorted(_METHODS))} are taken here")

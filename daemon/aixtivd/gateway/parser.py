@@ -44,16 +44,12 @@ class Parser:
         self._moved = False
         try:
             self._llhttp.feed_data(data)
-        except HttpParserUpgrade:  # a request that is going to be refused; what follows it is no HTTP
-            self._break()
-        except HttpParserCallbackError as error:
-            if not isinstance(error.__context__, _TooMany):
-                raise  # a defect
-            self._break()
-        except HttpParserError:
+        except HttpParserCallbackError:
+            raise  # a defect of ours
+        except (HttpParserError, HttpParserUpgrade):  # an upgrade is going to be refused; what follows it is no HTTP
             self._break()
         self.size = 0 if self._moved else self.size + len(data)
-        if self.size > LONGEST:  # it costs memory before anybody knows whose it is
+        if self.size > LONGEST or len(self._raw) > LINES:  # it costs memory before anybody knows whose it is
             self._break()
 
     def close(self) -> None:
@@ -72,11 +68,8 @@ class Parser:
         self._target += piece
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.filling is not None:
-            return  # a trailer: nobody forwards those (RFC 9110 §6.5.1)
+        """Of a head, or a trailer, which nobody forwards (RFC 9110 §6.5.1)."""
         self._raw.append((name, value))
-        if len(self._raw) > LINES:
-            raise _TooMany
 
     def on_headers_complete(self) -> None:
         assert self._llhttp is not None
@@ -95,8 +88,5 @@ class Parser:
         if self.filling is not None:
             self.filling.end()
         self.filling = None
+        self._raw.clear()  # of trailers: a head's list is its request's by now
         self._moved = True
-
-
-class _TooMany(Exception):
-    """headers"""
