@@ -12,12 +12,12 @@ from cryptography.x509.oid import NameOID
 
 
 def certificate(folder: Path, address: str = "127.0.0.1", days: int = 1) -> ssl.SSLContext:
-    """A self-signed one for this machine as `cert.pem` in `folder`, and a server's context that shows it.
+    """A self-signed one for this machine (or a name) as `cert.pem` in `folder`, and a server's context that shows it.
 
     `days`: until it expires; below 0: it has.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"tests {address}")])
     now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
@@ -27,7 +27,7 @@ def certificate(folder: Path, address: str = "127.0.0.1", days: int = 1) -> ssl.
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1 + abs(days)))
         .not_valid_after(now + dt.timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_named(address)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -38,3 +38,10 @@ def certificate(folder: Path, address: str = "127.0.0.1", days: int = 1) -> ssl.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context
+
+
+def _named(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)

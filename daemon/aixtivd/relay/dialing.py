@@ -147,6 +147,7 @@ class _Tunnel(asyncio.Protocol):
         self._answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._parser = HttpResponseParser(self)
         self._left = HEAD
+        self._status = 0  # of the answer, once its head is there
 
     async def asked(self, transport: asyncio.Transport, where: str) -> int:
         """The status of its answer; 0: that is none."""
@@ -159,8 +160,12 @@ class _Tunnel(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status >= 200 and not self._answer.done():
-            self._answer.set_result(status)
+        self._status = 0 if status < 200 else status
+
+    def on_body(self, _: bytes) -> None:
+        """Of a refusal; behind a 200 there is nothing before we have said something."""
+        if self._status == 200:
+            self._left = -1
 
     def data_received(self, data: bytes) -> None:
         self._left -= len(data)
@@ -168,8 +173,8 @@ class _Tunnel(asyncio.Protocol):
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             self._left = -1
-        if self._left < 0 and not self._answer.done():
-            self._answer.set_result(0)
+        if not self._answer.done() and (self._status or self._left < 0):
+            self._answer.set_result(self._status if self._left >= 0 else 0)
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self._answer.done():
