@@ -99,6 +99,7 @@ def _problems(daemon: DaemonStatus) -> Iterator[tuple[str, str]]:
         ("gateway", daemon.gateway_problem),
         ("audit log", daemon.audit_problem),
         ("notices", daemon.notice_problem),
+        ("published", daemon.publish_problem),
     ):
         if problem:
             yield name, problem

@@ -229,6 +229,7 @@ class App:
 
     async def _close(self, *, leaving: bool) -> None:
         if not leaving:
+            await self._accounts.publishing.withdraw()
             await self._gateway.close()
             await self._give_up_address()
         await self._audit.flush()  # what tasks noted while they ended
@@ -301,6 +302,7 @@ class App:
             audit_problem=self._audit.announced,
             skews=dict(self._web.skews),
             notice_problem=self._notices.problem,
+            publish_problem=self._accounts.publishing.problem,
         )
         shown = page(self._accounts.states(), room_beside(status))
         return msgspec.structs.replace(status, accounts=shown.accounts, more=shown.more)

@@ -110,6 +110,7 @@ class DaemonStatus(Told, frozen=True, tag="status"):
     skews: dict[str, float] = {}  # issuer host -> seconds its clock is ahead of ours
     manager: str = ""  # that started it and would again: systemd, launchd; empty: none
     notice_problem: str = ""  # why the last notice or hook came to nothing, a sentence
+    publish_problem: str = ""  # why a file that is published is not as it should be, a sentence
     accounts: tuple[Account, ...] = ()  # as many as fit
     more: bool = False  # there are others: `accounts` has them all
 

@@ -208,3 +208,18 @@ def test_an_account_that_is_not_there_is_a_fault(here: Situation) -> None:
 def test_why_the_daemon_found_nothing_is_said(here: Situation, failure: Any, words: str) -> None:
     found = list(daemon.check_examined(structs.replace(here, unexamined=failure)))
     assert all(one.verdict == "skipped" and words in one.sentence for one in found)
+
+
+@pytest.mark.parametrize(
+    ("problem", "tables", "told"),
+    [
+        ("", {}, []),
+        ("", {"account": {"work": {"publish": {"path": "/x"}}}}, ["fine"]),
+        ("/x: others can write in that folder", {}, ["wrong"]),
+    ],
+)
+def test_files_that_are_published_have_a_line_where_there_are_any(
+    here: Situation, problem: str, tables: dict[str, Any], told: list[str]
+) -> None:
+    situation = structs.replace(here, status=structs.replace(STATUS, publish_problem=problem), tables=tables)
+    assert [found.verdict for found in daemon.check_published(situation)] == told

@@ -299,6 +299,23 @@ def test_no_table_takes_a_key_it_does_not_know_or_can_be_changed(table: type[msg
         ('[claude]\naccount = "a b"', "claude.account: 'a b' is no name"),
         ("[claude]\nport = 65536", "claude.port: expected 1 to 65535"),
         ("[audit]\nsize = 0", "audit.size: expected 1 to 1024 MiB"),
+        ('[account.a]\nhosts = ["https://h"]', "account.a.hosts: 'https://h' is no HOST[:PORT][/PATH]"),
+        ('[account.a]\nhosts = ["*.h"]', "account.a.hosts: '*.h' is no HOST[:PORT][/PATH]"),
+        ('[account.a]\nusername = "a\\nb"', "account.a.username: expected a name in one line"),
+        ('[account.a]\npublish = {path = "x"}', "account.a.publish.path: expected an absolute path"),
+        ('[account.a]\npublish = {path = "/x/../y"}', "account.a.publish.path: expected an absolute path"),
+        (
+            '[account.a]\npublish = {path = "/x/y"}\n[account.b]\npublish = {path = "/x/y"}',
+            "account.b.publish.path: a is published there already",
+        ),
+        (
+            '[account.a]\npublish = {path = "/x/y", template = "{access_token}"}',
+            'account.a.publish.template: expected with format = "json"',
+        ),
+        (
+            """[account.a]\npublish = {path = "/x/y", format = "json", template = '{"a":"{refresh_token}"}'}""",
+            "account.a.publish.template: {refresh_token} is not known",
+        ),
         ("[audit]\nfiles = 101", "audit.files: expected 0 to 100"),
         ('[[rule]]\nallow = ["hunter2"]', 'rule 1: allow[0]: expected one of "list", "token", "relay", "manage"'),
         ("[[rule]]\n[[rule]]\nalow = []", "rule 2: unknown key alow; did you mean allow?"),

@@ -72,6 +72,18 @@ def check_gateway(situation: Situation) -> Iterator[Finding]:
         yield fine("gateway", f"tools can call at {show.short(status.gateway)}{fixed}")
 
 
+def check_published(situation: Situation) -> Iterator[Finding]:
+    """The files in which tools find a token, where the config names any."""
+    status = situation.status
+    tables = situation.tables.get("account")
+    accounts = tables.values() if isinstance(tables, dict) else ()
+    named = sum(isinstance(account, dict) and "publish" in account for account in accounts)
+    if status is not None and status.publish_problem:
+        yield wrong("published", status.publish_problem, "aixtiv reload")
+    elif status is not None and named:
+        yield fine("published", f"every file that the config names is as it should be ({named})")
+
+
 def _reloading(situation: Situation) -> Callable[[], None]:
     def reload() -> None:
         with Client(situation.socket) as client:

@@ -23,6 +23,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     daemon.check_version,
     daemon.check_vault,
     daemon.check_gateway,
+    daemon.check_published,
     audit.check,
     daemon.check_examined,
     network.check_callback_ports,

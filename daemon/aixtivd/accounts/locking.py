@@ -42,6 +42,7 @@ class Locking:
         self._work = work
         self._events = events
         self._load = load
+        self.closed: list[Callable[[], Awaitable[None]]] = []  # awaited as soon as no account is there any more
         self._turning = anyio.Lock()  # one lock or unlock at a time
 
     async def lock(self, why: str = "it was locked on request") -> None:
@@ -120,5 +121,7 @@ class Locking:
     async def _shut(self, why: str) -> None:
         self._book.close()
         self._refresher.forget()
+        for after in self.closed:
+            await after()
         gc.unfreeze()  # who collects afterwards finds all of it
         await self._vault.lock(why)

@@ -33,6 +33,7 @@ from aixtivd.accounts.notices import Notices
 from aixtivd.accounts.origin import origin_of
 from aixtivd.accounts.page import page
 from aixtivd.accounts.paying import Fallback, Paying
+from aixtivd.accounts.publishing import Publishing
 from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.renaming import Renaming
 from aixtivd.accounts.renewal import Renewal
@@ -89,20 +90,14 @@ class Accounts:
         self._sign_ins = SignIns(endpoint, web, self._work, self._events, clock, self._changes)
         self._terms = Terms(self._book, web, config)
         self._paying = Paying(self._book, self._serving, self._events, config, clock)
+        self.publishing = Publishing(self._book, self._events, vault, config)
         self.handing = Handing(self._book, self._serving, self._identities, self._paying, clock)
         self._examining = Examining(self._book, vault, endpoint, web, self._serving, clock)
         self._adopting = Adopting(
             self._book, vault, web, self._terms, self._settling, self._refresher, turn, self._work, self._events, clock
         )
         self.generations = Generations(
-            self._book,
-            vault,
-            self._changes,
-            self._settling,
-            self._refresher,
-            self._work,
-            self._events,
-            clock,
+            self._book, vault, self._changes, self._settling, self._refresher, self._work, self._events, clock
         )
         self.renaming = Renaming(
             self._book,
@@ -124,6 +119,7 @@ class Accounts:
             self._events,
             self.start,
         )
+        self._locking.closed.append(self.publishing.align)
         self.lock = self._locking.lock
         self.unlock = self._locking.unlock
         self.at_rest = self._locking.at_rest
@@ -141,6 +137,7 @@ class Accounts:
         async with anyio.create_task_group() as tasks:
             self._work.begin(tasks)
             await tasks.start(self._refresher.run)
+            await tasks.start(self.publishing.run)
             task_status.started()
             await anyio.sleep_forever()
 
@@ -158,6 +155,7 @@ class Accounts:
         await self._settling.recover(entries)
         self._book.open()
         self._refresher.resume()
+        self.publishing.wake()
         if len(self._book) >= _MANY:
             gc.freeze()  # these stay: looking through all of them again and again would hold callers up
 
@@ -165,6 +163,7 @@ class Accounts:
         self._terms.config = self._paying.config = config
         self._book.configure(config.default_account)
         self._hosts.configure(config.refresh.at_once)
+        self.publishing.reconfigure(config)
 
     def states(self, after: str = "", visible: Callable[[str], bool] = bool) -> Iterator[replies.Account]:
         """The accounts as `status` and `accounts` show them, by name; none while locked.
@@ -241,7 +240,10 @@ class Accounts:
         if ended and there is not None and there.grant.kind == "api-key":
             return replies.LoggedOut(account=name, note=f"the API key of {name} stays", remains=True)
         entry = self._book.named(asked.account, "logout")
-        return await self._work.run(self._changes.log_out, entry.grant.name)
+        try:
+            return await self._work.run(self._changes.log_out, entry.grant.name)
+        finally:
+            await self.publishing.align()
 
     async def rename(self, asked: requests.Rename) -> replies.AccountChanged:
         entry = self._book.named(asked.account, "account rename")

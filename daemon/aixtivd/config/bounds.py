@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from aixtivd.config.accounts import check_accounts
 from aixtivd.config.tables import ApiConfig, Config, McpConfig, ProviderConfig
 from aixtivd.errors import BadConfig
 
@@ -82,6 +83,7 @@ def _check_tables(config: Config, path: Path) -> None:
     for name, server in config.mcp.items():
         _check_server(f"{path}: mcp.{name}", server)
     _check_access(config, path)
+    check_accounts(config, path)
     for key in ("sign_in_needed", "failing", "expires_soon"):
         command: tuple[str, ...] = getattr(config.hooks, key)
         if command and not Path(command[0]).is_absolute():

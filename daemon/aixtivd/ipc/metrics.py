@@ -173,6 +173,7 @@ def _of_the_vault(status: replies.DaemonStatus) -> Iterator[Family]:
         "audit": status.audit_problem,
         "gateway": status.gateway_problem,
         "notices": status.notice_problem,
+        "published": status.publish_problem,
     }
     yield labelled(
         "gauge",
