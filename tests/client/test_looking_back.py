@@ -78,6 +78,11 @@ def test_a_record_is_one_line() -> None:
     )
 
 
+def test_a_record_of_several_tokens_says_how_many_and_in_which_time() -> None:
+    record = AuditRecord(number=1, at=10.0, what="token", account="github", pid=7, count=812, last_at=10.5)
+    assert line(record).partition("  ")[2] == "token         github  812 times in 0.5 s  by an unknown program (pid 7)"
+
+
 def test_a_record_with_little_in_it_is_a_line_too() -> None:
     assert line(AuditRecord(number=1, at=0.0, what="start")).partition("  ")[2] == "start"
     unknown = AuditRecord(number=1, at=0.0, what="denied", ok=False, pid=7, detail="no")
