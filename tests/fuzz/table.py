@@ -13,6 +13,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
     "configs": ("config",),
     "devices": ("device",),
     "provider": ("token-answer", "beginning", "sign-in", "documents"),
+    "resources": ("resource", "registration"),
     "stores": ("store-rows", "store-payloads", "spill-slot"),
     "sealed": ("grant", "tickets", "key-source", "backup", "backup-content", "data-key"),
     "audits": ("audit-lines", "audit-file", "audit-start"),
