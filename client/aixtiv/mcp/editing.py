@@ -58,7 +58,8 @@ def _parsed(config: Path) -> Any:
 
 def _save(config: Path, document: Any, client: Client) -> None:
     before = files.contents(config)
-    files.write(config, document.as_string().encode())
+    text = document.as_string().rstrip("\n")  # what was taken from the end leaves a blank line
+    files.write(config, f"{text}\n".encode() if text else b"")
     try:
         client.reload()
     except AixtivError:

@@ -117,7 +117,7 @@ def checked(url: str) -> str:
         sound = False
         parts = urlsplit("")
     if not sound or not all("!" <= letter <= "~" for letter in url):
-        raise Usage(f"{url!r} is no address of a server: expected https://HOST/PATH")
+        raise Usage("that is no address of a server: expected https://HOST/PATH")
     if parts.username is not None:
         raise Usage("a user and password cannot stand in a server's address")
     return url
