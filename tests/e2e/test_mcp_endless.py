@@ -1,7 +1,9 @@
 """Remote MCP servers whose messages never end, are too large, or are none: they cost no memory, and no other call."""
 
+import gzip
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from aixtiv.mcp.events import LEAST_RETRY
 from peers.bridged import Bridge, bridge, peak
 from peers.machine import Machine
 from peers.mcp_hostile import MCP, Answer, Asked, Hostile, Told, event, hostile, streamed
@@ -185,6 +188,51 @@ def test_a_message_over_several_lines_reaches_the_client_as_one(at: Bridge, serv
 
     server.told[MCP] = told_to_calls(server, lines)
     assert at.call()["result"]["content"][0]["text"] == "a\nb"
+
+
+def test_a_stream_that_ends_at_once_each_time_is_taken_up_again_without_haste(at: Bridge, server: Hostile) -> None:
+    """Each time with an event, so that it never counts as given up; the server asks for a millisecond in between.
+
+    There are two such streams: the request's, and the one on which the server speaks by itself.
+    """
+    numbers = itertools.count()
+
+    def again(asked: Asked) -> Answer:
+        if asked.method == "POST" and b'"for ever"' not in asked.body:
+            return server.converse(asked)
+        return streamed([f"id: {next(numbers)}\nretry: 1\n\n".encode()])
+
+    server.told[MCP] = again
+    began = time.monotonic()
+    at.send("tools/call", name="echo", arguments={"how": "for ever"})
+    resumed = until(lambda: [one for one in server.times(MCP) if "last-event-id" in one.headers][9:], "it was resumed")
+    assert time.monotonic() - began > 4 * LEAST_RETRY
+    assert int(resumed[0].headers["last-event-id"]) >= 4
+    assert "result" in at.call()
+
+
+@pytest.mark.parametrize("session", ["a b", "é", "x" * 8192, "\t"], ids=["blank", "not ASCII", "long", "nothing"])
+def test_a_session_of_any_kind_costs_a_sentence_at_most(machine: Machine, server: Hostile, session: str) -> None:
+    def named(asked: Asked) -> Answer:
+        answer = server.converse(asked)
+        return Answer(answer.status, (*answer.headers, ("Mcp-Session-Id", session)), answer.body)
+
+    server.told[MCP] = named
+    with bridge(machine, server.mcp) as at:
+        answers = [at.initialize(), at.call(), at.call()]
+        assert all("result" in answer or answer["error"]["message"] for answer in answers), answers
+        server.told.clear()
+        _, err, code = at.end()
+    assert code == 0, err
+    assert "Traceback" not in err
+
+
+def test_an_answer_that_is_packed_although_nobody_asked_is_not_unpacked(at: Bridge, server: Hostile) -> None:
+    bomb = gzip.compress(b" " * 200 * MIB)
+    packed = (("Content-Type", "application/json"), ("Content-Encoding", "gzip"))
+    server.told[MCP] = told_to_calls(server, lambda _: Answer(200, packed, bomb))
+    assert at.call()["error"]["message"]
+    assert at.peak() < ROOM
 
 
 def test_no_token_stands_in_the_bridges_memory_arguments_or_environment(machine: Machine, server: Hostile) -> None:

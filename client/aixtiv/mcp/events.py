@@ -8,7 +8,10 @@ from msgspec import Struct
 from aixtiv.failures import AixtivError
 from aixtiv.mcp.messages import LIMIT
 
-LONGEST_RETRY: Final = 30.0  # seconds; whatever a server says, we look again after so long
+LEAST_RETRY: Final = 0.1
+LONGEST_RETRY: Final = (
+    30.0  # seconds; whatever a server says, we look again after so long, and not sooner than the least
+)
 
 
 class TooLarge(AixtivError):
@@ -69,7 +72,7 @@ class _Event:
             case b"id" if b"\0" not in value and value.isascii():
                 self._id = value.decode()
             case b"retry" if value.isdigit() and len(value) < 10:
-                self._retry = min(int(value) / 1000, LONGEST_RETRY)
+                self._retry = max(LEAST_RETRY, min(int(value) / 1000, LONGEST_RETRY))
 
     def over(self) -> Event | None:
         if self._data is None and self._id is None and self._retry is None:
