@@ -1,6 +1,7 @@
 """What a resource asks for when it turns a call away: its `WWW-Authenticate` (RFC 9110 §11.6.1, RFC 6750 §3)."""
 
 import re
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ _PART: Final = re.compile(
 )
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3
 _MOST_SCOPES: Final = 100
+_LONGEST_SCOPE: Final = 256  # characters
 
 
 class Challenge(Struct, frozen=True, kw_only=True):
@@ -46,6 +48,6 @@ def read_challenge(header: str) -> Challenge | None:
 
 
 def fit_scopes(scopes: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """What can be asked for of them, each once and not endlessly many."""
-    fit = (scope for scope in scopes if len(scope) <= 256 and _SCOPE.fullmatch(scope))
-    return tuple(dict.fromkeys(fit))[:_MOST_SCOPES]
+    """What can be asked for of them, each once and not endlessly many: they go into an address that a browser takes."""
+    fit = dict.fromkeys(scope for scope in scopes if len(scope) <= _LONGEST_SCOPE and _SCOPE.fullmatch(scope))
+    return tuple(islice(fit, _MOST_SCOPES))

@@ -139,6 +139,12 @@ async def test_the_configs_secret_goes_with_the_configs_client(web: Web, folder:
         assert (client.client_id, client.client_secret, client.client_auth) == ("basic", Secret("of-config"), "basic")
 
 
+async def test_a_redirect_uri_of_the_config_is_the_one_that_is_registered(web: Web) -> None:
+    config = ProviderConfig(redirect_uri="http://localhost:3000/oauth/callback")
+    async with guarded() as at:
+        assert (await found_at(web, at, config=config)).redirect_uri == config.redirect_uri
+
+
 async def test_a_clients_own_token_wants_a_secret(web: Web) -> None:
     async with guarded() as at:
         with pytest.raises(NoProvider, match="only to one that has a secret"):
