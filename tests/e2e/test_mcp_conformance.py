@@ -118,9 +118,13 @@ def test_the_bridge_passes_with_a_client_of_the_newer_protocol(machine: Machine,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("newer", [False, True])
 @pytest.mark.parametrize("scenario", REFUSED)
-def test_the_bridge_says_no_in_a_sentence_that_names_why(machine: Machine, scenario: str) -> None:
-    outcome = play(machine, scenario)
+def test_the_bridge_says_no_in_a_sentence_that_names_why(machine: Machine, scenario: str, newer: bool) -> None:
+    if newer:
+        outcome = play(machine, scenario, "--mode", MODERN, suite=NEXT, version=MODERN)
+    else:
+        outcome = play(machine, scenario)
     passed(outcome)
     assert REFUSED[scenario] in outcome.said["failure"], outcome.log
 

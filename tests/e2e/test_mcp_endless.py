@@ -228,7 +228,7 @@ def test_a_session_of_any_kind_costs_a_sentence_at_most(machine: Machine, server
 
 
 def test_an_answer_that_is_packed_although_nobody_asked_is_not_unpacked(at: Bridge, server: Hostile) -> None:
-    bomb = gzip.compress(b" " * 200 * MIB)
+    bomb = gzip.compress(b" " * 200 * MIB, 1)
     packed = (("Content-Type", "application/json"), ("Content-Encoding", "gzip"))
     server.told[MCP] = told_to_calls(server, lambda _: Answer(200, packed, bomb))
     assert at.call()["error"]["message"]
