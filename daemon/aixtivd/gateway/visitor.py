@@ -246,8 +246,12 @@ class Visitor(asyncio.Protocol):
         if whole:
             self._close()
         else:
-            self._transport.write_eof()
-            self._read(wanted=True)
+            try:
+                self._transport.write_eof()
+            except OSError:  # asyncio's own loop: it has left, and we have not heard of it yet
+                self.cut()
+            else:
+                self._read(wanted=True)
 
     def _close(self) -> None:
         """As soon as the answer is taken."""

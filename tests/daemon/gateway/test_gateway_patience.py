@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import subprocess
 import sys
@@ -59,6 +60,29 @@ def all_said(caller: socket.socket, data: bytes) -> bytes:
     caller.settimeout(PATIENCE)
     caller.sendall(data)
     return b"".join(iter(lambda: caller.recv(65536), b""))
+
+
+async def test_a_caller_who_left_while_it_was_turned_away_is_no_defect(folder: Path) -> None:
+    """What says so differs: asyncio's own loop raises, uvloop tells the Protocol a moment later."""
+    async with porch(folder) as side, await side.caller() as wire:
+        wire.say(get())
+        assert (await wire.hear()).status == 200
+
+        class Left(Segments):
+            aborted = False
+
+            def write_eof(self) -> None:
+                raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+            def abort(self) -> None:
+                self.aborted = True
+
+        here, left = visitor(side), Left()
+        here._transport, real = left, here._transport
+        here.data_received(b"junk\r\n\r\n")
+        assert left.aborted
+        here._transport = real
+        here.cut()
 
 
 async def test_who_never_stops_speaking_is_hung_up_on_all_the_same(folder: Path) -> None:
