@@ -1,11 +1,12 @@
 """Signing in: code with PKCE by loopback or paste, and the device grant, at the same time; the first wins (D10)."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, assert_never
+from functools import cached_property
+from typing import Protocol, assert_never
 
 from aixtiv_protocol import replies, requests
+from aixtivd.accounts import codes
 from aixtivd.accounts.book import is_name
-from aixtivd.accounts.codes import Answered, Codes, none_there
 from aixtivd.accounts.events import Events
 from aixtivd.accounts.signin import LIFE, SignIn, told
 from aixtivd.accounts.typed import login_command
@@ -21,13 +22,9 @@ from aixtivd.errors import (
     SignInFailed,
     Unreachable,
 )
-from aixtivd.oauth import outcomes, registration
-from aixtivd.oauth.authorization import authorization_url, check_issuer, same_state
-from aixtivd.oauth.callback import CallbackListener, PortTaken, listens
-from aixtivd.oauth.device import Over
+from aixtivd.oauth import authorization, callback, device, outcomes, page, registration
+from aixtivd.oauth import response as responses
 from aixtivd.oauth.endpoint import Endpoint
-from aixtivd.oauth.page import Page
-from aixtivd.oauth.response import Response
 from aixtivd.oauth.web import Web
 
 
@@ -43,14 +40,10 @@ class Owner(Protocol):
         ...
 
 
-_ANSWERED: Final = Page("Already answered", "This sign-in has had its answer.", ok=False, command="aixtiv status")
-
-
 class SignIns:
     """Every sign-in that is open, one an account."""
 
     def __init__(self, endpoint: Endpoint, web: Web, work: Work, events: Events, clock: Clock, owner: Owner) -> None:
-        self._codes = Codes(endpoint, web, work, clock, self._take)
         self._web = web
         self._endpoint = endpoint
         self._work = work
@@ -58,6 +51,11 @@ class SignIns:
         self._clock = clock
         self._owner = owner
         self._open: dict[str, SignIn] = {}
+        self._unanswered: set[str] = set()  # clients that registered, and with which nobody came to an end
+
+    @cached_property
+    def _codes(self) -> "codes.Codes":
+        return codes.Codes(self._endpoint, self._web, self._work, self._clock, self._take)
 
     def of(self, account: str) -> SignIn | None:
         """The one that waits for its person; None where there is none."""
@@ -98,10 +96,10 @@ class SignIns:
         if asked.device == "wanted" and sign_in.code is None and sign_in.open:
             if not joined:
                 self.end(sign_in.account, "the code that was wanted cannot be had")
-            raise none_there(sign_in)
+            raise codes.none_there(sign_in)
         return sign_in.started(self._clock, joined=joined)
 
-    async def redeem_pasted(self, account: str, response: Response) -> replies.SignedIn:
+    async def redeem_pasted(self, account: str, response: "responses.Response") -> replies.SignedIn:
         """Raises SignInFailed or NoAccount where the pasted text belongs to no open sign-in."""
         sign_in = self.of_pasted(account, response)
         page = await self._work.run(self._redeem, sign_in, response)
@@ -127,15 +125,15 @@ class SignIns:
 
     async def _attend(self, sign_in: SignIn, port: int) -> None:
         try:
-            if 0 < sign_in.client.secret_ends_at <= self._clock.wall():
-                _register_anew(sign_in)
+            if 0 < sign_in.client.secret_ends_at <= self._clock.wall() or sign_in.client.client_id in self._unanswered:
+                _register_anew(sign_in)  # a server that does not know it says so to the browser, and not to us
             try:
                 await self._listen(sign_in, port)
-            except PortTaken:
+            except callback.PortTaken:
                 if port or not _register_anew(sign_in):
                     raise
                 await self._listen(sign_in, 0)
-        except PortTaken as taken:
+        except callback.PortTaken as taken:
             sign_in.fail(self._by_ourselves(taken) or taken)
         except NoProvider as error:
             sign_in.fail(
@@ -151,10 +149,10 @@ class SignIns:
 
     async def _listen(self, sign_in: SignIn, port: int) -> None:
         """Until it is over. Where it listens decides what is registered, since servers compare that exactly."""
-        if not listens(sign_in.client):
+        if not callback.listens(sign_in.client):
             await self._begun(sign_in, sign_in.client.redirect_uri, 0)
             return
-        listener = CallbackListener(sign_in.client, port, lambda response: self._answer(sign_in, response))
+        listener = callback.CallbackListener(sign_in.client, port, lambda response: self._answer(sign_in, response))
         async with listener:
             await self._begun(sign_in, listener.redirect_uri, listener.port)
 
@@ -164,7 +162,7 @@ class SignIns:
         sign_in.ready.set()
         await self._until_done(sign_in)
 
-    def _by_ourselves(self, taken: PortTaken) -> SignInFailed | None:
+    def _by_ourselves(self, taken: "callback.PortTaken") -> SignInFailed | None:
         """A redirect of one port is for one sign-in at a time: which other one has it."""
         for other in self._open.values():
             if other.port in taken.ports and not other.done.is_set():
@@ -177,12 +175,14 @@ class SignIns:
 
     def _address(self, sign_in: SignIn, redirect_uri: str, port: int) -> None:
         sign_in.redirect_uri, sign_in.port = redirect_uri, port
-        sign_in.url = authorization_url(
+        sign_in.url = authorization.authorization_url(
             sign_in.client, redirect_uri, sign_in.state, sign_in.nonce, sign_in.verifier, sign_in.client.scopes
         )
 
     async def _until_done(self, sign_in: SignIn) -> None:
         await self._clock.pause(sign_in.done, LIFE)
+        if not sign_in.done.is_set() and sign_in.client.registration_endpoint:
+            self._unanswered.add(sign_in.client.client_id)
         sign_in.fail(
             SignInFailed(
                 f"nobody finished the sign-in to {sign_in.account} within ten minutes",
@@ -190,28 +190,28 @@ class SignIns:
             )
         )
 
-    async def _answer(self, sign_in: SignIn, response: Response) -> Page:
+    async def _answer(self, sign_in: SignIn, response: "responses.Response") -> "page.Page":
         return await self._work.run(self._redeem, sign_in, response)
 
-    async def _redeem(self, sign_in: SignIn, response: Response) -> Page:
+    async def _redeem(self, sign_in: SignIn, response: "responses.Response") -> "page.Page":
         """Takes one authorization response; what is shown for it is written only after the grant is on disk."""
         # Who copied a lone code from a page vouches for it, and PKCE binds it to this sign-in. One at a time.
         if _is_lone(response):
             async with sign_in.trying:
-                return await self._answered(sign_in, response) if sign_in.open else _ANSWERED
-        if not same_state(response.state, sign_in.state):
-            return Page("Not this sign-in", "This answer belongs to another sign-in.", ok=False)
-        return await self._answered(sign_in, response) if await sign_in.still_open() else _ANSWERED
+                return await self._answered(sign_in, response) if sign_in.open else _answered_already()
+        if not authorization.same_state(response.state, sign_in.state):
+            return page.Page("Not this sign-in", "This answer belongs to another sign-in.", ok=False)
+        return await self._answered(sign_in, response) if await sign_in.still_open() else _answered_already()
 
-    async def _answered(self, sign_in: SignIn, response: Response) -> Page:
+    async def _answered(self, sign_in: SignIn, response: "responses.Response") -> "page.Page":
         settled = await self._settled(sign_in, lambda: self._exchange(sign_in, response))
         if isinstance(settled, AixtivError):
-            return Page("Not signed in", f"{settled.sentence}.", ok=False, command=settled.hint or sign_in.again)
+            return page.Page("Not signed in", f"{settled.sentence}.", ok=False, command=settled.hint or sign_in.again)
         who = settled.account.who or settled.account.subject
         sentence = f"{sign_in.account} is signed in{f' as {who}' if who else ''}{settled.note and '; '}{settled.note}."
-        return Page("Signed in", sentence, ok=True)
+        return page.Page("Signed in", sentence, ok=True)
 
-    async def _take(self, sign_in: SignIn, answered: Answered) -> None:
+    async def _take(self, sign_in: SignIn, answered: "codes.Answered") -> None:
         """What polling for a code brought; where another way was first, nobody is to have it."""
         if not await sign_in.still_open():
             if isinstance(answered, outcomes.Granted):
@@ -221,7 +221,7 @@ class SignIns:
         sign_in.by_code = True
 
         async def tokens() -> outcomes.Tokens:
-            if isinstance(answered, Over):
+            if isinstance(answered, device.Over):
                 raise SignInFailed(answered.reason, hint=sign_in.again)
             return _tokens(sign_in, answered)
 
@@ -243,11 +243,11 @@ class SignIns:
         sign_in.succeed(done)
         return done
 
-    async def _exchange(self, sign_in: SignIn, response: Response) -> outcomes.Tokens:
+    async def _exchange(self, sign_in: SignIn, response: "responses.Response") -> outcomes.Tokens:
         again = sign_in.again
         client = sign_in.client
         if not response.shown:
-            check_issuer(client, response.iss)
+            authorization.check_issuer(client, response.iss)
         if response.error:
             said = f": {response.error_description}" if response.error_description else ""
             raise SignInFailed(f"the provider said {response.error}{said}", hint=again)
@@ -268,7 +268,7 @@ class SignIns:
             )
         return _tokens(sign_in, outcome)
 
-    def of_pasted(self, account: str, response: Response, may: Callable[[str], bool] = bool) -> SignIn:
+    def of_pasted(self, account: str, response: "responses.Response", may: Callable[[str], bool] = bool) -> SignIn:
         """`may`: which accounts may be meant; every name is true. Raises as `redeem_pasted` does."""
         candidates = [one for one in self._open.values() if not one.done.is_set() and may(one.account)]
         if account:
@@ -278,7 +278,7 @@ class SignIns:
             which = f"no sign-in to {name}" if name else "no sign-in"
             raise NoAccount(f"{which} is open; one stays open for ten minutes", hint=f"aixtiv login {name or 'NAME'}")
         if response.state or not response.shown:
-            matching = [one for one in candidates if same_state(response.state, one.state)]
+            matching = [one for one in candidates if authorization.same_state(response.state, one.state)]
             if not matching:
                 raise SignInFailed(
                     "that answer belongs to no open sign-in (its state is another)",
@@ -300,7 +300,11 @@ def _register_anew(sign_in: SignIn) -> bool:
     return True
 
 
-def _is_lone(response: Response) -> bool:
+def _answered_already() -> "page.Page":
+    return page.Page("Already answered", "This sign-in has had its answer.", ok=False, command="aixtiv status")
+
+
+def _is_lone(response: "responses.Response") -> bool:
     """A code that a person copied from a page, without its state."""
     return response.shown and not response.state
 
@@ -317,7 +321,11 @@ def _tokens(sign_in: SignIn, outcome: outcomes.Outcome) -> outcomes.Tokens:
         case outcomes.Misconfigured():
             raise Misconfigured(
                 f"{sign_in.account}: {outcome.reason}",
-                hint=login_command(sign_in.asked, sign_in.account, "--client-id ID"),
+                hint=login_command(
+                    sign_in.asked,
+                    sign_in.account,
+                    "--replace" if sign_in.client.registration_endpoint else "--client-id ID",
+                ),
             )
         case outcomes.Refused() | outcomes.Rotated():
             raise Refused(f"{sign_in.account}: {outcome.reason}", hint=sign_in.again)

@@ -137,6 +137,11 @@ def _mentions(config: Config, name: str, to: str) -> Iterator[str]:
         yield "claude.account"
     if name in config.api:
         yield f"api.{name}"
+    if name in config.account:
+        yield f"account.{name}"
+    for key, server in config.mcp.items():
+        if (server.account or key) == name:
+            yield f"mcp.{key}"
     if _about(config.access.relay_only, name) != _about(config.access.relay_only, to):
         yield "access.relay-only"
     for number, rule in enumerate(config.rule, 1):

@@ -142,6 +142,20 @@ async def test_a_server_that_has_forgotten_the_client_hears_of_a_new_one_at_the_
         assert len(at.server.endpoints.clients.registered) == 1
 
 
+async def test_where_nobody_came_to_an_end_with_a_client_the_next_sign_in_registers_another(house: Opener) -> None:
+    """A server that has forgotten it shows its refusal to the browser alone."""
+    async with at_a_resource(house) as (h, at):
+        await sign_in(h, ask(at))
+        at.server.endpoints.clients.forget()
+        async with login(h, ask(at)) as stream:
+            page = await anyio.to_thread.run_sync(person.visit, (await started(stream)).url)
+            assert page.status == 400
+            h.clock.advance(601)
+            with pytest.raises(SignInFailed, match="ten minutes"):
+                await finished(stream)
+        assert (await sign_in(h, ask(at))).state == "fresh"
+
+
 async def test_replace_registers_anew(house: Opener) -> None:
     async with at_a_resource(house) as (h, at):
         await sign_in(h, ask(at))

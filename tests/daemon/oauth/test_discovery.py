@@ -87,6 +87,7 @@ async def test_a_slash_too_many_is_told_with_what_to_type(web: Web) -> None:
         "introspection_endpoint",
         "userinfo_endpoint",
         "jwks_uri",
+        "registration_endpoint",
     ],
 )
 @pytest.mark.parametrize("url", ["http://elsewhere.example/", "javascript:alert(1)", "https://u:p@x.example/"])
