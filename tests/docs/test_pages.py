@@ -30,6 +30,7 @@ MORE: Final = (
     "docs/mcp.md",
     "docs/notices.md",
     "docs/providers.md",
+    "docs/tools.md",
 )
 
 
