@@ -22,7 +22,7 @@ from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, BadRequest, Locked, NoProvider, SignInFailed, Unreachable
-from aixtivd.oauth.identity import Identity, ask_userinfo, check_sign_in
+from aixtivd.oauth import identity as identities
 from aixtivd.oauth.web import Web
 from aixtivd.vault.journal import Stale
 from aixtivd.vault.vault import Vault
@@ -118,7 +118,7 @@ class Adopting:
         while entry in self._book and (entry.flying or _untried(entry)):
             await self._refresher.settled(entry, deadline)
 
-    async def _whose(self, entry: Entry) -> tuple[Identity | None, str]:
+    async def _whose(self, entry: Entry) -> tuple["identities.Identity | None", str]:
         """Who signed in there, and why its ID token does not count."""
         client, token, id_token = entry.grant.client, entry.grant.access_token, entry.grant.id_token
         if entry.problem or client is None or token is None:
@@ -126,14 +126,14 @@ class Adopting:
         found, doubt = None, ""
         if id_token is not None:
             try:
-                found = await check_sign_in(self._web, client, id_token, None, self._clock)
+                found = await identities.check_sign_in(self._web, client, id_token, None, self._clock)
             except (SignInFailed, Unreachable) as error:
                 doubt = error.sentence
         if not doubt and not (found and found.who):
-            found = await ask_userinfo(self._web, client, token, found.subject if found else "") or found
+            found = await identities.ask_userinfo(self._web, client, token, found.subject if found else "") or found
         return found, doubt
 
-    async def _conclude(self, trial: _Trial, identity: Identity | None, doubt: str) -> replies.SignedIn:
+    async def _conclude(self, trial: _Trial, identity: "identities.Identity | None", doubt: str) -> replies.SignedIn:
         entry, name = trial.entry, trial.login.account
         async with self._turn(name):
             if self._book.closed:
@@ -176,7 +176,7 @@ class Adopting:
             return True
         return any(intent.id == grant.id for intent in await self._vault.journal.intents())
 
-    async def _name(self, entry: Entry, identity: Identity) -> None:
+    async def _name(self, entry: Entry, identity: "identities.Identity") -> None:
         old = entry.grant
         subject, who = identity.subject, identity.who or old.who
         if (subject, who) == (old.subject, old.who):

@@ -26,11 +26,10 @@ from aixtivd.accounts.sources import check_source, left_behind
 from aixtivd.accounts.typed import login_command
 from aixtivd.clock import Clock
 from aixtivd.errors import BadRequest, Locked, NoAccount, SignInFailed
-from aixtivd.oauth import outcomes, resource
+from aixtivd.oauth import federation, outcomes, resource
+from aixtivd.oauth import identity as identities
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
-from aixtivd.oauth.federation import named
-from aixtivd.oauth.identity import ask_userinfo, check_sign_in
 from aixtivd.oauth.web import Web
 from aixtivd.vault.journal import Stale
 from aixtivd.vault.vault import Vault
@@ -196,11 +195,11 @@ class Changes:
         subject = who = ""
         if tokens.id_token is not None:
             nonce = None if sign_in.by_code else sign_in.nonce
-            identity = await check_sign_in(self._web, client, tokens.id_token, nonce, self._clock)
+            identity = await identities.check_sign_in(self._web, client, tokens.id_token, nonce, self._clock)
             subject, who = identity.subject, identity.who
         elif "openid" in client.scopes:
             raise SignInFailed(f"{client.provider} sent no ID token though the scope openid was asked for")
-        if not who and (told := await ask_userinfo(self._web, client, tokens.access_token, subject)):
+        if not who and (told := await identities.ask_userinfo(self._web, client, tokens.access_token, subject)):
             subject, who = told.subject, told.who
         return subject, who
 
@@ -306,7 +305,8 @@ def another(old: Grant, terms: Bound, asked: Login, *, known: bool) -> SignInFai
 
 def _somebody_else(old: Grant, terms: Bound, *, known: bool) -> str:
     if any(old.identity) and any(terms.identity) and old.identity != terms.identity:
-        return f"{old.name} stands for {named(old.identity)}, and its identity is that of {named(terms.identity)} now"
+        before, now = (federation.named(each.identity) for each in (old, terms))
+        return f"{old.name} stands for {before}, and its identity is that of {now} now"
     if old.subject and known and old.subject != terms.subject:
         newcomer = terms.who or terms.subject or "somebody"
         return f"{old.name} belongs to {old.who or old.subject}, and {newcomer} signed in"

@@ -11,8 +11,7 @@ from aixtivd.accounts.typed import login_command
 from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, Misconfigured, NoProvider, SignInFailed
-from aixtivd.oauth import outcomes
-from aixtivd.oauth.clients import device_endpoint
+from aixtivd.oauth import clients, outcomes
 from aixtivd.oauth.device import DeviceCode, Over, Waiting, ask_for_code, next_pause, poll
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.web import Web
@@ -61,7 +60,7 @@ class Codes:
 
     async def _asked(self, sign_in: SignIn) -> DeviceCode | None:
         """None: the server has no device grant that is known of."""
-        url = await device_endpoint(self._web, sign_in.client)
+        url = await clients.device_endpoint(self._web, sign_in.client)
         if not url:
             return None
         client = msgspec.structs.replace(sign_in.client, device_authorization_endpoint=url)

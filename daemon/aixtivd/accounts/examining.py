@@ -14,10 +14,10 @@ from aixtivd.accounts.serving import Serving
 from aixtivd.accounts.states import Freshness
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, Locked, WaitedTooLong
+from aixtivd.oauth import discovery
+from aixtivd.oauth import identity as identities
 from aixtivd.oauth.client import TENANT, Client
-from aixtivd.oauth.discovery import discover
 from aixtivd.oauth.endpoint import Endpoint
-from aixtivd.oauth.identity import check_signature
 from aixtivd.oauth.web import Web, check_url
 from aixtivd.vault.vault import Vault
 
@@ -54,7 +54,9 @@ class Examining:
             if grant.id_token and not grant.client.jwks_uri:
                 notes.append(f"{grant.provider} publishes no keys to check its ID token with")
             elif grant.id_token:
-                verdict = "valid" if await check_signature(self._web, grant.client, grant.id_token) else "invalid"
+                verdict = (
+                    "valid" if await identities.check_signature(self._web, grant.client, grant.id_token) else "invalid"
+                )
         if scope.cancelled_caught:
             raise WaitedTooLong(
                 f"{grant.provider} did not answer in the time this caller waits",
@@ -125,7 +127,7 @@ class Examining:
         try:
             with anyio.fail_after(_ISSUER):
                 if client.issuer and TENANT not in client.issuer:
-                    await discover(self._web, client.issuer)
+                    await discovery.discover(self._web, client.issuer)
                     what = f"{client.issuer} says how to sign in there"
                 else:
                     answer = await self._web.send("GET", client.token_endpoint, timeout=_ISSUER)

@@ -15,7 +15,7 @@ from aixtivd.clock import Clock
 from aixtivd.config import AccountConfig
 from aixtivd.config.reach import Target, names, reach, target
 from aixtivd.errors import Locked, NoAccount, Refused, SignInNeeded
-from aixtivd.oauth.federation import expiry_of
+from aixtivd.oauth import federation
 
 ID_TOKEN: Final = "urn:ietf:params:oauth:token-type:id_token"  # RFC 8693 §3
 _APART: Final = 60.0  # seconds in which a token that replaced a rejected one is not replaced in its turn
@@ -66,7 +66,7 @@ class Handing:
         username = self._config(name).username or asked.username
         if asked.kind == "id":
             token = await self._identities.of_account(entry.grant.name)
-            ends = int(expiry_of(token))
+            ends = int(federation.expiry_of(token))
             return replies.HostToken(
                 account=name, access_token=token, token_type=ID_TOKEN, expires_at=ends, username=username
             )

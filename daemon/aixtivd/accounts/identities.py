@@ -16,7 +16,7 @@ from aixtivd.accounts.grant import moment
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, Misconfigured, SignInNeeded, Unreachable, WaitedTooLong
 from aixtivd.host import program
-from aixtivd.oauth.federation import LONGEST, as_assertion, good_for
+from aixtivd.oauth import federation
 
 _PATIENCE: Final = 30.0  # seconds for a command, and for another account's refresh
 _OTHERS_MAY_WRITE: Final = 0o022
@@ -81,12 +81,12 @@ class Identities:
             raise SignInNeeded(f"{ended}, and its issuer gives no other on a refresh", hint=hint)
 
     def _good(self, entry: Entry) -> bool:
-        return entry.grant.id_token is not None and good_for(entry.grant.id_token, self._clock.wall()) > 0
+        return entry.grant.id_token is not None and federation.good_for(entry.grant.id_token, self._clock.wall()) > 0
 
 
 async def _printed(command: tuple[str, ...]) -> Secret:
     try:
-        found = as_assertion(await program.output_of(command, _PATIENCE))
+        found = federation.as_assertion(await program.output_of(command, _PATIENCE))
     except program.Failed as failure:
         raise Unreachable(f"{command[0]} {failure}; {UNSAID}", hint=by_hand(command)) from None
     if found is None:
@@ -113,13 +113,13 @@ def _in_file(path: str) -> Secret:
                 raise Misconfigured(f"the identity file {path} is no regular file", hint=hint)
             if found.st_uid not in _owners() or found.st_mode & _OTHERS_MAY_WRITE:
                 raise Misconfigured(f"the identity file {path} can be written by others", hint=hint)
-            text = os.read(file, LONGEST + 1024).decode("ascii", errors="replace")
+            text = os.read(file, federation.LONGEST + 1024).decode("ascii", errors="replace")
         finally:
             os.close(file)
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else "it is gone"
         raise Unreachable(f"the identity file {path} cannot be read: {reason}", hint=hint) from None
-    assertion = as_assertion(text)
+    assertion = federation.as_assertion(text)
     if assertion is None:
         raise Misconfigured(f"the identity file {path} holds no identity token (a JWT)", hint=hint)
     return assertion

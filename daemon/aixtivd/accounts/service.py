@@ -48,9 +48,9 @@ from aixtivd.accounts.work import Work
 from aixtivd.clock import Clock
 from aixtivd.config import Config
 from aixtivd.errors import AixtivError, Locked, Misconfigured, NoAccount, Refused, SignInFailed
+from aixtivd.oauth import response
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
-from aixtivd.oauth.response import parse_pasted
 from aixtivd.oauth.web import Web
 from aixtivd.vault.backup import Content
 from aixtivd.vault.vault import Vault
@@ -209,7 +209,7 @@ class Accounts:
     async def callback(self, asked: requests.Callback) -> replies.SignedIn:
         if self._book.closed:
             raise Locked
-        return await self._sign_ins.redeem_pasted(asked.account, parse_pasted(asked.pasted))
+        return await self._sign_ins.redeem_pasted(asked.account, response.parse_pasted(asked.pasted))
 
     async def adopt(self, asked: requests.Adopt) -> replies.SignedIn:
         """A refresh token from elsewhere: stored first, and then refreshed like any other."""
@@ -299,7 +299,7 @@ class Accounts:
         """The account whose sign-in that would finish, among those that `may` be. Raises as `callback` does."""
         if self._book.closed:
             raise Locked
-        return self._sign_ins.of_pasted(asked.account, parse_pasted(asked.pasted), may).account
+        return self._sign_ins.of_pasted(asked.account, response.parse_pasted(asked.pasted), may).account
 
     def signing_in(self, name: str) -> bool:
         """Whether a sign-in to that is open."""

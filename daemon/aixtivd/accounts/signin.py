@@ -13,10 +13,8 @@ from aixtivd.accounts.grant import Bound
 from aixtivd.accounts.typed import login_command
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, SignInFailed
-from aixtivd.oauth import resource
-from aixtivd.oauth.authorization import new_nonce, new_state, new_verifier
+from aixtivd.oauth import authorization, device, resource
 from aixtivd.oauth.client import Client
-from aixtivd.oauth.device import DeviceCode
 
 LIFE: Final = 600.0  # seconds a sign-in stays open: what RFC 6749 §4.1.2 allows a code at most
 
@@ -24,7 +22,7 @@ LIFE: Final = 600.0  # seconds a sign-in stays open: what RFC 6749 §4.1.2 allow
 class OpenCode(Struct, frozen=True):
     """The code that a person types on another machine, while it is good."""
 
-    shown: DeviceCode
+    shown: "device.DeviceCode"
     ends_at: float  # steady
 
 
@@ -37,9 +35,9 @@ class SignIn:
         self.terms = terms  # as they will be bound into the grant, with the scopes asked for now
         self.asked = asked
         self.again = login_command(asked, account)
-        self.state = new_state()
-        self.nonce = new_nonce()
-        self.verifier: Secret = new_verifier()
+        self.state = authorization.new_state()
+        self.nonce = authorization.new_nonce()
+        self.verifier: Secret = authorization.new_verifier()
         self.url = ""
         self.redirect_uri = ""
         self.port = 0

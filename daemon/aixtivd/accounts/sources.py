@@ -15,10 +15,9 @@ from aixtivd.accounts.identities import UNSAID, Identities, by_hand
 from aixtivd.clock import Clock
 from aixtivd.errors import AixtivError, BadRequest, Misconfigured, Refused, SignInNeeded, Unreachable
 from aixtivd.host import faults, program
-from aixtivd.oauth import outcomes
+from aixtivd.oauth import federation, outcomes
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
-from aixtivd.oauth.federation import facts, holder_of
 
 PRINTED_LIFE: Final = 450.0
 """Seconds for which a printed token is served, since nothing says how long it lives: with the usual lead it is asked
@@ -52,7 +51,7 @@ class Sources:
                 assertion = await self._identities.token(source)
                 _check_whose(grant, source, assertion)
                 async with host.slots:
-                    outcome = await self._endpoint.federate(_client(grant), assertion, facts(source))
+                    outcome = await self._endpoint.federate(_client(grant), assertion, federation.facts(source))
             case ClientCredentials():
                 async with host.slots:
                     outcome = await self._endpoint.client_credentials(_client(grant))
@@ -111,12 +110,12 @@ def whose(source: Source | None, book: Book) -> tuple[str, str]:
     if not isinstance(source, Federation) or not source.identity_account:
         return "", ""
     token = book.named(source.identity_account).grant.id_token
-    return holder_of(token) if token else ("", "")
+    return federation.holder_of(token) if token else ("", "")
 
 
 def _check_whose(grant: Grant, source: Federation, assertion: Secret) -> None:
     """Raises SignInNeeded: whoever signs in to the other account does not by that become somebody else here."""
-    now = holder_of(assertion)
+    now = federation.holder_of(assertion)
     if not source.identity_account or not any(grant.identity) or now == grant.identity:
         return
     raise SignInNeeded(
@@ -127,7 +126,7 @@ def _check_whose(grant: Grant, source: Federation, assertion: Secret) -> None:
 
 def left_behind(new: Grant, book: Book) -> str:
     """Which accounts got their tokens by the identity of `new`, and stand for somebody else: a sentence, or empty."""
-    now = holder_of(new.id_token) if new.id_token else ("", "")
+    now = federation.holder_of(new.id_token) if new.id_token else ("", "")
     fed = [
         entry.grant
         for entry in book

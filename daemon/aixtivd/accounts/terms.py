@@ -11,9 +11,8 @@ from aixtivd.accounts.sources import check_source, whose
 from aixtivd.accounts.typed import login_command
 from aixtivd.config import Config, McpConfig, ProviderConfig
 from aixtivd.errors import BadRequest, Misconfigured, NoProvider
-from aixtivd.oauth import registration, resource, resource_client
+from aixtivd.oauth import clients, registration, resource, resource_client
 from aixtivd.oauth.client import Client
-from aixtivd.oauth.clients import client_for
 from aixtivd.oauth.web import Web
 
 
@@ -117,7 +116,7 @@ class Terms:
                 self._web, provider, table, settings, kind, scopes=asked.scopes, before=before
             )
         else:
-            client = await client_for(self._web, provider, table, settings, kind)
+            client = await clients.client_for(self._web, provider, table, settings, kind)
         if client is None:
             return None
         if isinstance(source, Federation):

@@ -224,7 +224,7 @@ async def test_a_defect_in_a_sign_in_is_told_at_once_and_in_a_sentence(
         def broken(*_: object, **__: object) -> None:
             raise UnicodeEncodeError("utf-8", "hunter2\ud800", 7, 8, "surrogates not allowed")
 
-        monkeypatch.setattr("aixtivd.accounts.changes.check_sign_in", broken)
+        monkeypatch.setattr("aixtivd.oauth.identity.check_sign_in", broken)
         page = await anyio.to_thread.run_sync(person.sign_in, (await started(stream)).url)
         assert "a defect in aixtiv" in page
         assert "hunter2" not in page
