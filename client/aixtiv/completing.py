@@ -1,5 +1,6 @@
 """What a shell offers behind a command: names that only the daemon knows, if it runs and answers at once."""
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -39,6 +40,17 @@ def providers(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 def tickets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Item]:  # noqa: ARG001  # click's signature
     """Their ids, and the names that persons gave them."""
     return _beginning(incomplete, _told(_tickets))
+
+
+def servers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Item]:  # noqa: ARG001  # click's signature
+    """Remote MCP servers that have a name."""
+    return _beginning(incomplete, _told(_servers))
+
+
+def _servers(client: "Client") -> Iterable[Item]:
+    from aixtiv.mcp import servers  # noqa: PLC0415  # not needed where no daemon runs
+
+    return [CompletionItem(one.name, help=one.url) for one in servers.known(client.status().config, os.environ)]
 
 
 def _accounts(client: "Client") -> Iterable[Item]:

@@ -135,6 +135,9 @@ async def test_every_way_in_which_a_server_may_answer_is_understood(folder: Path
         async with at.client() as client:
             assert text(await client.call_tool("add", {"a": 2, "b": 2})) == "4"
             assert text(await client.call_tool("echo", {"text": "a\nb"})) == "a\nb"
+            await anyio.to_thread.run_sync(at.machine.kill)
+            await anyio.to_thread.run_sync(at.machine.start)
+            assert text(await client.call_tool("add", {"a": 3, "b": 3})) == "6"
         assert at.visited == 1
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
-from aixtiv import show
+from aixtiv import completing, show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
 from aixtiv.failures import Usage
@@ -32,6 +33,9 @@ class _Servers(Group):
         name, command, rest = super().resolve_command(ctx, args)
         return ("", bridge, args) if command is bridge else (name, command, rest)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        return [*completing.servers(ctx, bridge.params[0], incomplete), *super().shell_complete(ctx, incomplete)]
+
 
 @click.group("mcp", cls=_Servers, subcommand_metavar="NAME|URL | COMMAND [ARGS]...")
 def mcp() -> None:
@@ -49,7 +53,7 @@ def mcp() -> None:
 
 
 @click.command("bridge")
-@click.argument("server", metavar="NAME|URL", callback=options.no_secret)
+@click.argument("server", metavar="NAME|URL", callback=options.no_secret, shell_complete=completing.servers)
 @options.no_start
 def bridge(server: str, no_start: bool) -> None:
     """Bridge between this process's stdin and stdout and a remote MCP server."""
@@ -69,7 +73,14 @@ def bridge(server: str, no_start: bool) -> None:
 @mcp.command("add")
 @click.argument("name", callback=options.no_secret)
 @click.argument("url")
-@click.option("--account", default="", metavar="NAME", help="Call it as another account than NAME.")
+@click.option(
+    "--account",
+    default="",
+    metavar="NAME",
+    help="Call it as another account than NAME.",
+    callback=options.no_secret,
+    shell_complete=completing.accounts,
+)
 @click.option("--client-id", default="", metavar="ID", help="Of a client that was registered there by hand.")
 @click.option("--client-id-metadata", default="", metavar="URL", help="Of a client-id metadata document of yours.")
 @click.option("--transport", type=click.Choice(["auto", "http", "sse"]), default="auto", help="If it has to be said.")
@@ -143,7 +154,7 @@ def _shape(server: Server, states: Mapping[str, str]) -> dict[str, object]:
 
 
 @mcp.command("remove")
-@click.argument("name", callback=options.no_secret)
+@click.argument("name", callback=options.no_secret, shell_complete=completing.servers)
 @options.no_start
 def remove(name: str, no_start: bool) -> None:
     """Take a server out of the config. Its account stays, as signed in as it is."""

@@ -46,7 +46,14 @@ def _common(function: F) -> F:
     return function
 
 
-_server = click.option("--mcp", "server", default="", metavar="NAME", help="Give it this remote MCP server instead.")
+_server = click.option(
+    "--mcp",
+    "server",
+    default="",
+    metavar="NAME",
+    help="Give it this remote MCP server instead.",
+    shell_complete=completing.servers,
+)
 
 
 @setup.command("claude-code")
@@ -81,7 +88,14 @@ def setup_claude_code(account: str, port: int, undone: bool, yes: bool, no_start
 
 
 @setup.command("claude-desktop")
-@click.option("--mcp", "server", required=True, metavar="NAME", help="The remote MCP server that it is to have.")
+@click.option(
+    "--mcp",
+    "server",
+    required=True,
+    metavar="NAME",
+    help="The remote MCP server that it is to have.",
+    shell_complete=completing.servers,
+)
 @click.option("--undo", "undone", is_flag=True, help="Take it back.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @options.no_start

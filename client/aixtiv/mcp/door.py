@@ -52,7 +52,10 @@ class Door:
             seen = self._signing.count
             try:
                 with (self._client if asks else self._quiet)() as client:
-                    answer = self._reached(client, method, path, headers, body, again=again, first_byte=first_byte)
+                    until = time.monotonic() + (PATIENCE if asks else 0)
+                    answer = self._reached(
+                        client, until, method, path, headers, body, again=again, first_byte=first_byte
+                    )
             except (NoAccount, SignInNeeded) as failure:
                 if not asks:
                     raise
@@ -65,13 +68,12 @@ class Door:
             elif answer.status == 403 and asks and challenge(answer.headers).error == "insufficient_scope":
                 self._signing.step_up(seen, _challenged(answer))
             else:
-                if answer.status < 300:
-                    self._signing.went_well()
                 return answer
 
     def _reached(
         self,
         client: Client,
+        until: float,
         method: str,
         path: str,
         headers: Headers,
@@ -81,7 +83,6 @@ class Door:
         first_byte: float | None,
     ) -> Relayed:
         """A daemon that is not there, or about to be another, is waited for. Raises AixtivError."""
-        until = time.monotonic() + PATIENCE
         renewed = False
         while True:
             ticket = ""

@@ -20,7 +20,8 @@ from aixtiv.stream import Stream
 from aixtiv.words import span
 from aixtiv_protocol.replies import SignedIn, SignInStarted
 
-MOST: Final = 3  # sign-ins of one bridge with no call between that went well
+MOST: Final = 3  # sign-ins of one bridge that a person is asked for …
+_WITHIN: Final = 600.0  # … in so many seconds
 STEPS: Final = 2  # of them for a scope that was missing, in all of a bridge's life
 
 _TICK: Final = 0.5  # seconds between looks at the browser's child, while it lives
@@ -53,14 +54,10 @@ class SigningIn:
         self._environ = environ
         self._client = client
         self._turn = threading.Lock()
-        self._tries = 0
+        self._times: list[float] = []  # when a person was asked
         self._steps = 0
         self._asked: frozenset[str] = frozenset()  # scopes, by this bridge
         self.count = 0  # that succeeded
-
-    def went_well(self) -> None:
-        """A call did."""
-        self._tries = 0
 
     def renew(self, seen: int, why: Challenge = Challenge()) -> None:  # noqa: B008  # frozen
         """Returns when somebody is signed in. `seen`: `count` before the call that needs it. Raises AixtivError."""
@@ -92,16 +89,17 @@ class SigningIn:
 
     def _sign_in(self, why: Challenge, scopes: tuple[str, ...]) -> None:
         server = self._server
-        if self._tries >= MOST:
+        self._times = [at for at in self._times if at > time.monotonic() - _WITHIN]
+        if len(self._times) >= MOST:
             raise SignInNeeded(
-                f"{server.name} has been signed in to {MOST} times, and takes none of the tokens", hint=server.login
+                f"{server.name} has been signed in to {MOST} times within {span(_WITHIN)}, and still wants another",
+                hint=server.login,
             )
         place = surroundings.here()
         if not (place.in_front or place.opener):
             show.note(f"{server.name} needs a sign-in, and no browser can be opened: {place.sentence}")
             show.hint(server.login)
             raise SignInNeeded(f"{server.name} needs a sign-in, which no browser can be opened for", hint=server.login)
-        self._tries += 1
         with self._client() as client, self._login(client, why, scopes) as stream:
             done = self._waited(stream, place)
         self.count += 1
@@ -126,6 +124,7 @@ class SigningIn:
             return started
         if started is None:
             raise SignInFailed(hint=self._server.login)
+        self._times.append(time.monotonic())
         show.note(
             f"to sign in to {self._server.name}, finish in the browser within {span(started.expires_in)}, or open"
         )

@@ -169,13 +169,15 @@ class Streamable:
     # ---- what the server says without being asked
 
     def _listen(self) -> None:
-        if self._listening is None or not self._listening.is_alive():
-            self._listening = threading.Thread(target=self._hear, daemon=True)
+        if self._listening is None or not self._listening.is_alive() or self._listening.name != self._session:
+            self._listening = threading.Thread(
+                target=self._hear, args=(self._session,), name=self._session, daemon=True
+            )
             self._listening.start()
 
-    def _hear(self) -> None:
+    def _hear(self, session: str) -> None:
         """Until the server has no such stream, or the session is another one."""
-        session, last = self._session, ""
+        last = ""
         wait = pause = RETRY
         while session == self._session and not self._over.is_set():
             self._door.standing.wait()
