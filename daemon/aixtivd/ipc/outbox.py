@@ -6,10 +6,10 @@ from typing import Final
 import anyio
 
 from aixtiv_protocol.codec import Inbox, encode_bare, encode_reply
-from aixtiv_protocol.replies import AccessToken, Reply, TicketMade
+from aixtiv_protocol.replies import AccessToken, HostToken, Reply, TicketMade
 from aixtiv_protocol.secret import Secret
 
-SECRET: Final = frozenset({AccessToken, TicketMade, Secret})
+SECRET: Final = frozenset({AccessToken, HostToken, TicketMade, Secret})
 """Answers that must not lie here when the vault is locked."""
 
 

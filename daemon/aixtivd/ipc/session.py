@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from aixtiv_protocol.codec import Inbox, ProtocolError, decode_request
-from aixtiv_protocol.replies import End, Failure, Reply
+from aixtiv_protocol.replies import Failure
 from aixtiv_protocol.requests import Piece, Relay, Request, Restore, Token
 from aixtivd.access.caller import Caller
 from aixtivd.access.peer import hung_up
@@ -24,11 +24,11 @@ from aixtivd.errors import Locked
 from aixtivd.host.deadline import Deadline
 from aixtivd.ipc.again import Again
 from aixtivd.ipc.body import Body, Waiting
-from aixtivd.ipc.dispatch import Dispatch, Stream, defect
+from aixtivd.ipc.dispatch import Dispatch, defect
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.outbox import Outbox
+from aixtivd.ipc.pouring import Pouring
 
-STOPPING = Failure(code="busy", message="the daemon is stopping", retry=True)
 STRAY = Failure(code="bad_request", message="a piece of a body came where no body is open")
 LOCKED: Final = Locked("the vault was locked before that message was whole").failure()
 HALF: Final = "the body was not whole when the caller's side was closed"
@@ -56,8 +56,7 @@ class Session(asyncio.Protocol):
         self._again = Again(dispatch)
         self._queue: deque[Waiting] = deque()
         self._scope: anyio.CancelScope | None = None  # of the task that answers, while it runs
-        self._pouring: anyio.CancelScope | None = None  # of the stream it is answering with
-        self._poured: Body | None = None  # of the `relay` that this stream answers
+        self._pouring = Pouring()
         self._filling: Body | None = None  # the one whose pieces come now, wherever its `relay` stands
         self._last: Failure | None = None  # said when everything before it is; nothing more is read
         self._reading = True
@@ -132,8 +131,8 @@ class Session(asyncio.Protocol):
 
         A relayed answer comes to its own end, unless its body is still on its way.
         """
-        self._finishing = True
-        self._end_stream()
+        self._finishing = self._pouring.finishing = True
+        self._pouring.look()
         self._rest()
 
     def locked(self) -> None:
@@ -253,18 +252,8 @@ class Session(asyncio.Protocol):
             self._failed(body)
 
     def _failed(self, body: Body) -> None:
-        if body is self._poured:
-            self._end_stream()  # what a cut body is answered with must not be taken for an answer
-
-    def _end_stream(self) -> None:
-        if self._pouring is not None and self._in_vain(self._poured):
-            self._pouring.cancel()
-
-    def _in_vain(self, body: Body | None) -> bool:
-        """Whether a stream is ended that has not come to its own end."""
-        relays = body is not None and not body.open
-        broken = body is not None and body.failure is not None
-        return broken or self._last is not None or (self._finishing and not relays)
+        if body is self._pouring.body:
+            self._pouring.look()  # what a cut body is answered with must not be taken for an answer
 
     def _read(self, *, wanted: bool) -> None:
         if wanted == self._reading or self._half_closed or not self._outbox.open:
@@ -311,40 +300,20 @@ class Session(asyncio.Protocol):
         )
         if isinstance(answer, AsyncGenerator):
             async with aclosing(answer):
-                await self._pour(answer, body)
+                await self._pouring.pour(answer, body, self._outbox)
         else:
             self._outbox.send(answer)
         if body is not None:
             body.drop()  # what still comes of it, nobody wants
-
-    async def _pour(self, stream: Stream, body: Body | None) -> None:
-        """A stream ends with End, or with a Failure."""
-        item: Reply | None = None
-        self._poured = body
-        with anyio.CancelScope() as self._pouring:
-            if self._in_vain(body):
-                self._pouring.cancel()
-            async for item in stream:
-                self._outbox.send(item)
-                await self._outbox.room.wait()
-        ended = not self._pouring.cancelled_caught
-        self._pouring = self._poured = None
-        if isinstance(item, Failure | End):
-            return
-        if ended:
-            self._outbox.send(End())
-        elif body is not None and body.failure is not None:
-            self._outbox.send(body.failure)
-        elif self._last is None:
-            self._outbox.send(STOPPING)
 
     # The end
 
     def _end_with(self, failure: Failure) -> None:
         """What is outstanding is answered first; a stream, which may never end by itself, is ended for it."""
         self._last = failure
+        self._pouring.closing = True
         self._break_off(failure.message)
-        self._end_stream()
+        self._pouring.look()
         self._rest()
         if not self._left_at:
             self._read(wanted=False)
@@ -401,7 +370,7 @@ class Session(asyncio.Protocol):
         self._deadline.check()
 
     def _look_for_movement(self) -> None:
-        relays = self._poured is not None  # to a person with a pager, perhaps: as long as an API may be silent
+        relays = self._pouring.body is not None  # to a person with a pager, perhaps: as long as an API may be silent
         if self._outbox.moved():
             self._moved_at = self._time()
         elif self._time() - self._moved_at >= (self._limits.idle if relays else self._limits.stuck):

@@ -10,7 +10,7 @@ import pytest
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.secret import Secret
 from aixtivd.errors import SignInNeeded
-from aixtivd.ipc.session import STOPPING
+from aixtivd.ipc.pouring import STOPPING
 from peers.held import PATIENCE, serving
 
 

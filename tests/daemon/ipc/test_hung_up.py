@@ -19,7 +19,15 @@ from aixtivd.vault.resealing import Seals
 from peers.held import PATIENCE, Side, serving
 
 IN_ITS_TURN: Final = {requests.KeyRotate, requests.KeyMove, requests.Restore}
-CUT: Final = {requests.Token, requests.Refresh, requests.Login, requests.Callback, requests.Ticket, requests.Export}
+CUT: Final = {
+    requests.Token,
+    requests.HostToken,
+    requests.Refresh,
+    requests.Login,
+    requests.Callback,
+    requests.Ticket,
+    requests.Export,
+}
 """Recorded where they are answered: before that nothing has left the daemon, or `accounts.events` tells it."""
 
 LOOKING: Final = {

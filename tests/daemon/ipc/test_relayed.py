@@ -10,7 +10,8 @@ import pytest
 from aixtiv_protocol import replies, requests
 from aixtiv_protocol.requests import PIECE
 from aixtivd.ipc.limits import Limits
-from aixtivd.ipc.session import STOPPING, STRAY
+from aixtivd.ipc.pouring import STOPPING
+from aixtivd.ipc.session import STRAY
 from peers.held import PATIENCE, Caller, Side, serving
 
 
@@ -292,7 +293,7 @@ async def test_a_caller_that_stops_reading_its_stream_holds_up_nobody_and_grows_
                 asked = side.upstream.told
                 await anyio.sleep(0.1)
         assert side.upstream.told * 200_000 < 4_000_000
-        (session,) = [one for one in side.listener._sessions if one._pouring is not None]
+        (session,) = [one for one in side.listener._sessions if one._pouring._scope is not None]
         assert session._transport.get_write_buffer_size() < Limits().unread + PIECE + 1000
         other.say(relay("echo", body=b"x"))
         assert (await whole(other))[1] == b"x"
@@ -346,6 +347,11 @@ async def test_a_thousand_calls_on_one_connection_leave_nothing_behind(folder: P
                 await whole(caller)
             side.upstream.calls.clear()
         (session,) = side.listener._sessions
-        assert (session._scope, session._pouring, session._poured, session._filling) == (None, None, None, None)
+        assert (session._scope, session._pouring._scope, session._pouring.body, session._filling) == (
+            None,
+            None,
+            None,
+            None,
+        )
         assert not session._queue
         assert len(side.upstream.left) == 1000
