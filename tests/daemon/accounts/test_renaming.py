@@ -12,7 +12,7 @@ from aixtiv_protocol.secret import Secret
 from aixtivd.accounts import grant as grants
 from aixtivd.accounts.grant import Grant, from_row
 from aixtivd.accounts.renaming import renamed
-from aixtivd.config import AccessConfig, ApiConfig, ClaudeConfig, Rule
+from aixtivd.config import AccessConfig, AccountConfig, ApiConfig, ClaudeConfig, McpConfig, Rule
 from aixtivd.errors import BadRequest, Busy, Locked, NoAccount, StoreFailed
 from aixtivd.oauth.outcomes import NeedsSignIn, TryAgain
 from aixtivd.vault.rows import Relabelled
@@ -180,12 +180,17 @@ async def test_the_config_that_names_it_is_told_of(house: Opener) -> None:
         "claude": ClaudeConfig(account="github"),
         "access": AccessConfig(relay_only=("git*",)),
         "rule": (Rule(accounts=("*",)), Rule(accounts=("github", "gitlab"))),
+        "account": {"github": AccountConfig(), "work": AccountConfig()},
+        "mcp": {
+            "github": McpConfig(url="https://a.example"),
+            "tools": McpConfig(url="https://b.example", account="github"),
+        },
     }
     async with house(None, **config) as h:
         await h.adopt("github")
         assert await rename(h, "github", "work") == (
-            "the config says github in default-account and claude.account and access.relay-only and rule 2:"
-            " change it there, then aixtiv reload"
+            "the config says github in default-account and claude.account and account.github and mcp.github and mcp.tools"
+            " and access.relay-only and rule 2: change it there, then aixtiv reload"
         )
 
 
