@@ -25,7 +25,7 @@ class Scene:
         self.server = server
         self.errors: Final = folder / "stderr"  # of the bridges that a real client starts
         self.visits: Final = folder / "visits"
-        self.browser = _person(folder, self.visits)
+        self.browser = person_for(folder, self.visits)
 
     def filed(self) -> None:
         """As the older command's file has it."""
@@ -81,7 +81,7 @@ class Talk(Bridge):
         return self._process.wait(PATIENCE)
 
 
-def _person(folder: Path, visits: Path) -> str:
+def person_for(folder: Path, visits: Path) -> str:
     """A command for $BROWSER that signs in."""
     script = folder / "person.sh"
     walk = "import sys; from peers.person import sign_in; sign_in(sys.argv[1])"

@@ -37,7 +37,8 @@ class Asking:
         said = await asyncio.to_thread(self._asked, token)
         if not said.get("active"):
             return None
-        return AccessToken(token=token, client_id=said["client_id"], scopes=said.get("scope", "").split())
+        scopes = said.get("scope", "").split()
+        return AccessToken(token=token, client_id=said["client_id"], scopes=scopes, resource=said.get("aud"))
 
     def _asked(self, token: str) -> dict[str, Any]:
         form = {"token": token} | ({} if self._at.secret else {"client_id": self._at.client})
@@ -94,7 +95,7 @@ def served(at: argparse.Namespace, url: str) -> ASGIApp:
         issuer_url=AnyHttpUrl(at.issuer),
         resource_server_url=AnyHttpUrl(url),
         required_scopes=at.scope or None,
-        validate_token_resource=False,
+        validate_token_resource=at.for_itself,
     )
     server = MCPServer("house", auth=auth, token_verifier=Asking(at), log_level="ERROR")
     _furnish(server)
@@ -170,7 +171,7 @@ def main() -> None:
     parser.add_argument("--secret", default="")
     parser.add_argument("--transport", choices=["http", "sse"], default="http")
     parser.add_argument("--scope", action="append")
-    for name in ("json", "stateless", "resumable"):
+    for name in ("json", "stateless", "resumable", "for-itself"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--port", type=int, default=0)
     at = parser.parse_args()
