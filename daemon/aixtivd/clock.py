@@ -2,6 +2,7 @@
 
 import sys
 import time
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -34,13 +35,10 @@ _AWAKE = getattr(time, "CLOCK_UPTIME_RAW", time.CLOCK_MONOTONIC)
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The machine's own clocks. Two are read for every token: so with nothing between whoever asks and the kernel."""
 
-    def wall(self) -> float:
-        return time.time()
-
-    def steady(self) -> float:
-        return time.clock_gettime(_STEADY)
+    wall = staticmethod(time.time)
+    steady = staticmethod(partial(time.clock_gettime, _STEADY))
 
     def awake(self) -> float:
         return time.clock_gettime(_AWAKE)

@@ -126,7 +126,7 @@ class Dispatch:
             denials=lambda: self._denials.counted + relay.denials.counted + gateway.denials.counted,
         )
         self._control = control
-        self._wall = clock.wall
+        self._wall, self._said = clock.wall, accounts.said
 
     def configure(self, config: Config) -> None:
         self.opening.configure(config)
@@ -159,7 +159,7 @@ class Dispatch:
             return None
         now = self._wall()
         try:
-            said = self._accounts.said(asked, mode, now)
+            said = self._said(asked, mode, now)
         except Exception:  # noqa: BLE001  # a defect: `at_once` comes upon it, too, and says so
             said = None
         if said is None:
