@@ -100,7 +100,7 @@ def setup_claude_code(account: str, port: int, undone: bool, yes: bool, no_start
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @options.no_start
 def setup_claude_desktop(server: str, undone: bool, yes: bool, no_start: bool) -> None:
-    """Claude Desktop: a remote MCP server, which it reaches by `aixtiv mcp NAME`."""
+    """Claude Desktop: a remote MCP server among its own."""
     _give("claude-desktop", server, undone=undone, yes=yes, no_start=no_start)
 
 
