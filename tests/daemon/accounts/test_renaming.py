@@ -189,8 +189,8 @@ async def test_the_config_that_names_it_is_told_of(house: Opener) -> None:
     async with house(None, **config) as h:
         await h.adopt("github")
         assert await rename(h, "github", "work") == (
-            "the config says github in default-account and claude.account and account.github and mcp.github and mcp.tools"
-            " and access.relay-only and rule 2: change it there, then aixtiv reload"
+            "the config says github in default-account and claude.account and account.github and mcp.github"
+            " and mcp.tools and access.relay-only and rule 2: change it there, then aixtiv reload"
         )
 
 
