@@ -4,23 +4,18 @@ A Protocol class, since objects for bytes that nobody reads cost ten times as mu
 """
 
 import asyncio
-import select
 from collections import deque
-from math import inf
 from typing import Final, Protocol, cast
 
 from aixtivd.access.caller import Caller
 from aixtivd.gateway.bounds import Bounds
 from aixtivd.gateway.outgoing import refusal_in
 from aixtivd.gateway.parser import Parser, Request
+from aixtivd.gateway.patience import Patience
 from aixtivd.gateway.refusals import UNREADABLE
-from aixtivd.host.deadline import Deadline
 
 _SLICE: Final = 16 * 1024
 """Bytes that are parsed at once. So many can become hundreds of requests, which then wait as objects."""
-
-_GONE: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR | select.POLLNVAL
-"""POLLRDHUP is Linux's: elsewhere a caller that is not being read has left only when both ways are closed."""
 
 
 class Place:
@@ -70,12 +65,7 @@ class Visitor(asyncio.Protocol):
         self._reading = True
         self._parting = False  # nothing more is answered, and what comes is thrown away
         self._room: asyncio.Future[None] | None = None
-        self._deadline = Deadline(self._loop, self._due, self._overdue)
-        self._over_at = inf  # when it is cut, whatever it does
-        self._body_at = inf  # when a body that is waited for has stopped
-        self._unread_at = inf  # when nothing has been taken of an answer for long
-        self._unread = 0  # bytes of it that waited when that was last looked at
-        self._look_at = inf  # when to look whether it has left
+        self._patience: Patience | None = None  # while there is a transport
 
     # What whoever serves a request calls
 
@@ -105,9 +95,8 @@ class Visitor(asyncio.Protocol):
         self._read(wanted=not self._holds_enough())
 
     def body_awaited(self, *, wanted: bool) -> None:
-        self._body_at = self._loop.time() + self._bounds.body if wanted else inf
-        if wanted and self._transport is not None:
-            self._deadline.check()
+        if self._patience is not None:
+            self._patience.for_body(wanted=wanted)
 
     def end(self, *, keep: bool) -> None:
         """The answer is written. `keep`: another request may follow."""
@@ -145,6 +134,7 @@ class Visitor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._patience = Patience(self._loop, self._transport, self._bounds, self)
         self._within(self._bounds.head)
 
     def data_received(self, data: bytes) -> None:
@@ -156,7 +146,9 @@ class Visitor(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the reason changes nothing
         self._transport = None
-        self._deadline.cancel()
+        if self._patience is not None:
+            self._patience.end()
+        self._patience = None
         self._parser.close()
         self._queue.clear()
         self._rest, self._at = b"", 0
@@ -166,11 +158,13 @@ class Visitor(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.full = True
-        self._unread, self._unread_at = self._waits(), self._loop.time() + self._bounds.unread
-        self._deadline.check()
+        if self._patience is not None:
+            self._patience.for_taking(wanted=True)
 
     def resume_writing(self) -> None:
-        self.full, self._unread_at = False, inf
+        self.full = False
+        if self._patience is not None:
+            self._patience.for_taking(wanted=False)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
@@ -197,9 +191,8 @@ class Visitor(asyncio.Protocol):
                 self._rest, self._at = b"", 0
         if not self.busy:
             self._next()
-        if idle and not self.busy and not self._parting:  # a head has begun to come
-            self._over_at = min(self._over_at, self._loop.time() + self._bounds.head)
-            self._deadline.check()
+        if idle and not self.busy and not self._parting and self._patience is not None:
+            self._patience.sooner(self._bounds.head)  # it has begun to come
 
     def _take(self, request: Request) -> None:
         self._queue.append(request)
@@ -217,17 +210,20 @@ class Visitor(asyncio.Protocol):
             self._part(whole=False)
 
     def _read(self, *, wanted: bool) -> None:
-        """Whoever is not read from is not heard leaving either: that has to be looked for."""
         if wanted == self._reading or self._transport is None or self._transport.is_closing():
             return
         self._reading = wanted
         if wanted:
-            self._look_at = inf
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
-            self._look_at = self._loop.time() + self._bounds.look
-            self._deadline.check()
+        if self._patience is not None:
+            self._patience.for_a_sign(wanted=not wanted)
+
+    def _within(self, seconds: float | None) -> None:
+        """Until it is cut; None: whoever serves a request has its own."""
+        if self._patience is not None:
+            self._patience.within(seconds)
 
     # The end
 
@@ -259,60 +255,14 @@ class Visitor(asyncio.Protocol):
             self._transport.close()
             self._within(self._bounds.parting)
 
-    # Deadlines
+    # What its patience calls
 
-    def _within(self, seconds: float | None) -> None:
-        """Until it is cut; None: whoever serves a request has its own."""
-        self._over_at = inf if seconds is None else self._loop.time() + seconds
-        self._deadline.check()
-
-    def _due(self) -> float:
-        return min(self._over_at, self._body_at, self._unread_at, self._look_at)
-
-    def _overdue(self) -> None:
-        now = self._loop.time()
-        if self._over_at <= now:
-            self._too_late()
-        if self._body_at <= now:
-            self._body_at = inf
-            self._body_stopped()
-        if self._unread_at <= now:
-            self._look_for_movement(now)
-        if self._look_at <= now:
-            self._look(now)
-        if self._transport is not None:
-            self._deadline.check()
-
-    def _too_late(self) -> None:
+    def too_late(self) -> None:
         if self._parting and self._transport is not None and not self._transport.is_closing():
             self._close()
         else:
-            self._over_at = inf
             self.cut()
 
-    def _body_stopped(self) -> None:
+    def body_stopped(self) -> None:
         if self._current is not None:
             self._current.upload.fail(f"nothing more of the body came for {self._bounds.body:g} seconds")
-
-    def _look_for_movement(self, now: float) -> None:
-        waits = self._waits()
-        if waits >= self._unread:
-            self._unread_at = inf
-            self.cut()
-        else:
-            self._unread, self._unread_at = waits, now + self._bounds.unread
-
-    def _waits(self) -> int:
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
-
-    def _look(self, now: float) -> None:
-        self._look_at = inf
-        connection = self._transport.get_extra_info("socket") if self._transport is not None else None
-        if connection is None:
-            return
-        poll = select.poll()
-        poll.register(connection.fileno(), getattr(select, "POLLRDHUP", 0))
-        if any(events & _GONE for _, events in poll.poll(0)):
-            self.cut()
-        else:
-            self._look_at = now + self._bounds.look
