@@ -126,16 +126,21 @@ class Audit:
         """Never waits, never raises. `detail`: words of ours, never a credential."""
         self._put_aside((self._clock.wall(), what, caller, ok, account, detail, status, sent, received, kind))
 
-    def token(self, caller: Caller, account: str, at: float) -> None:
-        """One was handed out: the hot path's own `note`. What is alike and waits to be written is counted together."""
+    def token(self, caller: Caller, account: str, at: float) -> Tally | None:
+        """One was handed out: the hot path's own `note`. What is alike and waits to be written is counted together.
+
+        Where it was counted. None: there is no room for more.
+        """
         tally = self._tallies.get((id(caller), account))  # which holds the caller, so that nobody else gets its id
         if tally is not None:
             tally.count += 1
             tally.last_at = at
-            return
+            return tally
         tally = Tally(at, caller, account)
-        if self._put_aside(tally):
-            self._tallies[id(caller), account] = tally
+        if not self._put_aside(tally):
+            return None
+        self._tallies[id(caller), account] = tally
+        return tally
 
     def _put_aside(self, note: Note | Tally) -> bool:
         notes = self._notes
@@ -209,7 +214,9 @@ class Audit:
 
     async def _write_some(self) -> None:
         """What cannot be written waits, in its order."""
-        self._tallies.clear()  # what is written counts no more
+        for tally in self._tallies.values():
+            tally.open = False  # what is written counts no more
+        self._tallies.clear()
         batch = [self._notes.popleft() for _ in range(min(_BATCH, len(self._notes)))]
         lost = 0 if self._notes else self._lost  # they came when no more could wait
         try:

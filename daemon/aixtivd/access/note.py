@@ -12,15 +12,19 @@ Note = tuple[float, What, Caller, bool, str, str, int, int, int, str]
 
 
 class Tally:
-    """The tokens of one account that one caller was handed out while its first waited to be written: one record."""
+    """The tokens of one account that one caller was handed out while its first waited to be written: one record.
 
-    __slots__ = ("account", "at", "caller", "count", "last_at")
+    `open`: whether it waits still. Then whoever hands out another one may count it here.
+    """
+
+    __slots__ = ("account", "at", "caller", "count", "last_at", "open")
 
     def __init__(self, at: float, caller: Caller, account: str) -> None:
         self.at = self.last_at = at
         self.caller = caller
         self.account = account
         self.count = 1
+        self.open = True
 
 
 LONGEST: Final = 400

@@ -5,7 +5,7 @@ from typing import Final
 from aixtiv_protocol.codec import Mode
 from aixtiv_protocol.requests import Token
 from aixtivd.access.caller import Caller
-from aixtivd.ipc.dispatch import Dispatch
+from aixtivd.ipc.dispatch import Dispatch, Known
 
 _MOST: Final = 4  # messages: of a program that asks for the tokens of some accounts in turn
 _LONGEST: Final = 512  # bytes of one
@@ -18,24 +18,24 @@ class Again:
     outstanding: no request, no stream, no body, and no message that is not whole.
     """
 
-    __slots__ = ("_answered", "_dispatch", "_known")
+    __slots__ = ("_again", "_answered", "_known")
 
     def __init__(self, dispatch: Dispatch) -> None:
-        self._dispatch = dispatch
-        self._known: dict[bytes, tuple[Token, Caller, Mode]] = {}
-        self._answered: tuple[Token, Caller, Mode] | None = None  # since `answer` was asked last
+        self._again = dispatch.again
+        self._known: dict[bytes, Known] = {}
+        self._answered: Known | None = None  # since `answer` was asked last
 
     def answer(self, data: bytes) -> bytes | None:
         """To these bytes, encoded. None: they have to be read."""
         known = self._known.get(data)
-        if known is not None and (answer := self._dispatch.again(*known)) is not None:
+        if known is not None and (answer := self._again(known)) is not None:
             return answer
         self._answered = None
         return None
 
     def note(self, asked: Token, caller: Caller, mode: Mode) -> None:
         """That was answered at once: so it held no ticket, which is a secret and must not stay here."""
-        self._answered = asked, caller, mode
+        self._answered = Known(asked, caller, mode)
 
     def learn(self, data: bytes, *, alone: bool) -> None:
         """These bytes were read. `alone`: they were one message and nothing more."""

@@ -18,6 +18,7 @@ from aixtivd import log
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
 from aixtivd.access.denials import Denials
+from aixtivd.access.note import Tally
 from aixtivd.access.rules import Rules
 from aixtivd.access.ticket import page
 from aixtivd.access.tickets import Tickets
@@ -91,6 +92,18 @@ class Control(Protocol):
         """Begins to stop, and returns."""
 
 
+class Known:
+    """A request for a token that was answered at once. `tally`: where the last answer to it was counted."""
+
+    __slots__ = ("asked", "caller", "mode", "tally")
+
+    def __init__(self, asked: Token, caller: Caller, mode: Mode) -> None:
+        self.asked = asked
+        self.caller = caller
+        self.mode: Mode = mode
+        self.tally: Tally | None = None
+
+
 class Dispatch:
     def __init__(  # noqa: PLR0913, PLR0917  # the parts that requests reach
         self,
@@ -150,7 +163,7 @@ class Dispatch:
         self.opening.idleness.requests += 1
         return token.access_token if request.form == "bare" else token
 
-    def again(self, asked: Token, caller: Caller, mode: Mode) -> bytes | None:
+    def again(self, known: Known) -> bytes | None:
         """As `at_once` for what it has answered before: encoded, or None wherever there is more to it.
 
         Where there are rules, it is theirs to say each time, about a caller who may be another program by now.
@@ -159,12 +172,12 @@ class Dispatch:
             return None
         now = self._wall()
         try:
-            said = self._said(asked, mode, now)
+            said = self._said(known.asked, known.mode, now)
         except Exception:  # noqa: BLE001  # a defect: `at_once` comes upon it, too, and says so
             said = None
         if said is None:
             return None
-        self._record.token(caller, said.account, now)
+        known.tally = self._record.token(known.caller, said.account, now, known.tally)
         self.opening.idleness.requests += 1
         return said.data
 

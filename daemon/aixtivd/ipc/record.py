@@ -14,6 +14,7 @@ from aixtiv_protocol.requests import Request
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
 from aixtivd.access.denials import Denials
+from aixtivd.access.note import Tally
 from aixtivd.accounts.service import Accounts
 
 _WHAT: Final[dict[type, What]] = {
@@ -59,10 +60,14 @@ class Record:
         self._accounts = accounts
         self.tokens = 0  # handed out
 
-    def token(self, caller: Caller, account: str, at: float) -> None:
-        """The hot path's own."""
+    def token(self, caller: Caller, account: str, at: float, tally: Tally | None = None) -> Tally | None:
+        """The hot path's own. `tally`: what this returned for that caller before."""
         self.tokens += 1
-        self._audit.token(caller, account, at)
+        if tally is None or not tally.open or tally.account != account:
+            return self._audit.token(caller, account, at)
+        tally.count += 1
+        tally.last_at = at
+        return tally
 
     def answered(self, asked: Request, caller: Caller, answer: Reply) -> None:
         what = _WHAT.get(type(asked))

@@ -14,7 +14,6 @@ from anyio._core._eventloop import set_current_async_library
 from msgspec.structs import replace
 
 from aixtiv_protocol import codec, requests
-from aixtiv_protocol.codec import Mode
 from aixtiv_protocol.requests import Token
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.caller import Caller as Who
@@ -22,7 +21,7 @@ from aixtivd.access.rules import Rules
 from aixtivd.accounts.book import Entry
 from aixtivd.accounts.states import Freshness
 from aixtivd.config import AccessConfig, Config, Rule
-from aixtivd.ipc.dispatch import Dispatch
+from aixtivd.ipc.dispatch import Dispatch, Known
 from aixtivd.ipc.limits import Limits
 from aixtivd.ipc.session import Session
 from aixtivd.oauth.outcomes import NeedsSignIn
@@ -39,8 +38,8 @@ class Watched(Dispatch):
 
     repeated = 0
 
-    def again(self, asked: Token, caller: Who, mode: Mode) -> bytes | None:
-        answer = super().again(asked, caller, mode)
+    def again(self, known: Known) -> bytes | None:
+        answer = super().again(known)
         self.repeated += answer is not None
         return answer
 
