@@ -1,6 +1,10 @@
 """Which URLs an entry of `hosts` is about: whatever could be read in two ways is about none."""
 
+from urllib.parse import urlsplit
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aixtivd.config.reach import names, reach, target
 
@@ -106,3 +110,12 @@ def test_what_is_no_host_is_no_entry(entry: str) -> None:
 def test_a_place_is_named_as_a_person_writes_it() -> None:
     said = [target(url) for url in ("https://github.com/a/b/", "http://localhost:80", "https://h.example:8443/x")]
     assert [where and where.name for where in said] == ["github.com/a/b", "localhost", "h.example:8443/x"]
+
+
+@given(st.text(st.sampled_from("htps:/@.?#\\%2e[]:1aA\n\t é443localhost"), max_size=40).map("https://a".__add__))
+def test_whoever_reads_the_same_address_comes_to_the_same_host(url: str) -> None:
+    where = target(url)
+    if where is not None:
+        second = urlsplit(url)
+        assert (second.hostname, second.port or 443, second.username) == (where.host.strip("[]"), where.port, None)
+        assert [part for part in second.path.split("/") if part] == list(where.path)

@@ -139,7 +139,7 @@ class Handing:
 
 
 def _nobodys(where: Target) -> NoAccount:
-    return NoAccount(f"no account is for {where.name}: the config names it in no account's `hosts`", hint=_HINT)
+    return NoAccount(f"no account is for {where.name}: no account.NAME.hosts in the config names it", hint=_HINT)
 
 
 def _not_for(account: str, where: Target) -> Refused:
