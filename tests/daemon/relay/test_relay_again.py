@@ -230,6 +230,27 @@ async def test_what_stays_idle_too_long_is_not_used_again(monkeypatch: pytest.Mo
         assert claude.connections == 2
 
 
+async def test_what_stays_idle_too_long_is_closed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "IDLE", 0.05)
+    closed = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(3):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        assert await reader.read() == b""
+        closed.set()
+
+    async with raw(talk) as port, relaying(f"http://127.0.0.1:{port}") as around:
+        for _ in range(3):
+            await around.get(called())
+        line: Any = around.relay._upstream._line
+        assert len(line._open) == 1
+        await closed.wait()
+        assert not line._open
+        assert not line._idle
+
+
 async def test_failing_to_get_a_credential_sends_nothing() -> None:
     async with Claude() as claude, relaying(claude.url, SignInNeeded()) as around:
         with pytest.raises(AixtivError):
