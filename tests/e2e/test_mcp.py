@@ -11,6 +11,7 @@ from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, TextCon
 from peers.authority.process import Running
 from peers.mcp_servers.process import RemoteServer
 from peers.mcp_servers.scene import NAME, Scene, Talk, opposite, scene
+from peers.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +217,16 @@ def test_where_no_browser_can_be_opened_the_command_to_type_is_told_and_then_all
         assert "result" in talk.initialize()
         _, err, _ = talk.end()
     assert "aixtiv: hint: aixtiv login ctt-mcp" in err
+
+
+def test_a_daemon_that_is_told_to_end_does_not_wait_for_the_servers_own_stream(at: Scene) -> None:
+    with at.bridge() as talk:
+        talk.initialize()
+        until(lambda: at.server.heard("GET"), "the server is listened to")
+        assert at.machine.stop() == 0, "and not after half a minute"
+        at.machine.start()
+        assert "tools" in talk.ask("tools/list")["result"]
+        until(lambda: len(at.server.heard("GET")) > 1, "it is listened to again")
 
 
 def test_a_locked_vault_is_a_sentence_and_the_bridge_goes_on_after_the_unlock(at: Scene) -> None:

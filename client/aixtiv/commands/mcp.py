@@ -52,6 +52,14 @@ def mcp() -> None:
     """  # noqa: D301  # \b is click's mark for "do not wrap this"
 
 
+class _Asking(options.Asking):
+    """Of a process that lives long: it greets nobody, or it would tell of another version with every call."""
+
+    def __init__(self, *, no_start: bool) -> None:
+        super().__init__(no_start=no_start)
+        self._greets = False
+
+
 @click.command("bridge")
 @click.argument("server", metavar="NAME|URL", callback=options.no_secret, shell_complete=completing.servers)
 @options.no_start
@@ -66,8 +74,8 @@ def bridge(server: str, no_start: bool) -> None:
     with options.Asking(no_start=no_start) as client:
         meant = servers.meant(server, client.status().config, os.environ)
 
-    asking = partial(options.Asking, no_start=no_start)
-    bridging.run(Door(meant, SigningIn(meant, os.environ, asking), asking, partial(options.Asking, no_start=True)))
+    asking = partial(_Asking, no_start=no_start)
+    bridging.run(Door(meant, SigningIn(meant, os.environ, asking), asking, partial(_Asking, no_start=True)))
 
 
 @mcp.command("add")
