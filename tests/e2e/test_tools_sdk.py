@@ -34,7 +34,9 @@ def profile(at: Desk) -> Path:
     return folder / "credentials/work.json"
 
 
-@pytest.mark.parametrize("name", sdks.NAMES)
+@pytest.mark.parametrize(
+    "name", ["newest", *(pytest.param(name, marks=pytest.mark.slow) for name in sdks.NAMES if name != "newest")]
+)
 def test_a_profile_whose_token_is_published_is_always_fresh(at: Desk, name: str) -> None:
     sdk, file = sdks.sdk(name), profile(at)
     for _ in range(2):
