@@ -152,3 +152,21 @@ def test_an_inbox_keeps_no_more_than_what_is_not_yet_given_out() -> None:
     for _ in range(1000):
         assert fed(inbox, [b"\0\0\0\x03abc" * 100]) == [b"abc"] * 100
     assert len(inbox._buffer) == 0
+
+
+@pytest.mark.parametrize(("head", "end"), [(b"\0\0\0\2", b""), (b"{", b"\n")], ids=["frames", "lines"])
+def test_it_tells_whether_a_body_came_alone_and_in_one_piece(head: bytes, end: bytes) -> None:
+    one = head + b"ab" + end
+    inbox = Inbox()
+
+    def alone(data: bytes) -> list[bool]:
+        inbox.feed(data)
+        return [inbox.alone for _ in inbox.bodies()] or [inbox.alone]
+
+    assert alone(one) == [True]
+    assert alone(one + one) == [False, False]
+    assert alone(one[:3]) == [False]
+    assert alone(one[3:]) == [False]
+    assert alone(one + one[:3]) == [False]
+    assert alone(one[3:]) == [False]
+    assert alone(one) == [True]
