@@ -3,12 +3,20 @@
 Times are whole seconds of Unix time; 0 means "not known" or "never", as the field's comment says.
 """
 
-from typing import TYPE_CHECKING
-
 from msgspec import Struct
 
 from aixtiv_protocol import words
-from aixtiv_protocol.requests import Bytes, Headers, Right, Verb
+from aixtiv_protocol.open_words import (
+    OpenCode,
+    OpenHappening,
+    OpenKind,
+    OpenRight,
+    OpenState,
+    OpenVerb,
+    OpenVerdict,
+    OpenWhat,
+)
+from aixtiv_protocol.requests import Bytes, Headers
 from aixtiv_protocol.secret import Secret
 
 Code = words.Code
@@ -17,20 +25,6 @@ Kind = words.Kind
 State = words.State
 Verdict = words.Verdict
 What = words.What
-
-# A newer daemon may say what this client has no name for. So type checkers hold whoever builds a reply to the words
-# above, while decoders take any string: readers need a branch for the rest.
-if TYPE_CHECKING:
-    OpenCode = Code
-    OpenState = State
-    OpenKind = Kind
-    OpenHappening = Happening
-    OpenVerdict = Verdict
-    OpenWhat = What
-    OpenVerb = Verb
-    OpenRight = Right
-else:
-    OpenCode = OpenState = OpenKind = OpenHappening = OpenVerdict = OpenWhat = OpenVerb = OpenRight = str
 
 
 class Told(Struct, frozen=True, kw_only=True, tag_field="re", omit_defaults=True):

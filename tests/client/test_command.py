@@ -28,8 +28,9 @@ def all_commands(group: click.Group = aixtiv, path: str = "") -> Iterable[tuple[
             yield f"{path}{name}", command
 
 
-# What is printed is the API's, the command's, one word for a program, or lines for a shell; a setup's result are files.
+# What is printed is the API's, the command's, or in the form that a tool knows; a setup's result are files.
 WITHOUT_JSON = {
+    *("git-credential", "kubectl", "headers", "setup claude-desktop", "mcp add", "mcp remove"),
     *("claude api", "exec", "claude-key", "setup claude-code", "setup sdk-profile", "setup env"),
     *("completion", "service logs"),
 }

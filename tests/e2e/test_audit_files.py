@@ -12,7 +12,7 @@ from peers.machine import PATIENCE, Machine
 from peers.waiting import until
 
 KEY = "sk-ant-api03-made-up-for-this-test-only"
-AGENT = "漢" * 390  # a record of more than a kilobyte
+AGENT = "漢" * 380  # a record of more than a kilobyte
 ENOUGH = 800  # of those, for a file of one MiB
 
 
@@ -33,8 +33,8 @@ def ask(machine: Machine, times: int) -> None:
     """For the token, until the daemon has it all on disk or has died of it."""
     try:
         with machine.conversation() as talk:
-            for _ in range(times):
-                talk.say(requests.Token(account="anthropic", agent=AGENT))
+            for number in range(times):
+                talk.say(requests.Token(account="anthropic", agent=f"{AGENT}{number}"))  # equal ones are one record
                 talk.hear()
             talk.say(requests.Audit(limit=1))
             talk.hear()

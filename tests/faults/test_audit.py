@@ -57,7 +57,7 @@ def test_with_stop_nothing_is_handed_out_on_a_full_disk_and_it_goes_on_by_itself
 
         def refused_at_last() -> Failure | None:
             nonlocal served
-            talk.say(requests.Token(account="anthropic", agent="x" * 390))
+            talk.say(requests.Token(account="anthropic", agent=f"{'x' * 380}{served}"))  # equal ones are one record
             reply = talk.hear()
             served += not isinstance(reply, Failure)
             return reply if isinstance(reply, Failure) else None

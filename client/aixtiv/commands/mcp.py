@@ -130,7 +130,7 @@ def add(
 @mcp.command("list")
 @options.common
 def list_(as_json: bool, no_start: bool) -> None:
-    """The servers that have a name, and whether somebody is signed in."""
+    """The servers that have a name, and who is signed in."""
     with options.Asking(no_start=no_start) as client:
         found = servers.known(client.status().config, os.environ)
         states = {account.name: account.state for account in client.accounts()}
