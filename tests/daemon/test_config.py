@@ -185,6 +185,17 @@ def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
             "unknown key provider.x.client-secret; did you mean client-secret-file?",
         ),
         ("default_account = 'x'", "unknown key default_account; did you mean default-account?"),
+        (
+            '[account.a]\npublish = { path = "/t", formt = "bare" }',
+            "unknown key account.a.publish.formt; did you mean format?",
+        ),
+        (
+            '[account.a]\npublish = { path = "/t", format = "hunter2" }',
+            'account.a.publish.format: expected one of "bare", "anthropic", "json"',
+        ),
+        ('[account.a]\npublish = "hunter2"', "account.a.publish: expected a table, got a string"),
+        ("[account.a]\npublish = {}", "account.a.publish: it has no path"),
+        ('[mcp.a]\nurk = "hunter2"', "unknown key mcp.a.urk; did you mean url?"),
         ("default-account = 3", "default-account: expected a string, got a whole number"),
         ('log = "hunter2"', 'log: expected one of "debug", "info", "warning", "error"'),
         ("network = 3", "network: expected a table, got a whole number"),

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from types import UnionType
 from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
@@ -19,6 +20,7 @@ _IN_TOML: Final = {
     "array": "a list",
     "object": "a table",
     "bool | null": "true or false",
+    "object | null": "a table",
 }
 
 
@@ -42,6 +44,8 @@ def _in_key_words(what: str, where: str, path: str) -> str:
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
         key = f"{where}.{unknown[1]}" if where else unknown[1]
         return f"unknown key {key}{_meant(unknown[1], path)}"
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", what):
+        return f"{where}: it has no {missing[1]}"
     if what.startswith("Invalid enum value"):
         return f"{where}: expected one of {_choices(path)}"
     return (
@@ -83,4 +87,6 @@ def _kind(path: str) -> Any:
         kind = get_type_hints(kind)[name.replace("-", "_")]
         if inside:  # of a list, or of a dict
             kind = next(arg for arg in reversed(get_args(kind)) if arg is not ...)
+        if isinstance(kind, UnionType):  # with None: what need not be there
+            kind = next(arg for arg in get_args(kind) if arg is not type(None))
     return kind
