@@ -33,6 +33,13 @@ def test_it_does_not_matter_how_a_stream_is_cut(cuts: list[int]) -> None:
     assert list(events(pieces)) == FOUND
 
 
+def test_an_end_of_a_line_that_is_cut_is_one_whatever_the_next_one_is_written_as() -> None:
+    stream = b"data: x\r\n\ndata: y\n\r\ndata: z\r\n\n"
+    found = [Event(b"x"), Event(b"y"), Event(b"z")]
+    assert list(events([stream])) == found
+    assert list(events([bytes([byte]) for byte in stream])) == found
+
+
 def test_what_stands_beside_no_data_counts_all_the_same() -> None:
     assert list(events([b"id: 7\n\n", b"\n\n", b": ping\n\n", b"retry: 9999999\n\n"])) == [
         Event(id="7"),

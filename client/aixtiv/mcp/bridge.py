@@ -1,9 +1,14 @@
 """Between a client's pipe and a server: every message goes on as it came, and each request gets an answer."""
 
+import queue
 import signal
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, Final, Protocol
 
@@ -18,7 +23,10 @@ from aixtiv.mcp.signing import sentence
 from aixtiv.mcp.streamable import NewSession, Older, Streamable
 
 AT_ONCE: Final = 256  # requests under way
-LAST: Final = 10.0  # seconds for answers that are still to come when the client says no more
+IN_LINE: Final = 1024  # notifications and answers that a server has not taken yet
+LAST: Final = 10.0  # seconds for what is still under way when the client says no more
+
+_GREETS: Final = ("initialize", "notifications/initialized")
 
 
 class Transport(Protocol):
@@ -36,15 +44,30 @@ class _Ended(Exception):
     """Somebody asked the process to end."""
 
 
+class _Turn:
+    """A message, and whether what has to be over before it is: a greeting, and each first word to a server."""
+
+    def __init__(self, message: Message, ahead: threading.Event) -> None:
+        self.message = message
+        self.ahead = ahead
+        self.over = threading.Event()
+
+
 class Bridge:
+    """The client is read by a thread that waits for nothing else: a server cannot keep it from hearing its end.
+
+    Requests have a thread each; what draws no answer goes in the order in which it came, by one.
+    """
+
     def __init__(self, door: Door, pipe: Pipe) -> None:
         self._door = door
         self._pipe = pipe
         sse = door.server.transport == "sse"
         self._transport: Transport = OlderTransport(door, pipe) if sse else Streamable(door, pipe)
         self._open = threading.BoundedSemaphore(AT_ONCE)
-        self._greeted = threading.Event()  # nobody is being greeted
-        self._greeted.set()
+        self._line: queue.Queue[_Turn | None] = queue.Queue(IN_LINE)
+        self._ahead = threading.Event()  # set as soon as nobody is being greeted
+        self._ahead.set()
         self._known = False  # what the server speaks
         self._greeting: tuple[Message, ...] = ()  # the client's: `initialize`, and that it is done
         self._renewing = threading.Lock()
@@ -52,17 +75,26 @@ class Bridge:
     def run(self, client: BinaryIO) -> None:
         """Until the client says no more, or reads no more, or the process is to end."""
         before = signal.signal(signal.SIGTERM, _end)
+        teller = threading.Thread(target=self._tell, daemon=True)
+        teller.start()
         try:
             for line in _lines(client):
                 self._take(line)
                 if self._pipe.gone:
                     return
-            self._pipe.all_answered(LAST)
+            self._finish(teller)
         except _Ended:
             pass
         finally:
             signal.signal(signal.SIGTERM, before)
             self._transport.close()
+
+    def _finish(self, teller: threading.Thread) -> None:
+        until = time.monotonic() + LAST
+        with suppress(queue.Full):  # then it does not get through with it in time
+            self._line.put_nowait(None)
+            teller.join(LAST)
+        self._pipe.all_answered(max(0.0, until - time.monotonic()))
 
     def _take(self, line: bytes | None) -> None:
         if line is None:
@@ -75,56 +107,82 @@ class Bridge:
             return
         if message.cancels and self._cancelled(message.cancels):
             return
-        if not message.asks:
-            self._carry(message)  # here, so that it is not overtaken by what comes behind it
+        if message.asks:
+            self._pipe.expect(message.asks)
+            if not self._open.acquire(blocking=False):
+                self._pipe.fail(message.asks, f"more than {AT_ONCE} requests at once")
+                return
+        turn = self._turn(message)
+        if message.asks:
+            threading.Thread(target=self._ask, args=(turn,), daemon=True).start()
             return
-        self._pipe.expect(message.asks)
-        if not self._open.acquire(blocking=False):
-            self._pipe.fail(message.asks, f"more than {AT_ONCE} requests at once")
-            return
-        self._greeted.wait()
-        if not self._known or message.method == "initialize":
-            self._greeted.clear()
-        threading.Thread(target=self._carry_one, args=(message,), daemon=True).start()
+        try:
+            self._line.put_nowait(turn)
+        except queue.Full:
+            turn.over.set()
+            show.note(f"{_what(message)} did not reach the server, which has {IN_LINE} to take")
+
+    def _turn(self, message: Message) -> _Turn:
+        turn = _Turn(message, self._ahead)
+        if not self._known or message.method in _GREETS:
+            self._ahead = turn.over
+        return turn
 
     def _cancelled(self, id_: bytes) -> bool:
         done = self._transport.cancel(id_)
         self._pipe.give_up((id_,))  # the client waits for it no more
         return done
 
-    def _carry_one(self, message: Message) -> None:
+    def _ask(self, turn: _Turn) -> None:
         try:
-            self._carry(message)
+            turn.ahead.wait()
+            if self._pipe.waits(turn.message.asks):  # else it was cancelled meanwhile
+                self._carry(turn.message)
         finally:
-            self._greeted.set()
+            turn.over.set()
             self._open.release()
+
+    def _tell(self) -> None:
+        while turn := self._line.get():
+            turn.ahead.wait()
+            self._carry(turn.message)
+            turn.over.set()
 
     def _carry(self, message: Message) -> None:
         try:
             self._sent(message)
         except AixtivError as failure:
-            self._pipe.fail(message.asks, sentence(failure))
-            if not message.asks:
-                show.note(f"{message.method or 'an answer'} did not reach the server: {sentence(failure)}")
-        except Exception as defect:
-            self._pipe.fail(message.asks, f"a defect in aixtiv ({type(defect).__name__})")
-            raise
+            self._failed(message, sentence(failure))
+        except Exception as error:  # noqa: BLE001  # a defect of ours, which ends nothing but this
+            self._failed(message, f"a defect in aixtiv ({defect(error)})")
+
+    def _failed(self, message: Message, why: str) -> None:
+        self._pipe.fail(message.asks, why)
+        if not message.asks:
+            show.note(f"{_what(message)} did not reach the server: {why}")
 
     def _sent(self, message: Message) -> None:
         if message.method == "initialize":
             self._greeting = (message,)
-        elif not message.asks:
-            self._greeted.wait()
-            if message.method == "notifications/initialized":
-                self._greeting = (*self._greeting[:1], message)
+        elif message.method == "notifications/initialized":
+            self._greeting = (*self._greeting[:1], message)
+        with self._renewing:  # a server that is being greeted again hears nothing else meanwhile
+            pass
         try:
             self._transport.send(message, first=not self._known)
         except Older as failure:
             self._fall_back(message, str(failure))
         except NewSession as over:
             self._renew(over.session)
-            self._transport.send(message, first=True)
+            self._send_again(message)
         self._known = True
+
+    def _send_again(self, message: Message, *, quiet: bool = False) -> None:
+        """To a server that has been greeted again, or is being. Raises AixtivError."""
+        try:
+            self._transport.send(message, quiet=quiet)
+        except (NewSession, Older):
+            raise AixtivError("the server forgets each session as soon as it has begun") from None
 
     def _fall_back(self, message: Message, why: str) -> None:
         """Raises AixtivError with what was answered first, where the older transport is not spoken either."""
@@ -148,7 +206,20 @@ class Bridge:
             show.note("the server has forgotten the session, and is greeted again")
             for message in self._greeting:
                 self._pipe.expect(message.asks)
-                self._transport.send(message, first=True, quiet=True)
+                try:
+                    self._send_again(message, quiet=True)
+                finally:
+                    self._pipe.give_up(message.asks)
+
+
+def _what(message: Message) -> str:
+    return message.method or ("an answer" if message.answers else "a batch")
+
+
+def defect(error: BaseException) -> str:
+    """Its kind and place, and not its words, which may quote what a server said."""
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    return f"{type(error).__name__}{f', {Path(where[0].filename).name}:{where[0].lineno}' if where else ''}"
 
 
 def _lines(client: BinaryIO) -> Iterator[bytes | None]:
@@ -166,6 +237,12 @@ def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as si
     raise _Ended
 
 
+def _thread_failed(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None:
+        show.note(f"a defect in aixtiv ({defect(args.exc_value)})")
+
+
 def run(door: Door) -> None:
     """On this process's own streams."""
+    threading.excepthook = _thread_failed
     Bridge(door, Pipe()).run(sys.stdin.buffer)

@@ -85,10 +85,11 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
     begun = bytearray()  # of a line
     after_return, first = False, True
     for piece in pieces:
-        if after_return and piece.startswith(b"\n"):
-            piece = piece[1:]  # noqa: PLW2901  # the other half of a line's end
-        after_return = piece.endswith(b"\r") or (after_return and not piece)
-        *whole, rest = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        if not piece:
+            continue
+        new = piece[1:] if after_return and piece.startswith(b"\n") else piece  # the other half of a line's end
+        after_return = piece.endswith(b"\r")
+        *whole, rest = new.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         for line in whole:
             found = bytes(begun + line)
             yield found.removeprefix(b"\xef\xbb\xbf") if first else found

@@ -1,7 +1,9 @@
 """JSON-RPC messages as the bridge sees them: passed on as they came, and read only for what has to be known of them."""
 
 import base64
+import codecs
 import re
+import threading
 from typing import Final, TypeVar
 
 import msgspec
@@ -10,12 +12,19 @@ from msgspec import Raw, Struct
 LIMIT: Final = 32 << 20
 """Bytes of one message at most, either way: a picture fits, and a server that never ends its message is stopped."""
 
+MOST: Final = 1000
+"""Messages of one batch: each costs more than the few bytes that it may have."""
+
 OFFLINE: Final = -32000  # JSON-RPC 2.0 §5.1: of what a server may define
 INVALID: Final = -32600
 PARSE: Final = -32700
 
-_NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _PLAIN: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]*")
+_ESCAPED: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""What a backslash begins in a string; its group is half of a pair whose other half is missing."""
 
 _VERSION: Final = "io.modelcontextprotocol/protocolVersion"
 
@@ -24,15 +33,40 @@ class _Meta(Struct, frozen=True):
     version: str = msgspec.field(default="", name=_VERSION)
 
 
-class _Params(Struct, frozen=True):
+class _WithMeta(Struct, frozen=True):
     meta: _Meta = msgspec.field(default_factory=_Meta, name="_meta")
-    name: str = ""
-    uri: str = ""
-    request_id: Raw = msgspec.field(default=Raw(), name="requestId")
+
+
+class _Named(Struct, frozen=True):
+    subject: str = msgspec.field(name="name")
+
+
+class _Placed(Struct, frozen=True):
+    subject: str = msgspec.field(name="uri")
+
+
+class _Cancelled(Struct, frozen=True):
+    request: Raw = msgspec.field(name="requestId")
 
 
 class _Result(Struct, frozen=True):
     version: str = msgspec.field(default="", name="protocolVersion")
+
+
+_SUBJECT: Final[dict[str, type[_Named | _Placed]]] = {
+    "tools/call": _Named,
+    "prompts/get": _Named,
+    "resources/read": _Placed,
+}
+
+
+class _Room(threading.local):
+    """Messages that what is being read may still have: counted as they are read."""
+
+    left = 0
+
+
+_room: Final = _Room()
 
 
 class _Said(Struct, frozen=True):
@@ -44,18 +78,37 @@ class _Said(Struct, frozen=True):
     result: Raw = Raw()
     error: Raw = Raw()
 
+    def __post_init__(self) -> None:
+        _room.left -= 1
+        if _room.left < 0:
+            raise ValueError(f"it has more than {MOST} messages")
+
     @property
     def whose(self) -> tuple[bytes, ...]:
         """The id, if it is one."""
         id_ = bytes(self.id)
-        return (id_,) if id_ and id_ != b"null" else ()
+        return (_one_way(id_),) if id_ and id_ != b"null" else ()
+
+
+def _one_way(id_: bytes) -> bytes:
+    """An id as everybody would write it: whoever answers may write it in another way, and means the same."""
+    if _INTEGER.fullmatch(id_):  # of any length
+        return id_
+    try:
+        value = msgspec.json.decode(id_)
+    except msgspec.DecodeError:
+        return id_
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return msgspec.json.encode(value)
 
 
 class Message(Struct, frozen=True):
     """One line of a client's, one event or body of a server's."""
 
     raw: bytes
-    method: str = ""  # of a request or notification
+    method: str = ""  # of a request or notification; of a batch none
+    methods: tuple[str, ...] = ()  # of all that is in it; empty is an answer's
     asks: tuple[bytes, ...] = ()  # ids of the requests in it; several in a batch
     answers: tuple[bytes, ...] = ()  # ids that it answers
     version: str = ""  # of the protocol: of a request that says it by itself, or of the answer to `initialize`
@@ -74,7 +127,9 @@ class NoMessage(ValueError):
     """What came is no JSON-RPC message."""
 
 
-T = TypeVar("T", _Params, _Result)
+T = TypeVar("T", _WithMeta, _Named | _Placed, _Cancelled, _Result)
+
+_PIECE: Final = 1 << 20  # bytes
 
 _one: Final = msgspec.json.Decoder(_Said)
 _many: Final = msgspec.json.Decoder(list[_Said])
@@ -83,29 +138,87 @@ _many: Final = msgspec.json.Decoder(list[_Said])
 def read(raw: bytes) -> Message:
     """Raises NoMessage."""
     raw = raw.strip()
+    if not _is_text(raw):
+        raise NoMessage("it is not UTF-8")
     try:
-        said = _many.decode(raw) if raw.startswith(b"[") else [_one.decode(raw)]
-        if not said or not all(one.method or bytes(one.id) for one in said):
-            raise NoMessage("it has neither a method nor an id")
-        return _message(raw, said)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        said = _said(raw)
+    except msgspec.DecodeError as error:
+        whole = _ESCAPED.sub(lambda found: b"\\ufffd" if found[1] else found[0], raw)
+        if whole == raw:
+            raise NoMessage(str(error)) from None
+        said = _mended(whole)
+    except RecursionError as error:
+        raise NoMessage(str(error)) from None
+    if not said or not all(one.method or bytes(one.id) for one in said):
+        raise NoMessage("it has neither a method nor an id")
+    return _message(raw, said) if not raw.startswith(b"[") else _batch(raw, said)
+
+
+def _is_text(raw: bytes) -> bool:
+    """UTF-8 to its end, read in pieces: as a text it may take four times the room."""
+    if raw.isascii():
+        return True
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for at in range(0, len(raw), _PIECE):
+            decoder.decode(raw[at : at + _PIECE], final=at + _PIECE >= len(raw))
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _said(raw: bytes) -> list[_Said]:
+    batch = raw.startswith(b"[")
+    _room.left = MOST if batch else 1
+    return _many.decode(raw) if batch else [_one.decode(raw)]
+
+
+def _mended(whole: bytes) -> list[_Said]:
+    """What JSON allows and no text can have, half of a surrogate pair, is read as if a sign stood there."""
+    try:
+        return _said(whole)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise NoMessage(str(error)) from None
 
 
-def _message(raw: bytes, said: list[_Said]) -> Message:
-    first = said[0]
-    params = _read(first.params, _Params) or _Params()
-    result = None if first.method else _read(first.result, _Result)
+def _batch(raw: bytes, said: list[_Said]) -> Message:
     return Message(
         raw=raw,
-        method=first.method,
+        methods=tuple(one.method for one in said),
         asks=tuple(id_ for one in said if one.method for id_ in one.whose),
         answers=tuple(id_ for one in said if not one.method for id_ in one.whose),
-        version=params.meta.version or (result.version if result else ""),
-        subject={"name": params.name, "uri": params.uri}.get(_NAMED.get(first.method, ""), ""),
-        cancels=bytes(params.request_id) if first.method == "notifications/cancelled" else b"",
-        error=bytes(first.error),
+        error=bytes(said[0].error),
     )
+
+
+def _message(raw: bytes, said: list[_Said]) -> Message:
+    (one,) = said
+    if not one.method:
+        result = _read(one.result, _Result)
+        return Message(
+            raw, methods=("",), answers=one.whose, version=result.version if result else "", error=bytes(one.error)
+        )
+    meta = _read(one.params, _WithMeta)
+    return Message(
+        raw=raw,
+        method=one.method,
+        methods=(one.method,),
+        asks=one.whose,
+        version=meta.meta.version if meta else "",
+        subject=_subject(one),
+        cancels=_cancelled(one),
+    )
+
+
+def _subject(one: _Said) -> str:
+    kind = _SUBJECT.get(one.method)
+    named = _read(one.params, kind) if kind else None
+    return named.subject if named else ""
+
+
+def _cancelled(one: _Said) -> bytes:
+    cancelled = _read(one.params, _Cancelled) if one.method == "notifications/cancelled" else None
+    return _one_way(bytes(cancelled.request)) if cancelled else b""
 
 
 def _read(raw: Raw, kind: type[T]) -> T | None:

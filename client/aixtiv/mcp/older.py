@@ -23,6 +23,7 @@ class OlderTransport:
         self._pipe = pipe
         self._opening = threading.Lock()
         self._stream: Relayed | None = None
+        self._number = 0  # of the stream
         self._where = ""  # path of what is posted
         self._told = threading.Event()  # where, or why not
         self._problem = ""
@@ -36,7 +37,7 @@ class OlderTransport:
         with self._opening:
             if self._stream is None:
                 if not (first or message.method == "initialize"):
-                    raise NewSession("")
+                    raise NewSession(self.session)
                 self._open()
         with self._door.call("POST", self._where, (JSON,), message.raw) as answer:
             if not 200 <= answer.status < 300:
@@ -44,7 +45,8 @@ class OlderTransport:
 
     @property
     def session(self) -> str:
-        return ""
+        """The stream: whoever was greeted on one that is lost is to be greeted on the next, once."""
+        return str(self._number)
 
     def _open(self) -> None:
         answer = self._door.call("GET", self._door.server.path, (STREAM,), again=True)
@@ -53,7 +55,9 @@ class OlderTransport:
             answer.close()
             raise AixtivError(said(answer, body))
         self._told.clear()
+        self._where = self._problem = ""
         self._stream = answer
+        self._number += 1
         threading.Thread(target=self._hear, args=(answer,), daemon=True).start()
         if not self._told.wait(_FIRST) or not self._where:
             self._stream = None
@@ -74,23 +78,27 @@ class OlderTransport:
             why = sentence(failure)
         finally:
             stream.close()
-        self._ended(stream, why)
+            self._ended(stream, why)
 
     def _path(self, where: str) -> str:
         """Raises Unreachable where it leads to another server: whoever is told there would hear what is ours."""
         server = self._door.server
-        parts = urlsplit(urljoin(server.url, where))
+        try:
+            parts = urlsplit(urljoin(server.url, where))
+        except ValueError:  # which quotes it
+            raise Unreachable("the server wants messages to be posted at what is no URL") from None
         if f"{parts.scheme}://{parts.netloc}" != server.origin:
             raise Unreachable("the server wants messages to be posted at another one, and that is not done")
         return f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
 
     def _ended(self, stream: Relayed, why: str) -> None:
         """What was asked on it is not answered any more; with the next message there is another."""
+        if self._stream is not stream:
+            return  # given up, and another one may have taken its place
+        self._stream = None
         self._problem = why
         self._told.set()
-        if self._stream is stream:
-            self._stream = None
-        if not self._over:
+        if self._where and not self._over:  # else nothing was asked on it
             self._pipe.fail_all(why)
 
     def cancel(self, id_: bytes) -> bool:  # noqa: ARG002  # as the other transport's

@@ -19,6 +19,7 @@ RESUMED: Final = 5  # times in a row that a stream is taken up again and brings 
 RETRY: Final = 1.0  # seconds, where the server does not say
 SLOWEST: Final = 30.0  # seconds between looks for the server's own stream
 FAREWELL: Final = 2.0  # seconds for the end of a session
+TAKEN: Final = 30.0  # seconds for a server to say that it has a message which asks nothing
 REFUSAL: Final = 64 * 1024  # bytes of a refusal that are read
 
 _BOTH: Final = ("accept", "application/json, text/event-stream")
@@ -67,19 +68,22 @@ class Streamable:
         try:
             self._sent(message, headers, first=first, quiet=quiet)
         except NoDaemon:  # in the middle of the answer
-            if message.method not in SAFE or not self._pipe.waits(message.asks):
+            if not _is_safe(message) or not self._pipe.waits(message.asks):
                 raise
             self._sent(message, headers, first=first, quiet=quiet)
 
     def _sent(self, message: Message, headers: Headers, *, first: bool, quiet: bool) -> None:
         path = self._door.server.path
-        with self._door.call("POST", path, headers, message.raw, again=message.method in SAFE) as answer:
+        within = None if message.asks else TAKEN
+        again = _is_safe(message)
+        with self._door.call("POST", path, headers, message.raw, again=again, first_byte=within) as answer:
             self._remember(message.asks, answer)
             try:
                 if not 200 <= answer.status < 300:
-                    self._refused(message, answer, dict(headers).get(_SESSION, ""), first=first)
+                    self._refused(message, answer, dict(headers).get(_SESSION, ""), first=first, quiet=quiet)
                     return
-                self._read(message, answer, quiet=quiet)
+                if message.asks:  # else nothing is to come, and what does may never end
+                    self._read(message, answer, quiet=quiet)
             finally:
                 self._forget(message.asks)
         if message.method == "notifications/initialized":
@@ -96,14 +100,14 @@ class Streamable:
         if self._pipe.waits(message.asks):
             raise AixtivError(f"the server took the request with {answer.status}, and did not answer it")
 
-    def _refused(self, message: Message, answer: Relayed, session: str, *, first: bool) -> None:
+    def _refused(self, message: Message, answer: Relayed, session: str, *, first: bool, quiet: bool) -> None:
         if answer.status == 404 and session:
             raise NewSession(session)
-        body = answer.beginning(REFUSAL)
+        body = answer.beginning(REFUSAL) if message.asks else b""
         error = _error(body)
-        if first and answer.status in (400, 404, 405) and not error:
+        if first and message.asks and answer.status in (400, 404, 405) and not error:
             raise Older(said(answer, body))
-        if error and message.asks:
+        if error and not quiet:
             self._pipe.refuse(message.asks, error)
             return
         raise AixtivError(said(answer, body))
@@ -152,6 +156,8 @@ class Streamable:
         passed = self._pipe.deliver(raw, but=message.asks if quiet else ())
         if message.method == "initialize" and passed and passed.answers == message.asks:
             self._version = passed.version
+        if quiet and passed and passed.error and passed.answers == message.asks:
+            raise AixtivError("the server has forgotten the session, and refuses to begin another")
 
     def _headers(self, message: Message | None, accept: tuple[str, str] = _BOTH) -> Headers:
         found = [accept, *([JSON] if message else [])]
@@ -232,6 +238,10 @@ class Streamable:
     def _forget(self, asks: tuple[bytes, ...]) -> None:
         for id_ in asks:
             self._open.pop(id_, None)
+
+
+def _is_safe(message: Message) -> bool:
+    return bool(message.methods) and SAFE.issuperset(message.methods)
 
 
 def _header(answer: Relayed, name: str) -> str:
