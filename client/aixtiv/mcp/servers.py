@@ -80,8 +80,11 @@ def meant(word: str, config: str, environ: Mapping[str, str]) -> Server:
 
 
 def signed_in_to(account: str, resource: str, client: Client, environ: Mapping[str, str]) -> Server | None:
-    """The server that a sign-in to this account, or to the server at `resource`, is for. Raises AixtivError."""
-    if not (account or resource):
+    """The server that a sign-in to the one at `resource`, or to one of the old file's, is for. Raises AixtivError.
+
+    Of an `[mcp.NAME]` the daemon knows by itself, and so it is asked for its config only where that is not enough.
+    """
+    if not (resource or (account and _of_old_file(environ, account))):
         return None
     servers = known(client.status().config, environ)
     if resource:
@@ -156,9 +159,10 @@ def _server(path: Path, name: str, table: Any) -> Server:
     return server
 
 
-def _of_old_file(environ: Mapping[str, str]) -> list[Server]:
+def _of_old_file(environ: Mapping[str, str], only: str = "") -> list[Server]:
+    """Raises AixtivError for what is wrong in any of them; `only`: in this one."""
     found = []
-    for name, table in settings.servers(environ):
+    for name, table in settings.servers(environ, only):
         if (url := table.url("url").meant) and NAME.fullmatch(name):
             found.append(Server(name, url, old=True))
     return found
