@@ -6,19 +6,20 @@ a matter of when: without `begin`, as in the tests, the same imports load at onc
 """
 
 import gc
+import marshal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from threading import RLock
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 import anyio.lowlevel
 
 if TYPE_CHECKING:
-    from importlib.abc import Loader
+    from importlib.abc import InspectLoader, Loader
 else:
     Loader = object  # importlib.abc brings `tempfile` and what comes with it
 
@@ -33,8 +34,20 @@ OURS: Final = frozenset(
         "access.proof",
         "access.shells",
         "access.usage",
+        "accounts.adopting",
+        "accounts.changes",
         "accounts.codes",
+        "accounts.examining",
+        "accounts.generations",
+        "accounts.handing",
+        "accounts.renaming",
+        "accounts.restoring",
         "host.launchd",
+        "host.loopback",
+        "host.notices",
+        "host.program",
+        "ipc.explaining",
+        "ipc.keying",
         "oauth.answers",
         "oauth.authorization",
         "oauth.callback",
@@ -55,11 +68,12 @@ OURS: Final = frozenset(
         "relay.permits",
         "relay.targets",
         "relay.upstream",
+        "vault.backup",
         "vault.trial",
     )
 )
-"""They are loaded soon after the start in any case (`settle`): an update that replaces the files of a daemon that runs
-must not make it one half of each.
+"""What each would run is taken into memory soon after the start (`settle`): an update that replaces the files of a
+daemon that runs must not make it one half of each. That costs a fourth of what loading them would.
 """
 SOON: Final = 2.0  # seconds
 
@@ -78,11 +92,18 @@ def begun() -> None:
 
 
 async def settle() -> None:
-    """Loads what is ours and was not needed yet, one after the other, so that callers wait for one at most."""
+    """Keeps what is ours and was not needed yet, one after the other, so that callers wait for one at most."""
     await anyio.sleep(SOON)
     for name in sorted(OURS) if _postpones() else ():
-        load(name)
+        keep(name)
         await anyio.lowlevel.checkpoint()
+
+
+def keep(name: str) -> None:
+    """From now on it is what it is now, whatever becomes of its file."""
+    module = import_module(name)
+    if isinstance(module, _Waiting):
+        _postponed(module).keep(module)
 
 
 def load(name: str) -> None:
@@ -108,21 +129,25 @@ class Finder:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = spec.loader_state = _Postponed(spec.loader)
+            spec.loader = spec.loader_state = _Postponed(cast("InspectLoader", spec.loader))
         return spec
 
 
 class _Postponed(Loader):
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: "InspectLoader") -> None:
         self._loader = loader
         self._lock = RLock()  # two threads may want it at once; and it may want itself while it loads
         self._begun = False
+        self._kept = b""  # what it would run; empty: whatever its file holds by then
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         module.__class__ = _Waiting
+
+    def keep(self, module: ModuleType) -> None:
+        self._kept = marshal.dumps(self._loader.get_code(module.__name__))
 
     def load(self, module: ModuleType) -> None:
         """Raises what the module raises; then the next who wants it tries again."""
@@ -131,11 +156,19 @@ class _Postponed(Loader):
                 return
             self._begun = True
             try:
-                self._loader.exec_module(module)
+                self._run(module)
             except BaseException:
                 self._begun = False
                 raise
+            self._kept = b""
             module.__class__ = ModuleType  # from now on it costs nobody anything
+
+    def _run(self, module: ModuleType) -> None:
+        if not self._kept:
+            self._loader.exec_module(module)
+            return
+        code = marshal.loads(self._kept)  # noqa: S302  # it was made here
+        exec(code, vars(module))  # noqa: S102  # as every loader does
 
 
 class _Waiting(ModuleType):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -106,25 +107,43 @@ def test_one_that_could_not_be_loaded_says_so_and_is_tried_again() -> None:
     assert said(script) == ["failed", "42"]
 
 
-async def test_soon_after_a_start_all_that_is_ours_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_soon_after_a_start_all_that_is_ours_is_kept_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """An update replaces the files under a daemon that runs; what it is made of must be of one version."""
-    loaded: list[str] = []
+    kept: list[str] = []
     monkeypatch.setattr(later, "SOON", 0)
-    monkeypatch.setattr(later, "load", loaded.append)
+    monkeypatch.setattr(later, "keep", kept.append)
     monkeypatch.setattr(sys, "meta_path", [later.Finder(later.OURS), *sys.meta_path])
     await later.settle()
-    assert loaded == sorted(later.OURS)
+    assert kept == sorted(later.OURS)
 
 
-async def test_where_nothing_is_postponed_nothing_is_loaded_and_garbage_is_collected_as_ever(
+def test_a_module_that_was_kept_runs_as_it_was_when_its_file_has_been_replaced(tmp_path: Path) -> None:
+    script = f"""
+        import sys
+        from pathlib import Path
+        from aixtivd import later
+        sys.path.insert(0, {str(tmp_path)!r})
+        sys.dont_write_bytecode = True
+        for name in ("one", "other"): Path({str(tmp_path)!r}, name + ".py").write_text("version = 'old'")
+        sys.meta_path.insert(0, later.Finder(frozenset({{"one", "other"}})))
+        import one, other
+        later.keep("one")
+        print(type(one).__name__)
+        for name in ("one", "other"): Path({str(tmp_path)!r}, name + ".py").write_text("version = 'newer'")
+        print(one.version, type(one).__name__, other.version)
+    """
+    assert said(script) == ["_Waiting", "old", "module", "newer"]
+
+
+async def test_where_nothing_is_postponed_nothing_is_kept_and_garbage_is_collected_as_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    loaded: list[str] = []
+    kept: list[str] = []
     monkeypatch.setattr(later, "SOON", 0)
-    monkeypatch.setattr(later, "load", loaded.append)
+    monkeypatch.setattr(later, "keep", kept.append)
     await later.settle()
     later.begun()
-    assert not loaded
+    assert not kept
 
 
 def test_garbage_is_collected_again_once_the_daemon_has_started() -> None:

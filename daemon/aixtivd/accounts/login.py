@@ -43,7 +43,9 @@ class Owner(Protocol):
 class SignIns:
     """Every sign-in that is open, one an account."""
 
-    def __init__(self, endpoint: Endpoint, web: Web, work: Work, events: Events, clock: Clock, owner: Owner) -> None:
+    def __init__(
+        self, endpoint: Endpoint, web: Web, work: Work, events: Events, clock: Clock, owner: Callable[[], Owner]
+    ) -> None:
         self._web = web
         self._endpoint = endpoint
         self._work = work
@@ -216,7 +218,7 @@ class SignIns:
         if not await sign_in.still_open():
             if isinstance(answered, outcomes.Granted):
                 beside = sign_in.used or any(other.used for other in self._open.values())
-                await self._owner.turn_down(sign_in, answered.tokens, beside=beside)
+                await self._owner().turn_down(sign_in, answered.tokens, beside=beside)
             return
         sign_in.by_code = True
 
@@ -233,7 +235,7 @@ class SignIns:
         """How it ended: from here on nothing else may end it, unless what was tried turns out to be no code."""
         sign_in.used = True
         try:
-            done = await self._owner.sign_in(sign_in, await tokens())
+            done = await self._owner().sign_in(sign_in, await tokens())
         except Exception as error:  # noqa: BLE001  # a defect, too, has to end this sign-in for whoever waits for it
             failure = told(error, sign_in)
             self._events.exchange_failed(sign_in.account, failure.sentence)

@@ -66,8 +66,8 @@ class Notices:
         vault: Vault,
         config: Config,
         clock: Clock,
-        notify: Notify = notices.notify,
-        tell: Tell = program.tell,
+        notify: Notify | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self.problem = ""
         self._book = book
@@ -76,8 +76,8 @@ class Notices:
         self._vault = vault
         self._config = config
         self._clock = clock
-        self._notify = notify
-        self._tell = tell
+        self._notify = notify or _notify
+        self._tell = tell or _tell
         self._told: dict[tuple[bytes, str], Told] = {}
         self._loaded = False  # what the vault knows of that
         self._since: dict[str, float] = {}  # account -> steady; when its failing was first seen
@@ -292,3 +292,11 @@ def _hook(hooks: HooksConfig, kind: Kind) -> tuple[str, ...]:
             return hooks.failing
         case "expires-soon":
             return hooks.expires_soon
+
+
+async def _notify(title: str, body: str, *, stays: bool) -> None:
+    await notices.notify(title, body, stays=stays)
+
+
+async def _tell(command: tuple[str, ...], said: bytes, seconds: float) -> None:
+    await program.tell(command, said, seconds)

@@ -16,7 +16,7 @@ from aixtivd.accounts.refresher import Refresher
 from aixtivd.accounts.settling import Settling
 from aixtivd.clock import Clock
 from aixtivd.errors import BadRequest, Locked
-from aixtivd.vault.backup import Content
+from aixtivd.vault import backup
 from aixtivd.vault.rows import Row
 
 Turn = Callable[[str], AbstractAsyncContextManager[object]]
@@ -41,14 +41,14 @@ class Restoring:
         self._events = events
         self._clock = clock
 
-    def content(self) -> Content:
+    def content(self) -> "backup.Content":
         """The newest grant of every account, whole: also one that neither store nor spill slot took. Raises Locked."""
         if self._book.closed:
             raise Locked
         records = (grants.to_row(entry.grant).payload for entry in self._book)
-        return Content(self._clock.wall(), tuple(records))
+        return backup.Content(self._clock.wall(), tuple(records))
 
-    async def restore(self, content: Content, *, replace: bool) -> Restored:
+    async def restore(self, content: "backup.Content", *, replace: bool) -> Restored:
         """In one transaction. An account that is there stays, unless `replace`: then its generation is kept for a day.
 
         Also then one stays that works and is newer than the backup: what the backup has of it is spent, maybe.
@@ -100,7 +100,7 @@ class Restoring:
         )
 
 
-def read(content: Content) -> dict[str, Grant]:
+def read(content: "backup.Content") -> dict[str, Grant]:
     """By name. Raises BadRequest before anything has changed."""
     if not 0 <= content.made_at <= grants.LAST:
         raise BadRequest("the backup says no time at which it was made")

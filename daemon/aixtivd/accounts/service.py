@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 import anyio
@@ -14,16 +14,15 @@ from aixtiv_protocol.secret import Secret
 from aixtivd import log
 from aixtivd.access.audit import Audit
 from aixtivd.access.tickets import Tickets
+from aixtivd.accounts import adopting, changes, examining, restoring
+from aixtivd.accounts import generations as older
 from aixtivd.accounts import grant as grants
-from aixtivd.accounts.adopting import Adopting
+from aixtivd.accounts import handing as hands
+from aixtivd.accounts import renaming as renames
 from aixtivd.accounts.book import Book, Entry, checked_name
-from aixtivd.accounts.changes import Changes, another, blank
 from aixtivd.accounts.credential import Credential
 from aixtivd.accounts.events import Events
-from aixtivd.accounts.examining import Examining
-from aixtivd.accounts.generations import Generations
 from aixtivd.accounts.grant import Bound, Grant
-from aixtivd.accounts.handing import Handing
 from aixtivd.accounts.hosts import Hosts
 from aixtivd.accounts.identities import Identities
 from aixtivd.accounts.keys import check_key
@@ -35,9 +34,7 @@ from aixtivd.accounts.page import page
 from aixtivd.accounts.paying import Fallback, Paying
 from aixtivd.accounts.publishing import Publishing
 from aixtivd.accounts.refresher import Refresher
-from aixtivd.accounts.renaming import Renaming
 from aixtivd.accounts.renewal import Renewal
-from aixtivd.accounts.restoring import Restored, Restoring
 from aixtivd.accounts.serving import Serving
 from aixtivd.accounts.settling import Settling
 from aixtivd.accounts.signin import SignIn
@@ -52,7 +49,7 @@ from aixtivd.oauth import response
 from aixtivd.oauth.client import Client
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.web import Web
-from aixtivd.vault.backup import Content
+from aixtivd.vault import backup
 from aixtivd.vault.vault import Vault
 
 _MANY: Final = 1000  # accounts, from which on a look at all objects in memory takes more than a few milliseconds
@@ -72,6 +69,9 @@ class Accounts:
         tickets: Tickets | None = None,
     ) -> None:
         self._vault = vault
+        self._endpoint = endpoint
+        self._web = web
+        self._tickets = tickets
         self._clock = clock
         self._book = Book()
         self._events = Events(audit, clock)
@@ -84,41 +84,12 @@ class Accounts:
         self._renewal = Renewal(self._settling, self._sources, self._hosts, clock)
         self._refresher = Refresher(self._book, self._settling, self._renewal, self._hosts, self._events, clock)
         self._serving = Serving(self._book, self._refresher, clock)
-        self._changes = Changes(self._book, vault, endpoint, web, self._settling, self._refresher, self._events, clock)
-        turn = self._changes.turn
-        self._restoring = Restoring(self._book, self._settling, self._refresher, turn, self._events, clock)
-        self._sign_ins = SignIns(endpoint, web, self._work, self._events, clock, self._changes)
+        self._sign_ins = SignIns(endpoint, web, self._work, self._events, clock, lambda: self._changes)
         self._terms = Terms(self._book, web, config)
         self._paying = Paying(self._book, self._serving, self._events, config, clock)
         self.publishing = Publishing(self._book, self._events, vault, config)
-        self.handing = Handing(self._book, self._serving, self._identities, self._paying, clock)
-        self._examining = Examining(self._book, vault, endpoint, web, self._serving, clock)
-        self._adopting = Adopting(
-            self._book, vault, web, self._terms, self._settling, self._refresher, turn, self._work, self._events, clock
-        )
-        self.generations = Generations(
-            self._book, vault, self._changes, self._settling, self._refresher, self._work, self._events, clock
-        )
-        self.renaming = Renaming(
-            self._book,
-            self._changes,
-            self._settling,
-            self._refresher,
-            self._sign_ins,
-            self._terms,
-            tickets,
-            self._events,
-        )
-        self._locking = Locking(
-            self._book,
-            vault,
-            self._settling,
-            self._refresher,
-            self._sign_ins,
-            self._work,
-            self._events,
-            self.start,
-        )
+        parts = (self._settling, self._refresher, self._sign_ins, self._work, self._events)
+        self._locking = Locking(self._book, vault, *parts, self.start)
         self._locking.closed.append(self.publishing.align)
         self.lock = self._locking.lock
         self.unlock = self._locking.unlock
@@ -131,6 +102,40 @@ class Accounts:
         self.said = self._serving.said
         self.token = self._serving.token
         self._book.configure(config.default_account)
+
+    @cached_property
+    def _changes(self) -> "changes.Changes":
+        parts = (self._settling, self._refresher, self._events)
+        return changes.Changes(self._book, self._vault, self._endpoint, self._web, *parts, self._clock)
+
+    @cached_property
+    def _restoring(self) -> "restoring.Restoring":
+        turn = self._changes.turn
+        return restoring.Restoring(self._book, self._settling, self._refresher, turn, self._events, self._clock)
+
+    @cached_property
+    def handing(self) -> "hands.Handing":
+        return hands.Handing(self._book, self._serving, self._identities, self._paying, self._clock)
+
+    @cached_property
+    def _examining(self) -> "examining.Examining":
+        parts = (self._vault, self._endpoint, self._web, self._serving)
+        return examining.Examining(self._book, *parts, self._clock)
+
+    @cached_property
+    def _adopting(self) -> "adopting.Adopting":
+        parts = (self._settling, self._refresher, self._changes.turn, self._work, self._events)
+        return adopting.Adopting(self._book, self._vault, self._web, self._terms, *parts, self._clock)
+
+    @cached_property
+    def generations(self) -> "older.Generations":
+        parts = (self._settling, self._refresher, self._work, self._events)
+        return older.Generations(self._book, self._vault, self._changes, *parts, self._clock)
+
+    @cached_property
+    def renaming(self) -> "renames.Renaming":
+        parts = (self._settling, self._refresher, self._sign_ins, self._terms, self._tickets)
+        return renames.Renaming(self._book, self._changes, *parts, self._events)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """The refresher, and whatever a caller's hang-up must not cut. Runs until cancelled."""
@@ -266,11 +271,11 @@ class Accounts:
         usual = self._terms.usual_origin(name, provider)
         return await self._work.run(self._changes.keep_key, name, provider, asked.key, endpoint, usual)
 
-    def content(self) -> Content:
+    def content(self) -> "backup.Content":
         """Every account, for a backup."""
         return self._restoring.content()
 
-    async def restore(self, content: Content, *, replace: bool) -> Restored:
+    async def restore(self, content: "backup.Content", *, replace: bool) -> "restoring.Restored":
         """What a backup holds: all of it or nothing, whoever hangs up."""
         return await self._work.run(partial(self._restoring.restore, content, replace=replace))
 
@@ -355,11 +360,11 @@ class Accounts:
     async def _by_source(self, name: str, terms: Bound, asked: requests.Login) -> replies.SignedIn:
         """Asking spends nothing, so that a caller's hang-up may cut it; what was got is stored whoever hangs up."""
         entry = self._book.find(name)
-        if entry and (other := another(entry.grant, terms, asked, known=False)):
+        if entry and (other := changes.another(entry.grant, terms, asked, known=False)):
             raise other
         self._sign_ins.end(name, f"another sign-in to {name} took its place")
         seen = entry.grant if entry else None
-        old = seen or blank(name, terms.provider)
+        old = seen or changes.blank(name, terms.provider)
         try:
             tokens = await self._sources.ask(grants.bound(old, terms, self._clock.wall()))
         except AixtivError as failure:
@@ -371,7 +376,7 @@ class Accounts:
 
     async def _new_sign_in(self, name: str, terms: Bound, client: Client, asked: requests.Login) -> SignIn:
         entry = self._book.find(name)
-        if entry and (other := another(entry.grant, terms, asked, known=False)):
+        if entry and (other := changes.another(entry.grant, terms, asked, known=False)):
             raise other  # before anybody is sent to a browser
         await self._sign_ins.vacated(name)
         if (open_now := self._sign_ins.of(name)) is not None:

@@ -9,9 +9,9 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
+from aixtivd.host import loopback
 from aixtivd.host.accepting import Arrivals
 from aixtivd.host.address import Address
-from aixtivd.host.loopback import bound
 
 _TRIES: Final = 5
 _PAUSE: Final = 0.1
@@ -106,7 +106,7 @@ class Door:
 
 def port_door(port: int, *, ticket: str = "") -> Door:
     """On 127.0.0.1. `port`: 0 for any. Raises OSError where it is taken."""
-    listening = bound(socket.AF_INET, "127.0.0.1", port)
+    listening = loopback.bound(socket.AF_INET, "127.0.0.1", port)
     return Door(listening, port=listening.getsockname()[1], ticket=ticket)
 
 
@@ -131,17 +131,17 @@ async def fixed_doors(port: int, there: Collection[Door] = ()) -> tuple[list[Doo
 async def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     for _ in range(_TRIES):
         try:
-            return bound(family, host, port)
+            return loopback.bound(family, host, port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
         await anyio.sleep(_PAUSE)
-    return bound(family, host, port)
+    return loopback.bound(family, host, port)
 
 
 def _has(family: socket.AddressFamily, host: str) -> bool:
     try:
-        bound(family, host, 0).close()
+        loopback.bound(family, host, 0).close()
     except OSError:
         return False
     return True

@@ -23,10 +23,10 @@ from aixtivd.errors import Busy, Denied, SocketFailed
 from aixtivd.gateway.bounds import Bounds
 from aixtivd.gateway.doors import Door, fixed_doors, port_door
 from aixtivd.gateway.refusals import UNREADABLE
+from aixtivd.host import loopback
 from aixtivd.host.accepting import hand_over
 from aixtivd.host.activation import GATEWAY, TICKET, Handed
 from aixtivd.host.address import claim, taken_over
-from aixtivd.host.loopback import LEFT, asked, is_ours
 from aixtivd.host.succession import Left, Will
 from aixtivd.relay.relay import Relay
 
@@ -249,10 +249,10 @@ class Gateway:
             here, there = connection.getsockname()[:2], connection.getpeername()[:2]
         except OSError:  # it has left
             return None
-        uid = asked(here, there)
-        if uid in {0, os.geteuid()} or await anyio.to_thread.run_sync(is_ours, here, there):
+        uid = loopback.asked(here, there)
+        if uid in {0, os.geteuid()} or await anyio.to_thread.run_sync(loopback.is_ours, here, there):
             return Caller(uid=os.geteuid(), pid=0)
-        if uid != LEFT:
+        if uid != loopback.LEFT:
             sentence = "another user of this machine came to a port" + (f": uid {uid}" if uid is not None else "")
             self._denials.note(Caller(uid=-1 if uid is None else uid, pid=0), sentence, kind="other-user")
         return None

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from aixtivd import log
 from aixtivd.errors import BadConfig, NotReplaced
-from aixtivd.host.program import Failed, output_of
+from aixtivd.host import program as programs
 from aixtivd.host.systemd import FIRST_FD
 
 WILL: Final = "will"
@@ -72,19 +72,19 @@ async def tried(command: Sequence[str]) -> str:
     """
     program = command[0]
     try:
-        told = await output_of((program, "--version"), _TRIAL)
-    except Failed as failure:
+        told = await programs.output_of((program, "--version"), _TRIAL)
+    except programs.Failed as failure:
         raise NotReplaced(f"{program} {failure}, so the daemon stays as it is", hint=f"{program} --version") from None
     name, _, version = told.strip().partition(" ")
     if name != "aixtivd" or not version or not version.isprintable():
         raise NotReplaced(f"{program} is no aixtivd, so the daemon stays as it is", hint=f"{program} --version")
     try:
-        await output_of((*command, "--check-config"), _TRIAL)
-    except Failed:
+        await programs.output_of((*command, "--check-config"), _TRIAL)
+    except programs.Failed:
         raise BadConfig(f"aixtivd {version} does not take the config, so the daemon stays as it is") from None
     try:
-        await output_of((*command, "--check-store"), _TRIAL)
-    except Failed as failure:
+        await programs.output_of((*command, "--check-store"), _TRIAL)
+    except programs.Failed as failure:
         if str(failure) != _UNASKED:
             sentence = f"aixtivd {version} does not take the store, so the daemon stays as it is"
             raise NotReplaced(sentence, hint=f"{program} --check-store") from None

@@ -14,7 +14,6 @@ from aixtivd.config import Config
 from aixtivd.errors import BadRequest, KeyFailed, Refused
 from aixtivd.relay.call import Body
 from aixtivd.vault import backup
-from aixtivd.vault.backup import Content
 from aixtivd.vault.keys.passphrase import SENSIBLE, Cost
 from aixtivd.vault.vault import Vault
 
@@ -60,7 +59,9 @@ class Backups:
             raise KeyFailed("a backup is made for whoever knows the vault's own passphrase", hint="aixtiv export FILE")
         await self._vault.try_key(passphrase)
 
-    async def restore(self, asked: requests.Restore, body: Body, admit: Callable[[Content], None]) -> replies.Restored:
+    async def restore(
+        self, asked: requests.Restore, body: Body, admit: Callable[["backup.Content"], None]
+    ) -> replies.Restored:
         """All of it or nothing; of what is in it, `admit` raises for what the caller may not bring.
 
         Raises BadRequest, KeyFailed, Locked, StoreFailed.
@@ -74,13 +75,13 @@ class Backups:
         finally:
             self._restoring = False
 
-    async def _unsealed(self, asked: requests.Restore, body: Body) -> Content:
+    async def _unsealed(self, asked: requests.Restore, body: Body) -> "backup.Content":
         data = await _whole(body)
         async with self._stretching:
             return await anyio.to_thread.run_sync(backup.unsealed, data, asked.passphrase)
 
     async def _restored(
-        self, asked: requests.Restore, content: Content, admit: Callable[[Content], None]
+        self, asked: requests.Restore, content: "backup.Content", admit: Callable[["backup.Content"], None]
     ) -> replies.Restored:
         with anyio.CancelScope(shield=True):  # to its end, and recorded, whoever hangs up from now on
             admit(content)

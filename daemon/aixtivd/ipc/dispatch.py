@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from functools import partial
+from functools import cached_property, partial
 from typing import Final, Protocol, assert_never, cast, get_args
 
 import anyio
@@ -27,11 +27,10 @@ from aixtivd.clock import Clock
 from aixtivd.config import Config
 from aixtivd.errors import AixtivError, BadRequest, Locked, NotAllowed
 from aixtivd.gateway.gateway import Gateway
+from aixtivd.ipc import explaining, keying
 from aixtivd.ipc.backups import Backups
 from aixtivd.ipc.calls import Calls
-from aixtivd.ipc.explaining import Explaining
 from aixtivd.ipc.gate import Gate
-from aixtivd.ipc.keying import Keying
 from aixtivd.ipc.metrics import Metrics
 from aixtivd.ipc.opening import ALWAYS, Opening
 from aixtivd.ipc.record import Record
@@ -127,8 +126,7 @@ class Dispatch:
         self._record = Record(audit, accounts, self._denials)
         self._rules = rules
         self._gate = Gate(rules, accounts, tickets)
-        self._explaining = Explaining(rules, accounts)
-        self._keying = Keying(accounts, vault, lambda: control.status().config)
+        self._vault = vault
         self._backups = Backups(accounts, vault)
         self.metrics = Metrics(
             accounts,
@@ -140,6 +138,14 @@ class Dispatch:
         )
         self._control = control
         self._wall, self._said = clock.wall, accounts.said
+
+    @cached_property
+    def _explaining(self) -> "explaining.Explaining":
+        return explaining.Explaining(self._rules, self._accounts)
+
+    @cached_property
+    def _keying(self) -> "keying.Keying":
+        return keying.Keying(self._accounts, self._vault, lambda: self._control.status().config)
 
     def configure(self, config: Config) -> None:
         self.opening.configure(config)

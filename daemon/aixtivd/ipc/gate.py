@@ -17,11 +17,11 @@ from aixtiv_protocol.requests import Request, Right
 from aixtivd.access.caller import Caller
 from aixtivd.access.rules import Rules
 from aixtivd.access.tickets import Tickets
+from aixtivd.accounts import restoring
 from aixtivd.accounts.page import page, room_beside
-from aixtivd.accounts.restoring import read
 from aixtivd.accounts.service import Accounts
 from aixtivd.errors import BadRequest, Locked, NotAllowed
-from aixtivd.vault.backup import Content
+from aixtivd.vault import backup
 
 A = TypeVar("A", bound=Request)
 About = TypeVar(
@@ -149,10 +149,10 @@ class Gate:
                 raise NotAllowed("an account's identity is sent elsewhere only by who may have its token")
             self._rules.check(caller, "token", feeder)
 
-    def brought(self, caller: Caller, content: Content) -> None:
+    def brought(self, caller: Caller, content: "backup.Content") -> None:
         """The accounts of a backup, also those that are not there yet. Raises NotAllowed, BadRequest."""
         if self._rules.any:
-            for grant in read(content).values():
+            for grant in restoring.read(content).values():
                 self._rules.check(caller, "manage", grant.name)
                 self._feeding(caller, grant.source)
 
