@@ -13,6 +13,7 @@ from aixtivd.config import Config, McpConfig, ProviderConfig
 from aixtivd.errors import BadRequest, Misconfigured, NoProvider
 from aixtivd.oauth import clients, registration, resource, resource_client
 from aixtivd.oauth.client import Client
+from aixtivd.oauth.providers import READY
 from aixtivd.oauth.web import Web
 
 
@@ -40,7 +41,7 @@ class Terms:
             _check_device(source, name, asked)
             check_source(source, name, self._book)
         try:
-            client = await self._client(provider, source, as_before, asked, _client_before(entry, asked))
+            client = await self._client(name, provider, source, as_before, asked, _client_before(entry, asked))
         except NoProvider as error:
             there = name if provider in {name, self.provider(name)} else f"{provider}/{name}"  # as the commands would
             hint = error.hint.replace("ACCOUNT", there) or login_command(told, name, error.options)
@@ -98,6 +99,7 @@ class Terms:
 
     async def _client(
         self,
+        name: str,
         provider: str,
         source: requests.Source | None,
         as_before: Grant | None,
@@ -111,7 +113,7 @@ class Terms:
         if as_before and (table is None or (as_before.client and as_before.client.resource)):
             client = before or as_before.client
         elif settings.resource:
-            table = self._trusted(table, settings.resource)
+            table = self._trusted(table, name, provider, settings.resource)
             client = await resource_client.client_for_resource(
                 self._web, provider, table, settings, kind, scopes=asked.scopes, before=before
             )
@@ -123,14 +125,18 @@ class Terms:
             _check_needs(source, client, asked)
         return msgspec.structs.replace(client, scopes=_scopes(client, asked))
 
-    def _trusted(self, table: ProviderConfig | None, url: str) -> ProviderConfig | None:
-        """A resource says itself where its secrets are sent: the config's goes only where the config has the resource.
+    def _trusted(self, table: ProviderConfig | None, name: str, provider: str, url: str) -> ProviderConfig | None:
+        """A resource says itself where its secrets are sent: the config's goes only where the config has it for that.
 
-        A request over the socket could otherwise have it sent wherever it likes.
+        It has where the account, the provider and who uses an [mcp.NAME] bear one name, and that is its URL. Nothing
+        else tells: a secret beside ready-made data is for that server, one beside an address for the server there, and
+        a request over the socket could have any other sent wherever it likes.
         """
         if table is None or table.issuer or table.token_endpoint:
             return table
-        if resource.canonical(url) in {resource.canonical(server.url) for server in self.config.mcp.values()}:
+        servers = (server for key, server in self.config.mcp.items() if (server.account or key) == name == provider)
+        here = resource.canonical(url)
+        if provider not in READY and any(resource.canonical(server.url) == here for server in servers):
             return table
         return msgspec.structs.replace(table, client_secret_file="")
 

@@ -111,8 +111,8 @@ def merge(provider: str, ready: Provider | None, config: ProviderConfig, setting
     server it is configured for: a request over the socket could otherwise have it sent wherever it likes.
     """
     lowest = _urls(ready) if ready else {}
-    middle = _over(lowest, _urls(config))
-    urls = _over(middle, _urls(settings))
+    middle = over(lowest, _urls(config))
+    urls = over(middle, _urls(settings))
     config_secret_fits = _same_server(middle, urls) and _same_place(middle, urls, "device_authorization_endpoint")
     quirks = ready.quirks if ready else Quirks()
     return Known(
@@ -132,7 +132,7 @@ def _urls(layer: Provider | ProviderConfig | ClientSettings) -> dict[str, str]:
     return {name: url for name in ("issuer", *ENDPOINTS) if (url := getattr(layer, name, ""))}
 
 
-def _over(below: dict[str, str], above: dict[str, str]) -> dict[str, str]:
+def over(below: dict[str, str], above: dict[str, str]) -> dict[str, str]:
     """`above` wins. Another issuer makes all of `below` void, another token server all but the page to sign in at."""
     if above.get("issuer", below.get("issuer", "")) != below.get("issuer", ""):
         return above

@@ -11,7 +11,7 @@ from aixtivd.config import ProviderConfig
 from aixtivd.errors import Misconfigured, NoProvider
 from aixtivd.oauth.challenge import read_challenge
 from aixtivd.oauth.client import Client
-from aixtivd.oauth.clients import ENDPOINTS, Known, check_endpoints, merge, needed_by, secret_from, way_of_proof
+from aixtivd.oauth.clients import ENDPOINTS, Known, check_endpoints, merge, needed_by, over, secret_from, way_of_proof
 from aixtivd.oauth.discovery import Metadata, discover
 from aixtivd.oauth.registration import kept, way_to_prove
 from aixtivd.oauth.resource import Resource, canonical, resource_at, server_of
@@ -59,7 +59,7 @@ async def client_for_resource(
         registered_scopes=tuple(dict.fromkeys((*asked, *resource.known_scopes))),
     )
     bare = msgspec.structs.replace(bare, **known.urls)
-    if _may_be_kept(known, before):
+    if _may_be_kept(known, settings, before):
         bare = kept(bare, before)
     return bare if bare.client_id else await _newcomer(bare, known, settings, found, kind)
 
@@ -79,19 +79,22 @@ async def _looked_up(
 
 
 def _with_metadata(known: Known, found: Metadata) -> Known:
+    """Where the resource named who that is of, a token server that a person set keeps its secrets for its own."""
     names = (name for name in ENDPOINTS if name != _NOT_OURS)
     published = {name: url for name in names if (url := getattr(found, name))}
     issuer = {"issuer": found.issuer} if found.issuer else {}
     return msgspec.structs.replace(
         known,
-        urls=published | known.urls | issuer,
+        urls=(published | known.urls if "issuer" in known.urls else over(published, known.urls)) | issuer,
         quirks=msgspec.structs.replace(known.quirks, expects_iss=known.quirks.expects_iss or found.iss_supported),
     )
 
 
-def _may_be_kept(known: Known, before: Client | None) -> bool:
-    """Not where a person names another client, or brings a secret."""
+def _may_be_kept(known: Known, settings: ClientSettings, before: Client | None) -> bool:
+    """Not where a person names another client, brings a secret, or has codes asked for elsewhere, which shows it."""
     if before is None or known.client_secret is not None:
+        return False
+    if settings.device_authorization_endpoint not in {"", before.device_authorization_endpoint}:
         return False
     return known.client_id in {"", before.client_id}
 

@@ -15,7 +15,7 @@ import pytest
 from aixtiv_protocol import requests
 from aixtiv_protocol.replies import Account, SignedIn
 from aixtiv_protocol.secret import Secret
-from aixtivd.config import McpConfig, ProviderConfig
+from aixtivd.config import McpConfig
 from aixtivd.errors import BadRequest, Misconfigured, NoProvider, Refused, SignInFailed
 from aixtivd.host import loopback
 from peers import person
@@ -334,19 +334,6 @@ async def test_a_client_made_by_hand_has_its_secret_said_once(house: Opener) -> 
             await sign_in(h, requests.Login(account="mcp"))
             await sign_in(h, ask(at, client_id="basic"))
             assert [one.headers["authorization"][:6] for one in at.server.requests] == ["Basic "] * 3
-
-
-async def test_no_caller_has_the_configs_secret_sent_where_a_resource_says(house: Opener, folder: Path) -> None:
-    (folder / "secret").write_text("of-config")
-    table = ProviderConfig(client_id="basic", client_secret_file=str(folder / "secret"))
-    async with guarded() as at, house(FakeClock(time.time()), real=True, provider={"mcp": table}) as h:
-        terms = await h.accounts._terms.of("mcp", ask(at))
-        assert terms.client is not None
-        assert terms.client.client_secret is None
-        h.accounts.reconfigure(h.config(**configured(at)))
-        terms = await h.accounts._terms.of("mcp", ask(at))
-        assert terms.client is not None
-        assert terms.client.client_secret == Secret("of-config")
 
 
 async def test_a_refresh_token_from_elsewhere_wants_its_client_named(house: Opener) -> None:

@@ -131,6 +131,32 @@ async def test_the_client_from_before_is_kept_where_its_server_is_still_the_one(
         assert (moved.issuer, moved.client_id, moved.client_secret) == (elsewhere.server.issuer, "", None)
 
 
+async def test_the_client_from_before_shows_its_secret_at_no_place_that_a_request_names(web: Web) -> None:
+    async with guarded() as at:
+        first = await found_at(web, at)
+        before = msgspec.structs.replace(first, client_id="c", client_secret=Secret("s"))
+        asked = await found_at(web, at, before=before, device_authorization_endpoint="https://evil.example/device")
+        assert (asked.client_id, asked.client_secret) == ("", None)
+
+
+async def test_beside_a_token_server_of_the_config_a_resource_names_no_place_for_its_secret(
+    web: Web, folder: Path
+) -> None:
+    """The secret is shown where a token is revoked, too, and where a code is asked for."""
+    (folder / "secret").write_text("of-config")
+    table = ProviderConfig(client_id="c", client_secret_file=str(folder / "secret"))
+    async with guarded(device=True) as at:
+        config = msgspec.structs.replace(table, token_endpoint="https://good.example/token")
+        client = await found_at(web, at, config=config)
+        assert (client.token_endpoint, client.client_secret) == ("https://good.example/token", Secret("of-config"))
+        assert (client.revocation_endpoint, client.device_authorization_endpoint) == ("", "")
+        assert client.authorization_endpoint == f"{at.server.issuer}/authorize"
+        config = msgspec.structs.replace(table, token_endpoint=f"{at.server.issuer}/token")
+        own = await found_at(web, at, config=config)
+        assert own.revocation_endpoint
+        assert own.device_authorization_endpoint
+
+
 async def test_the_configs_secret_goes_with_the_configs_client(web: Web, folder: Path) -> None:
     (folder / "secret").write_text("of-config")
     config = ProviderConfig(client_id="basic", client_secret_file=str(folder / "secret"))
