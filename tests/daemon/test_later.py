@@ -24,7 +24,7 @@ def test_importing_the_daemon_loads_none_of_them() -> None:
         import sys, aixtivd.app
         print(*(name for name in later.FOREIGN | later.OURS if type(sys.modules.get(name)).__name__ == "module"))
     """
-    said("import aixtivd.app")  # compiled before: a \\N{…} in a source takes `unicodedata` to be compiled
+    said("import aixtivd.app")  # compiled before: a \N{…} in a source takes `unicodedata` to be compiled
     assert said(script) == []
 
 
