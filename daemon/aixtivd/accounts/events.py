@@ -51,6 +51,10 @@ class Events:
         log.info("exchange-failed", account=account, detail=detail)
         self._audit.note("oauth2_token_error", DAEMON, ok=False, account=account, detail=detail)
 
+    def published(self, account: str) -> None:
+        """Its token was written in a file, as the config says: no rule is asked, and the record is what there is."""
+        self._audit.note("token", DAEMON, account=account, detail="published in a file")
+
     async def watch(self) -> AsyncIterator[Event]:
         sender, receiver = anyio.create_memory_object_stream[Event](_BEHIND)
         self._watchers.add(sender)

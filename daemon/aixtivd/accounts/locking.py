@@ -121,7 +121,9 @@ class Locking:
     async def _shut(self, why: str) -> None:
         self._book.close()
         self._refresher.forget()
-        for after in self.closed:
-            await after()
-        gc.unfreeze()  # who collects afterwards finds all of it
-        await self._vault.lock(why)
+        try:
+            for after in self.closed:
+                await after()
+        finally:
+            gc.unfreeze()  # who collects afterwards finds all of it
+            await self._vault.lock(why)

@@ -4,7 +4,8 @@ What was written is remembered in a list beside the store (paths, and hashes of 
 is found again, and nothing else is ever replaced or removed.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+import threading
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final, cast
@@ -27,7 +28,9 @@ from aixtivd.host.deposit import Unsuitable
 from aixtivd.vault.vault import Vault
 
 LIST: Final = "published"
+_PATIENCE: Final = 5.0  # seconds that a lock, a sign-out or the end waits for a disk of tools
 _NEWS: Final = frozenset({"signed-in", "refreshed", "logged-out", "renamed", "reinstated", "locked", "unlocked"})
+_LATE: Final = "files in which tools find tokens: their disk does not answer"
 
 Marks = dict[str, tuple[str, ...]]
 _unpack = msgspec.json.Decoder(dict[str, tuple[str, ...]])
@@ -36,6 +39,7 @@ _unpack = msgspec.json.Decoder(dict[str, tuple[str, ...]])
 class Leaf(Struct, frozen=True):
     """What is to stand in one file."""
 
+    account: str
     path: Path
     data: bytes
 
@@ -57,7 +61,9 @@ class Publishing:
         self._vault = vault
         self._list = vault.path.parent / LIST
         self._marks: Marks | None = None  # path -> of what was put there; None: not read yet
-        self._turn = anyio.Lock()
+        self._leaves: tuple[Leaf, ...] = ()  # what is to be there, as of the last time that it was asked
+        self._laying = threading.Lock()
+        self._written: list[Leaf] = []  # and in no record yet
         self._over = False
         self._wake = anyio.Event()
 
@@ -94,14 +100,21 @@ class Publishing:
         await self.align()
 
     async def align(self) -> None:
-        """Every file as it has to be now. Raises nothing: no token, lock or sign-out waits for a disk of tools."""
+        """Every file as it has to be now; where their disk does not answer in time, as soon as it does.
+
+        Raises nothing: no token, lock or sign-out waits long for a disk of tools.
+        """
         if self._marks == {} and not any(account.publish for account in self.config.account.values()):
             self.problem = ""
             return
-        with anyio.CancelScope(shield=True):
-            async with self._turn:
-                leaves, problems = self._wanted()
-                problems += await anyio.to_thread.run_sync(self._lay, leaves)
+        leaves, problems = self._wanted()
+        self._leaves = tuple(leaves)
+        laid = [_LATE]
+        with anyio.move_on_after(_PATIENCE, shield=True):
+            laid = await anyio.to_thread.run_sync(self._lay_newest, abandon_on_cancel=True)
+        while self._written:
+            self._events.published(self._written.pop().account)
+        problems += laid
         if problems and problems[0] != self.problem:
             log.warning("not-published", reason=problems[0])
         self.problem = problems[0] if problems else ""
@@ -117,7 +130,7 @@ class Publishing:
             if why := self._why_not(entry):
                 problems.append(f"{path}: {why}")
             else:
-                leaves.append(Leaf(path, content(account.publish, entry)))
+                leaves.append(Leaf(name, path, content(account.publish, entry)))
         return leaves, problems
 
     def _why_not(self, entry: Entry) -> str:
@@ -131,8 +144,20 @@ class Publishing:
             return "its account's token never ends, and would be good for ever in a file that is left behind"
         return ""
 
-    def _lay(self, leaves: list[Leaf]) -> list[str]:
-        """Blocking."""
+    def _lay_newest(self) -> list[str]:
+        """Blocking. Whoever is at it also sees to what is asked for meanwhile, and was not waited for."""
+        if not self._laying.acquire(timeout=_PATIENCE):
+            return [_LATE]
+        try:
+            while True:
+                leaves = self._leaves
+                problems = self._lay(leaves)
+                if leaves is self._leaves:
+                    return problems
+        finally:
+            self._laying.release()
+
+    def _lay(self, leaves: Collection[Leaf]) -> list[str]:
         if self._marks is None:
             self._marks = self._read()
         marks = self._marks
@@ -140,18 +165,18 @@ class Publishing:
         for gone in marks.keys() - {str(leaf.path) for leaf in leaves}:
             try:
                 deposit.take(Path(gone), marks[gone])
-            except Unsuitable as why:
+            except (Unsuitable, OSError) as why:
                 problems.append(str(why))
             else:
                 marks = {path: was for path, was in marks.items() if path != gone}
         for leaf in leaves:
             try:
                 marks = self._put(leaf, marks)
-            except Unsuitable as why:
+            except (Unsuitable, OSError) as why:
                 problems.append(str(why))
         try:
             self._keep(marks)
-        except Unsuitable as why:
+        except (Unsuitable, OSError) as why:
             problems.append(str(why))
         return problems
 
@@ -161,7 +186,8 @@ class Publishing:
         before = marks.get(path, ())
         if new not in before:
             self._keep({**marks, path: (*before, new)[-3:]})
-        deposit.put(leaf.path, leaf.data, (*before, new))
+        if deposit.put(leaf.path, leaf.data, (*before, new)):
+            self._written.append(leaf)
         return {**marks, path: (new,)}
 
     def _read(self) -> Marks:
@@ -178,8 +204,8 @@ class Publishing:
         if marks == self._marks:
             return
         data = msgspec.json.encode(marks)
-        there = [deposit.mark(self._list.read_bytes())] if self._list.is_file() else []
-        deposit.put(self._list, data, there)
+        there = deposit.read(self._list)
+        deposit.put(self._list, data, [] if there is None else [deposit.mark(there)])
         self._marks = marks
 
 

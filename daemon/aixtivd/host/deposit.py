@@ -23,24 +23,38 @@ def mark(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def put(path: Path, data: bytes, ours: Collection[str]) -> None:
-    """`ours`: the marks of what may be replaced. Raises Unsuitable."""
-    with _folder(path, make=True) as folder:
-        there = _contents(path, folder)
-        if there is not None and mark(there) not in ours:
-            raise Unsuitable(f"{path}: a file is there that aixtiv did not write")
-        if there == data and stat.S_IMODE(os.stat(path.name, dir_fd=folder).st_mode) == 0o600:
-            return
-        try:
+def read(path: Path) -> bytes | None:
+    """None: there is none. Raises Unsuitable."""
+    try:
+        with _folder(path, make=False) as folder:
+            return _contents(path, folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _trouble(path, error) from None
+
+
+def put(path: Path, data: bytes, ours: Collection[str]) -> bool:
+    """Whether it was written: it may be there already. `ours`: the marks of what may be replaced. Raises Unsuitable."""
+    try:
+        with _folder(path, make=True) as folder:
+            _drop_draft(path.name, folder)
+            there = _contents(path, folder)
+            if there is not None and mark(there) not in ours:
+                raise Unsuitable(f"{path}: a file is there that aixtiv did not write")
+            if there == data and stat.S_IMODE(os.stat(path.name, dir_fd=folder).st_mode) == 0o600:
+                return False
             _replace(path.name, data, folder)
-        except OSError as error:
-            raise _trouble(path, error) from None
+            return True
+    except OSError as error:
+        raise _trouble(path, error) from None
 
 
 def take(path: Path, ours: Collection[str]) -> None:
     """Removes it, if it is ours. One that is not, or is gone, is none of our business. Raises Unsuitable."""
     try:
         with _folder(path, make=False) as folder:
+            _drop_draft(path.name, folder)
             there = _contents(path, folder)
             if there is not None and mark(there) in ours:
                 os.unlink(path.name, dir_fd=folder)
@@ -50,10 +64,18 @@ def take(path: Path, ours: Collection[str]) -> None:
         raise _trouble(path, error) from None
 
 
-def _replace(name: str, data: bytes, folder: int) -> None:
-    draft = f".{name}.{os.getpid()}.aixtiv"
+def _draft(name: str) -> str:
+    """The same in each process: what a daemon that was killed left is found by the next one."""
+    return f".{name}.aixtiv"
+
+
+def _drop_draft(name: str, folder: int) -> None:
     with suppress(FileNotFoundError):
-        os.unlink(draft, dir_fd=folder)  # of a daemon that was killed, and had this number
+        os.unlink(_draft(name), dir_fd=folder)
+
+
+def _replace(name: str, data: bytes, folder: int) -> None:
+    draft = _draft(name)
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
     try:
         try:

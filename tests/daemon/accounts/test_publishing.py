@@ -3,18 +3,24 @@
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from threading import Event
 from typing import Literal
 
+import anyio
+import anyio.to_thread
 import msgspec
 import pytest
 
 from aixtiv_protocol.requests import ApiKey, Logout, Rename, Unlock
 from aixtiv_protocol.secret import Secret
+from aixtivd.access.caller import DAEMON, Caller
+from aixtivd.accounts import publishing
 from aixtivd.accounts.publishing import LIST
 from aixtivd.config import AccessConfig, AccountConfig, Publish
 from aixtivd.config.template import wrong
+from aixtivd.host import deposit
 from peers.clock import FakeClock
 from peers.house import House, Opener, granted
 
@@ -221,6 +227,12 @@ def a_file_above(folder: Path) -> Path:
     return folder / "file/token"
 
 
+def a_list_that_may_not_be_read(folder: Path) -> Path:
+    (folder / "state").mkdir(mode=0o700, exist_ok=True)
+    (folder / "state" / LIST).mkdir()
+    return folder / "token"
+
+
 def holding(folder: Path, secret: bytes) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]
 
@@ -235,6 +247,7 @@ def holding(folder: Path, secret: bytes) -> list[Path]:
         (below_open, "open: others can write in that folder"),
         (fifo, "token: what is there is no plain file of yours"),
         (a_file_above, "file/token: it cannot be written: not a directory"),
+        (a_list_that_may_not_be_read, "state/published: what is there is no plain file of yours"),
     ],
 )
 async def test_through_no_link_and_into_no_folder_that_others_write(
@@ -266,3 +279,85 @@ async def test_without_anything_to_publish_there_is_no_list(house: Opener, folde
         await h.adopt("github")
         await aligned(h)
         assert not (folder / "state" / LIST).exists()
+
+
+async def test_where_nothing_can_be_made_the_daemon_lives_and_a_lock_is_whole(house: Opener) -> None:
+    file = Path("/proc/x/token")  # mkdir(2) there: ENOENT
+    async with house(account=published(file)) as h:
+        await h.adopt("github")
+        await aligned(h)
+        assert h.accounts.publishing.problem == f"{file}: it cannot be written: no such file or directory"
+        await h.accounts.lock()
+        assert h.vault.locked
+
+
+async def test_whatever_fails_on_the_way_the_vault_is_locked(house: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house() as h:
+
+        async def fails() -> None:
+            raise RuntimeError("a defect")
+
+        monkeypatch.setattr(h.accounts._locking, "closed", [fails])
+        with pytest.raises(RuntimeError):
+            await h.accounts.lock()
+        assert h.vault.locked
+
+
+async def test_a_draft_that_a_killed_daemon_left_goes(house: Opener, folder: Path) -> None:
+    one, other = folder / "one", folder / "other"
+    async with house(account=published(one)) as h:
+        await h.adopt("github")
+        await aligned(h)
+    (folder / ".one.aixtiv").write_text("access-0\n")
+    async with house(account=published(one)) as h:
+        await aligned(h)
+        assert holding(folder, b"access-") == [one], "also where the file itself is as it should be"
+        (folder / ".one.aixtiv").write_text("access-0\n")
+        h.accounts.reconfigure(h.config(account=published(other)))
+        await aligned(h)
+        assert holding(folder, b"access-") == [other]
+
+
+async def test_a_lock_does_not_wait_for_a_disk_that_does_not_answer_and_the_file_goes_when_it_does(
+    house: Opener, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, answers, asked, went = folder / "token", Event(), Event(), Event()
+    take = deposit.take
+
+    def hung(path: Path, ours: Collection[str]) -> None:
+        asked.set()
+        answers.wait()
+        take(path, ours)
+        went.set()
+
+    async with house(account=published(file)) as h:
+        await h.adopt("github")
+        await aligned(h)
+        monkeypatch.setattr(publishing, "_PATIENCE", 0.02)
+        monkeypatch.setattr(deposit, "take", hung)
+        await h.accounts.lock()
+        assert (h.vault.locked, asked.is_set(), file.exists()) == (True, True, True)
+        assert "does not answer" in h.accounts.publishing.problem
+        answers.set()
+        await anyio.to_thread.run_sync(went.wait)
+        assert not file.exists()
+        monkeypatch.setattr(publishing, "_PATIENCE", 5.0)
+        await h.accounts.publishing.align()
+        assert h.accounts.publishing.problem == ""
+
+
+async def test_each_that_is_written_is_in_the_audit_once(
+    house: Opener, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[tuple[object, ...]] = []
+
+    def note(what: str, caller: Caller, **facts: object) -> None:
+        if what == "token":
+            noted.append((caller, *facts.values()))
+
+    async with house(account=published(folder / "token")) as h:
+        monkeypatch.setattr(h.audit, "note", note)
+        await h.adopt("github")
+        await aligned(h)
+        await aligned(h)
+        assert noted == [(DAEMON, "github", "published in a file")]
