@@ -11,6 +11,7 @@ Where the disk takes nothing, records wait in memory, and it is said; with `on-f
 out meanwhile (`admit`). What was handed out before that was noticed is recorded with the rest.
 """
 
+import asyncio
 import shlex
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
@@ -39,6 +40,8 @@ from aixtivd.vault.vault import Vault
 
 DELAY: Final = 0.5  # seconds in which records gather: one forced write to the disk serves them all
 RETRY: Final = 5.0  # seconds until the next try where the disk takes nothing
+PATIENCE: Final = 5.0  # seconds after which a disk that does not answer is taken for one that fails, until it does
+_TURNING: Final = 60.0  # as much where a file begins, and the oldest may be read once more before it is dropped
 _MOST: Final = 100_000  # notes that wait to be written; more are only counted
 _BATCH: Final = 2_000  # records in one piece
 
@@ -72,7 +75,8 @@ class Audit:
         self._heed()
 
     def _heed(self) -> None:
-        self.stopped = self._stops and bool(self.problem or self._lost)
+        """Stopped before anything is lost: whose record takes the last room was the last to be handed anything."""
+        self.stopped = self._stops and bool(self.problem or self._lost or len(self._notes) >= _MOST)
 
     @property
     def announced(self) -> str:
@@ -153,6 +157,8 @@ class Audit:
             self._rouse()
         elif len(notes) == _BATCH:
             self._hurry.set()
+        if len(notes) == _MOST:
+            self._heed()
         return True
 
     @contextmanager
@@ -165,13 +171,17 @@ class Audit:
             self._book.locking = False
 
     async def flush(self) -> None:
-        """Until all that was noted is on the disk and sealed, as far as that can be done now. Raises nothing."""
+        """Until all that was noted before is on the disk and sealed, as far as that can be done now. Raises nothing.
+
+        What is noted meanwhile gathers for the next time: whoever goes on asking keeps nobody waiting here.
+        """
         with anyio.CancelScope(shield=True):
             async with self._writing:
                 try:
-                    await self._book.look()
+                    with self._awaited():
+                        await self._book.look()
                     await self._write_all()
-                    await self._book.seal()
+                    await self._seal()
                 except OSError as error:
                     self._fail(f"the audit log {self._book.shelf.path} cannot be written: {folders.reason(error)}")
                 except StoreFailed as failure:
@@ -181,6 +191,17 @@ class Audit:
                         self._fail(self._book.problem)
                     else:
                         self._mend()
+
+    @contextmanager
+    def _awaited(self, seconds: float = 0.0) -> Iterator[None]:
+        """Around what the disk has to answer: where it hangs, that is said meanwhile, and stops what has to stop."""
+        seconds = seconds or PATIENCE
+        problem = f"the audit log {self._book.shelf.path} cannot be written: no answer for {seconds:.0f} seconds"
+        timer = asyncio.get_running_loop().call_later(seconds, self._fail, problem)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     async def unlocked(self) -> None:
         """Seals in what was written while the vault was locked."""
@@ -199,28 +220,37 @@ class Audit:
         self._heed()
 
     async def _write_all(self) -> None:
-        while self._notes or self._lost or self._book.marked:
+        left, lost = len(self._notes), self._lost
+        while left or lost or self._book.marked:
             if self._book.full:
-                await self._book.seal()
+                await self._seal()
             if self._book.full:  # locked: the rest waits for the unlock
                 return
-            await self._book.turn()
-            await self._write_some()
+            with self._awaited(_TURNING):
+                await self._book.turn()
+            batch = min(_BATCH, left)
+            left -= batch
+            await self._write_some(batch, 0 if left else lost)
+            lost = lost if left else 0
             self._tell_followers()
+
+    async def _seal(self) -> None:
+        with self._awaited():
+            await self._book.seal()
 
     def _tell_followers(self) -> None:
         written, self._written = self._written, anyio.Event()
         written.set()
 
-    async def _write_some(self) -> None:
-        """What cannot be written waits, in its order."""
+    async def _write_some(self, count: int, lost: int) -> None:
+        """The oldest notes, and how many came when no more could wait. What cannot be written waits, in its order."""
         for tally in self._tallies.values():
             tally.open = False  # what is written counts no more
         self._tallies.clear()
-        batch = [self._notes.popleft() for _ in range(min(_BATCH, len(self._notes)))]
-        lost = 0 if self._notes else self._lost  # they came when no more could wait
+        batch = [self._notes.popleft() for _ in range(count)]
         try:
-            await self._book.write(batch, lost)
+            with self._awaited():
+                await self._book.write(batch, lost)
         except BaseException:
             self._notes.extendleft(reversed(batch))
             raise

@@ -1,14 +1,16 @@
-"""Who was turned away, for the audit: each of them, until there are so many that it must be a loop.
+"""Who was turned away or asked in vain, for the audit: each of them, until there are so many that it must be a loop.
 
 Each kind is measured by itself, and whoever shows a good ticket by that ticket: what anybody can send in any number (a
-web page, a caller without a ticket) must not hide what only few can.
+web page, a caller without a ticket) must not hide what only few can. What failed is measured by account and reason, so
+that one program's loop hides nothing that happens to another account.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
+from aixtiv_protocol.replies import What
 from aixtivd import log
 from aixtivd.access.audit import Audit
 from aixtivd.access.caller import Caller
@@ -39,6 +41,15 @@ EVERY: Final = 6.0
 _MOST: Final = 64  # measures that are kept before those that say nothing any more are dropped
 
 
+class _Sort(NamedTuple):
+    """What is measured together. `kind`: None for what nobody forbade and failed; `about`: its account and reason."""
+
+    kind: Kind | None
+    ticket: str
+    what: What = "denied"
+    about: str = ""
+
+
 class _Measure:
     """A token bucket."""
 
@@ -58,13 +69,21 @@ class Denials:
         self._audit = audit
         self._now = now
         self.counted: Counter[Kind] = Counter()  # all of them
-        self._measures: dict[tuple[Kind, str], _Measure] = {}
+        self._measures: dict[_Sort, _Measure] = {}
         self._timer: asyncio.TimerHandle | None = None  # only while something is held back
 
     def note(self, caller: Caller, sentence: str, *, kind: Kind = "refused", account: str = "", **facts: Fact) -> None:
         """Never waits. To be called in the loop. `sentence`: words of ours; `facts`: for the log alone."""
         self.counted[kind] += 1
-        measure = self._measure(kind, caller.ticket)
+        what: What = "relay" if kind == "unsent" else "denied"
+        self._note(_Sort(kind, caller.ticket, what), caller, sentence, account, facts)
+
+    def failed(self, what: What, caller: Caller, sentence: str, *, code: str, account: str = "") -> None:
+        """As `note`, for what was asked for and failed with that code: no denial, but as easily done in a loop."""
+        self._note(_Sort(None, caller.ticket, what, f"{code} {account}"), caller, sentence, account, {})
+
+    def _note(self, sort: _Sort, caller: Caller, sentence: str, account: str, facts: dict[str, Fact]) -> None:
+        measure = self._measure(sort)
         if measure.left < 1:
             measure.silent += 1
             measure.last = (caller, sentence, account)
@@ -73,29 +92,29 @@ class Denials:
         measure.left -= 1
         more = f"; {measure.silent} more before it were not recorded" if measure.silent else ""
         measure.silent, measure.last = 0, None
-        self._write(kind, caller, sentence + more, account, facts)
+        self._write(sort, caller, sentence + more, account, facts)
 
     def flush(self) -> None:
         """Records how many were held back: some seconds later, and when the daemon ends."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for (kind, _), measure in self._measures.items():
+        for sort, measure in self._measures.items():
             if measure.last is None:
                 continue
             caller, sentence, account = measure.last
             more = f"; {measure.silent - 1} more before it were not recorded" if measure.silent > 1 else ""
             measure.silent, measure.last = 0, None
             measure.left = max(0.0, measure.left - 1)
-            self._write(kind, caller, sentence + more, account, {})
+            self._write(sort, caller, sentence + more, account, {})
 
-    def _measure(self, kind: Kind, ticket: str) -> _Measure:
+    def _measure(self, sort: _Sort) -> _Measure:
         now = self._now()
         if len(self._measures) > _MOST:
             for measure in self._measures.values():
                 measure.fill(now)
             self._measures = {key: one for key, one in self._measures.items() if one.left < AT_ONCE}
-        measure = self._measures.setdefault((kind, ticket), _Measure(now))
+        measure = self._measures.setdefault(sort, _Measure(now))
         measure.fill(now)
         return measure
 
@@ -103,17 +122,15 @@ class Denials:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(EVERY, self.flush)
 
-    def _write(self, kind: Kind, caller: Caller, detail: str, account: str, facts: dict[str, Fact]) -> None:
-        if kind == "unsent":
-            self._audit.note("relay", caller, ok=False, account=account, detail=detail)
-            return
-        self._audit.note("denied", caller, ok=False, account=account, detail=detail)
-        log.warning(
-            "denied",
-            kind=kind,
-            reason=detail,
-            pid=caller.pid,
-            program=caller.program,
-            ticket=caller.ticket,
-            **facts,
-        )
+    def _write(self, sort: _Sort, caller: Caller, detail: str, account: str, facts: dict[str, Fact]) -> None:
+        self._audit.note(sort.what, caller, ok=False, account=account, detail=detail)
+        if sort.what == "denied":
+            log.warning(
+                "denied",
+                kind=sort.kind,
+                reason=detail,
+                pid=caller.pid,
+                program=caller.program,
+                ticket=caller.ticket,
+                **facts,
+            )

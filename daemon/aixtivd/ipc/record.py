@@ -105,7 +105,7 @@ class Record:
         if what == "denied":
             self._denials.note(caller, detail, kind="rule" if by_rule else "refused", account=account)
         else:
-            self._audit.note(what, caller, ok=False, account=account, detail=detail)
+            self._denials.failed(what, caller, detail, code=failure.code, account=account)
 
 
 def _unquoted(failure: Failure, typed: list[str]) -> str:

@@ -13,6 +13,7 @@ from aixtiv_protocol import replies
 from aixtivd.access import audit as module
 from aixtivd.access import logbook
 from aixtivd.access.audit import DELAY, RETRY, Audit
+from aixtivd.access.note import Note, Tally
 from aixtivd.errors import Locked
 from peers.audits import CALLER, desk, lines, shown
 from peers.clock import FakeClock, limit, settle
@@ -94,6 +95,30 @@ async def test_ten_thousand_notes_are_a_few_writes(folder: Path, monkeypatch: py
         assert (len(writes), sum(writes)) == (5, 10_000)
         assert (await here.verify()).records == 10_000
         assert [record.account for record in await here.all(limit=3)] == [f"account-{n}" for n in (9997, 9998, 9999)]
+
+
+async def test_a_flush_ends_though_somebody_goes_on_asking_and_the_rest_gathers_for_the_next(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[int] = []
+    real = logbook.Logbook.write
+
+    async def asked_meanwhile(self: logbook.Logbook, batch: list[Note | Tally], lost: int) -> None:
+        assert len(writes) < 9, "it never ends"
+        writes.append(len(batch))
+        for _ in range(10):
+            here.token(CALLER, "github", 1.0)
+            here.note("token", CALLER, ok=False, detail="the vault is locked")
+        await real(self, batch, lost)
+
+    monkeypatch.setattr(logbook.Logbook, "write", asked_meanwhile)
+    monkeypatch.setattr(module, "_BATCH", 5)
+    async with desk(folder) as here:
+        for number in range(7):
+            here.note("token", CALLER, account=f"account-{number}")
+        await here.flush()
+        assert writes == [5, 2]
+        assert here._book._sealed.number == 7  # type: ignore[union-attr]  # it was opened
 
 
 async def test_a_note_costs_its_caller_next_to_nothing(folder: Path) -> None:

@@ -22,6 +22,15 @@ class Book:
         self.written.set()
 
 
+class Desk:
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str, str]] = []
+
+    def note(self, what: str, _: Caller, *, ok: bool, account: str, detail: str) -> None:
+        assert not ok
+        self.said.append((what, account, detail))
+
+
 class Watch:
     def __init__(self) -> None:
         self.now = 100.0
@@ -90,3 +99,17 @@ async def test_tickets_that_come_and_go_leave_nothing_behind() -> None:
         watch.now += EVERY
     assert len(book.said) == 1000
     assert len(said._measures) < 100
+
+
+async def test_what_fails_in_a_loop_is_recorded_with_measure_as_what_it_was_and_is_no_denial() -> None:
+    audit = Desk()
+    said = Denials(cast("Audit", audit), Watch())
+    for _ in range(3 * AT_ONCE):
+        said.failed("token", DAEMON, "locked", code="locked", account="one")
+    said.failed("token", DAEMON, "locked", code="locked", account="two")
+    said.failed("token", DAEMON, "gone", code="sign_in_needed", account="one")
+    assert audit.said == [("token", "one", "locked")] * AT_ONCE + [("token", "two", "locked"), ("token", "one", "gone")]
+    said.flush()
+    more = f"locked; {2 * AT_ONCE - 1} more before it were not recorded"
+    assert audit.said[-1] == ("token", "one", more)
+    assert not said.counted

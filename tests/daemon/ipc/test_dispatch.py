@@ -83,6 +83,17 @@ async def test_a_loop_of_denied_requests_fills_no_log_and_how_many_they_were_is_
         assert detail.endswith(" more before it were not recorded")
 
 
+@pytest.mark.parametrize("asked", [requests.Token(account="unreachable"), requests.Logout(account="nobody")])
+async def test_a_loop_of_requests_that_fail_fills_no_log_either(folder: Path, asked: requests.Request) -> None:
+    async with serving(folder) as side, await side.caller() as caller:
+        for _ in range(AT_ONCE + 30):
+            assert (await answer(caller, asked)).code in {"unreachable", "no_account"}
+        assert AT_ONCE <= len(side.notes.notes) <= AT_ONCE + 5  # as above
+        side.dispatch.close()
+        assert "more before it were not recorded" in side.notes.notes[-1]["detail"]
+        assert not any(side.dispatch._denials.counted.values())
+
+
 async def test_a_relay_with_a_ticket_goes_to_its_account_and_brings_no_key(folder: Path) -> None:
     async with serving(folder) as side, await side.caller() as caller:
         await the_stream(caller, requests.Relay(path="/v1/early", ticket=GOOD, agent="a"))
