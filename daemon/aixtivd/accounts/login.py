@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from typing import Protocol, assert_never
+from typing import Final, Protocol, assert_never
 
 from aixtiv_protocol import replies, requests
 from aixtivd.accounts import codes
@@ -26,6 +26,11 @@ from aixtivd.oauth import authorization, callback, device, outcomes, page, regis
 from aixtivd.oauth import response as responses
 from aixtivd.oauth.endpoint import Endpoint
 from aixtivd.oauth.web import Web
+
+_MOST_UNANSWERED: Final = 256
+"""Registered clients that are remembered: of one that is forgotten, a person hears in the browser once more."""
+
+_Registered = tuple[str, str, str, str]
 
 
 class Owner(Protocol):
@@ -53,7 +58,7 @@ class SignIns:
         self._clock = clock
         self._owner = owner
         self._open: dict[str, SignIn] = {}
-        self._unanswered: set[str] = set()  # clients that registered, and with which nobody came to an end
+        self._unanswered: dict[_Registered, None] = {}  # with which nobody came to an end; the newest last
 
     @cached_property
     def _codes(self) -> "codes.Codes":
@@ -127,7 +132,7 @@ class SignIns:
 
     async def _attend(self, sign_in: SignIn, port: int) -> None:
         try:
-            if 0 < sign_in.client.secret_ends_at <= self._clock.wall() or sign_in.client.client_id in self._unanswered:
+            if 0 < sign_in.client.secret_ends_at <= self._clock.wall() or _registered(sign_in) in self._unanswered:
                 _register_anew(sign_in)  # a server that does not know it says so to the browser, and not to us
             try:
                 await self._listen(sign_in, port)
@@ -184,7 +189,9 @@ class SignIns:
     async def _until_done(self, sign_in: SignIn) -> None:
         await self._clock.pause(sign_in.done, LIFE)
         if not sign_in.done.is_set() and sign_in.client.registration_endpoint:
-            self._unanswered.add(sign_in.client.client_id)
+            self._unanswered[_registered(sign_in)] = None
+            if len(self._unanswered) > _MOST_UNANSWERED:
+                del self._unanswered[next(iter(self._unanswered))]
         sign_in.fail(
             SignInFailed(
                 f"nobody finished the sign-in to {sign_in.account} within ten minutes",
@@ -291,6 +298,12 @@ class SignIns:
             names = ", ".join(sorted(one.account for one in candidates))
             raise BadRequest(f"several sign-ins are open ({names})", hint="aixtiv callback ACCOUNT")
         return candidates[0]
+
+
+def _registered(sign_in: SignIn) -> _Registered:
+    """Which client it is: what another server calls one of its own by that id is another."""
+    client = sign_in.client
+    return sign_in.account, client.issuer, client.token_endpoint, client.client_id
 
 
 def _register_anew(sign_in: SignIn) -> bool:

@@ -140,7 +140,7 @@ async def _metadata(web: Web, url: str, named: str) -> Protected | str:
     for place in dict.fromkeys(filter(None, (named, *_places(url)))):
         answer = await web.send("GET", place, timeout=_PATIENCE)
         if answer.status == 200 and (found := _read(answer)) is not None:
-            return _checked(found, url, place)
+            return _checked(found, url, place, published=place in _places(url))
         if answer.status in {408, 429} or answer.status >= 500:
             raise Unreachable(f"{place} answered {answer.status}")
         if 300 <= answer.status < 400:
@@ -159,12 +159,18 @@ def _read(answer: Answer) -> Protected | None:
     return read_as(Protected, answer.body)
 
 
-def _checked(found: Protected, url: str, place: str) -> Protected:
-    """RFC 9728 §3.3: what speaks for another resource must not be used; else its tokens would be asked for here."""
+def _checked(found: Protected, url: str, place: str, *, published: bool) -> Protected:
+    """RFC 9728 §3.3: what speaks for another resource must not be used; else its tokens would be asked for here.
+
+    That this one is a part of a larger one counts only where the host itself publishes it: where one host has several
+    tenants, a tenant would otherwise name whom it likes as who signs in to all of them, and get a token for all.
+    """
     try:
         named = canonical(found.resource)
     except Misconfigured:
         named = ""
     if not named or urlsplit(found.resource).fragment or not covers(named, url):
         raise NoProvider(f"{place} speaks for another resource than {url}: {found.resource[:200]!r}")
+    if not (published or covers(url, named)):
+        raise NoProvider(f"{place} speaks for more than {url}, which only {_places(url)[1]} may: {named!r}")
     return found

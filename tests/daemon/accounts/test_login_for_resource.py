@@ -156,6 +156,28 @@ async def test_where_nobody_came_to_an_end_with_a_client_the_next_sign_in_regist
         assert (await sign_in(h, ask(at))).state == "fresh"
 
 
+async def test_that_nobody_came_to_an_end_with_it_is_remembered_of_that_servers_client_and_of_so_many(
+    house: Opener,
+) -> None:
+    """Another server may call one of its own by the same id."""
+    async with at_a_resource(house) as (h, at):
+        await sign_in(h, ask(at))
+        client = (await h.stored("mcp")).client
+        assert client is not None
+        unanswered = h.accounts._sign_ins._unanswered
+        unanswered["mcp", "https://evil.example", "https://evil.example/token", client.client_id] = None
+        await sign_in(h, ask(at))
+        assert len(at.server.endpoints.clients.registered) == 1
+        unanswered |= dict.fromkeys(("mcp", "", "", str(number)) for number in range(255))
+        async with login(h, ask(at, replace=True)) as stream:
+            await started(stream)
+            h.clock.advance(601)
+            with pytest.raises(SignInFailed, match="ten minutes"):
+                await finished(stream)
+        assert len(unanswered) == 256
+        assert "https://evil.example" not in {issuer for _, issuer, _, _ in unanswered}, "the oldest is forgotten"
+
+
 async def test_replace_registers_anew(house: Opener) -> None:
     async with at_a_resource(house) as (h, at):
         await sign_in(h, ask(at))

@@ -128,6 +128,22 @@ async def test_what_speaks_for_another_resource_is_not_believed(web: Web, resour
             await resource_at(web, f"{there.url}/mcp", "Bearer")
 
 
+async def test_a_tenant_does_not_say_who_signs_in_to_the_whole_host(web: Web) -> None:
+    """Its challenge may name any document: a token for all that the host has would be asked for, and handed to it."""
+    async with shelf() as there, shelf() as elsewhere:
+        url = f"{there.url}/tenants/evil/mcp"
+        for place in (f"{elsewhere.url}/meta", f"{elsewhere.url}{PLACE}", f"{there.url}/tenants/evil/meta"):
+            for larger in (there.url, f"{there.url}/tenants"):
+                for at in (there, elsewhere):
+                    for path in ("/meta", PLACE, "/tenants/evil/meta"):
+                        at.put(path, described(larger))
+                with pytest.raises(NoProvider, match="speaks for more than"):
+                    await resource_at(web, url, f'Bearer resource_metadata="{place}", scope="everything"')
+        named = f'Bearer resource_metadata="{there.url}{PLACE}"'
+        there.put(PLACE, described(there.url))
+        assert (await resource_at(web, url, named)).url == there.url
+
+
 @pytest.mark.parametrize(
     "body", ["<html>", "[]", "{}", '{"resource": 7}', '{"a":' * 3000, '{"resource": "x", "scopes_supported": "y"}']
 )
