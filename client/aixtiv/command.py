@@ -123,7 +123,7 @@ def _path(words: list[str]) -> str:
         if not isinstance(command, click.Group):
             break
         command = command.get_command(click.Context(command), word)
-        path += f" {word}" if command else ""
+        path += f" {word}" if command and command.name == word else ""  # `mcp` takes an address as one, too
     return path
 
 

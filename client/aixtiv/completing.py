@@ -50,7 +50,8 @@ def servers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 def _servers(client: "Client") -> Iterable[Item]:
     from aixtiv.mcp import servers  # noqa: PLC0415  # not needed where no daemon runs
 
-    return [CompletionItem(one.name, help=one.url) for one in servers.known(client.status().config, os.environ)]
+    found = servers.known(client.status().config, os.environ, tell=False)
+    return [CompletionItem(one.name, help=one.url) for one in found if not one.wrong]
 
 
 def _accounts(client: "Client") -> Iterable[Item]:

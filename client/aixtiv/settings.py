@@ -154,13 +154,10 @@ def _server(environ: Mapping[str, str], account: str) -> Found:
     return _client(auth)
 
 
-def servers(environ: Mapping[str, str], only: str = "") -> list[tuple[str, Table]]:
-    """The remote MCP servers of claude.desktop.config.json, by name, or the one of that name. Raises Misread."""
+def servers(environ: Mapping[str, str]) -> Table | None:
+    """The remote MCP servers of claude.desktop.config.json, by name. Raises Misread."""
     tree = _opened(environ, DESKTOP)
-    table = tree.table("servers") if tree else None
-    if table is None:
-        return []
-    return [(name, table.below(name, value)) for name, value in table.tree.items() if only in {"", name}]
+    return tree.table("servers") if tree else None
 
 
 def _named(table: Table, name: str) -> Table | None:

@@ -118,7 +118,7 @@ def login(
         server = None
         if source is None and not (provider or issuer):
             server = servers.signed_in_to(account, resource, client, os.environ)
-        found = _found(server, there, account, source)
+        found = _found(server, there, account, source, client_id)
         with client.login(
             _told_of(client, server.whose if server else account),
             provider=provider,
@@ -163,12 +163,16 @@ def _device(how: How, source: Source | None, *, device: bool, no_device: bool) -
     return "offered" if offered and not no_device and source is None else ""
 
 
-def _found(server: servers.Server | None, provider: str, account: str, source: Source | None) -> environment.Found:
+def _found(
+    server: servers.Server | None, provider: str, account: str, source: Source | None, client_id: str
+) -> environment.Found:
     """What nobody typed. A federation and a command need no client of a person's."""
     if source is not None and not isinstance(source, ClientCredentials):
         return environment.Found(ClientSettings())
     found = servers.terms(server, os.environ) if server else settings.found_for(os.environ, provider, account)
     options.tell_of_strays()
+    if server:
+        servers.check_complete(server, found, client_id or found.settings.client_id)
     for sentence in found.missing:
         show.note(sentence)
     return found

@@ -5,19 +5,16 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import click
 from click.shell_completion import CompletionItem
 
-from aixtiv import completing, show
+from aixtiv import completing, filed, show
 from aixtiv.commands import options
 from aixtiv.commands.group import Group
 from aixtiv.failures import Usage
 from aixtiv.mcp import editing, servers
 from aixtiv.mcp.servers import Server
-
-WORDS: Final = ("add", "list", "remove")
 
 
 class _Servers(Group):
@@ -60,11 +57,18 @@ class _Asking(options.Asking):
         self._greets = False
 
 
-@click.command("bridge")
+class _Bridge(click.Command):
+    """It has no name of its own, and an address, in which a password may stand, is not repeated as one."""
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path.rstrip(), "[OPTIONS] NAME|URL")
+
+
+@click.command("bridge", cls=_Bridge)
 @click.argument("server", metavar="NAME|URL", callback=options.no_secret, shell_complete=completing.servers)
 @options.no_start
 def bridge(server: str, no_start: bool) -> None:
-    """Bridge between this process's stdin and stdout and a remote MCP server."""
+    """Bridge to a remote MCP server, signed in: an MCP server on stdin and stdout, for a client to start."""
     from aixtiv.mcp import bridge as bridging  # noqa: PLC0415  # only here
     from aixtiv.mcp.door import Door  # noqa: PLC0415  # as above
     from aixtiv.mcp.signing import SigningIn  # noqa: PLC0415  # as above
@@ -72,7 +76,7 @@ def bridge(server: str, no_start: bool) -> None:
     if sys.stdin.isatty():
         raise Usage("this is for an MCP client to start, and speaks to no terminal", hint="aixtiv mcp list")
     with options.Asking(no_start=no_start) as client:
-        meant = servers.meant(server, client.status().config, os.environ)
+        meant = servers.usable(server, client.status().config, os.environ)
 
     asking = partial(_Asking, no_start=no_start)
     bridging.run(Door(meant, SigningIn(meant, os.environ, asking), asking, partial(_Asking, no_start=True)))
@@ -109,7 +113,7 @@ def add(
     \b
     aixtiv mcp add ctt-mcp https://mcp.example.org/mcp
     """  # noqa: D301  # \b is click's mark for "do not wrap this"
-    if name in WORDS or not servers.NAME.fullmatch(name):
+    if name in servers.WORDS or not servers.NAME.fullmatch(name):
         raise Usage(f"a server cannot be called {name!r}")
     server = Server(
         name=name,
@@ -142,6 +146,9 @@ def list_(as_json: bool, no_start: bool) -> None:
         show.hint("aixtiv mcp add NAME https://HOST/PATH")
         return
     for server in found:
+        if server.wrong:
+            show.result(f"{server.name}  cannot be used: {server.wrong}")
+            continue
         state = states.get(server.whose, "not signed in")
         file = " (claude.desktop.config.json)" if server.old else ""
         show.result(f"{server.name}  {server.url}  {server.whose}: {state}{file}")
@@ -158,6 +165,7 @@ def _shape(server: Server, states: Mapping[str, str]) -> dict[str, object]:
         "client_id_metadata": server.client_id_metadata,
         "scopes": list(server.scopes),
         "old": server.old,
+        "wrong": server.wrong,
     }
 
 
@@ -168,9 +176,14 @@ def remove(name: str, no_start: bool) -> None:
     """Take a server out of the config. Its account stays, as signed in as it is."""
     with options.Asking(no_start=no_start) as client:
         config = Path(client.status().config)
-        server = servers.meant(name, str(config), os.environ)
+        server = servers.meant(name, str(config), os.environ, "aixtiv mcp remove", "aixtiv mcp list")
         if server.old:
-            raise Usage(f"{name} is in claude.desktop.config.json, which is the older command's")
+            raise Usage(
+                f"{name} is in claude.desktop.config.json, which is the older command's, and yours to edit",
+                hint=filed.edit(server.file),
+            )
         editing.remove(config, name, client)
-    show.note(f"{name} is not in {show.short(str(config))} any more; its account stays")
-    show.hint(f"aixtiv logout {server.whose}")
+        stays = any(account.name == server.whose for account in client.accounts())
+    show.note(f"{name} is not in {show.short(str(config))} any more{'; its account stays' if stays else ''}")
+    if stays and server.whose == name:  # another's is not this one's to end
+        show.hint(f"aixtiv logout {server.whose}")

@@ -115,15 +115,14 @@ def _give(tool: mcp.Tool, name: str, *, undone: bool, yes: bool, no_start: bool)
         show.note("nothing was changed" if told is None else f"{mcp.TITLES[tool]} has no server {name} any more")
         return
     with options.Asking(no_start=no_start) as client:
-        servers.meant(name, client.status().config, os.environ)
+        servers.usable(name, client.status().config, os.environ, f"aixtiv setup {tool} --mcp")
     done = mcp.do(tool, name, mcp.goals(path, itself.lasting(), name), _asking(again, yes=yes))
     if done is None:
         show.note("nothing was changed")
         return
     already = "" if done else " already"
-    show.note(
-        f"{mcp.TITLES[tool]} has the server {name}{already}, in {show.short(str(path))}; it starts it when it starts"
-    )
+    title = mcp.TITLES[tool]
+    show.note(f"{title} has the server {name}{already}, in {show.short(str(path))}; each start of {title} starts it")
 
 
 @setup.command("sdk-profile")

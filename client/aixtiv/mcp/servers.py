@@ -11,18 +11,24 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from aixtiv import filed, settings
+from aixtiv import environment, filed, settings, show
 from aixtiv.client import Client
 from aixtiv.environment import Found, merged
 from aixtiv.failures import AixtivError, Usage
+from aixtiv.table import Table
 from aixtiv_protocol.requests import ClientSettings
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+/-]{0,99}")
 """Of a server and of an account."""
 
+WORDS: Final = ("add", "list", "remove")
+"""Of `aixtiv mcp`, and so of no server."""
+
+_UNSET: Final = re.compile(r"\$\{(\w+)\}")
 _LOCAL: Final = ("127.0.0.1", "::1", "localhost")
-_TRANSPORTS: Final = ("auto", "http", "sse")
+_TAKEN: Final = "no server can have the name of a command of `aixtiv mcp`"
 
 
 class Server(Struct, frozen=True, rename="kebab"):
@@ -35,7 +41,13 @@ class Server(Struct, frozen=True, rename="kebab"):
     client_id: str = ""
     client_id_metadata: str = ""
     scopes: tuple[str, ...] = ()
-    old: bool = False  # from claude.desktop.config.json
+    file: str = ""  # of the older command, where it is from there
+    wrong: str = ""  # why it cannot be used; `mend` is then what to type
+    mend: str = ""
+
+    @property
+    def old(self) -> bool:
+        return bool(self.file)
 
     @property
     def whose(self) -> str:
@@ -60,22 +72,46 @@ class Server(Struct, frozen=True, rename="kebab"):
         return shlex.join([*words, "--resource", self.url] if self.name == named_after(self.url) else words)
 
 
-def known(config: str, environ: Mapping[str, str]) -> tuple[Server, ...]:
-    """By name. `config`: the daemon's file. Raises AixtivError for one that cannot be read."""
-    found = {server.name: server for server in (*_of_old_file(environ), *_of_config(Path(config)))}
+def known(config: str, environ: Mapping[str, str], *, tell: bool = True) -> tuple[Server, ...]:
+    """By name, those that cannot be used as well. `config`: the daemon's file.
+
+    Raises AixtivError where that cannot be read; that the older file cannot be is told, and shuts out its own alone.
+    """
+    try:
+        old = _of_old_file(environ)
+    except AixtivError as failure:
+        old = []
+        if tell:
+            show.warning(f"{failure.sentence}; its servers are left out")
+            show.hint(failure.hint)
+    found = {server.name: server for server in (*old, *_of_config(Path(config)))}
     return tuple(found[name] for name in sorted(found))
 
 
-def meant(word: str, config: str, environ: Mapping[str, str]) -> Server:
-    """The one of that name or address; any other address is a server of its own. Raises Usage."""
+def usable(word: str, config: str, environ: Mapping[str, str], command: str = "aixtiv mcp") -> Server:
+    """As `meant`. Raises AixtivError for one in which something is wrong, too."""
+    server = meant(word, config, environ, command)
+    if server.wrong:
+        raise AixtivError(server.wrong, hint=server.mend)
+    return server
+
+
+def meant(word: str, config: str, environ: Mapping[str, str], command: str, otherwise: str = "") -> Server:
+    """The one of that name or address; any other address is a server of its own. Raises Usage.
+
+    `command`: what was typed before the word, to be typed with the right one; `otherwise`: where none is near.
+    """
     servers = known(config, environ)
     if "://" in word:
         url = checked(word)
-        return next((server for server in servers if server.url == url), Server(named_after(url), url))
+        same = (server for server in servers if server.url == url and not server.wrong)
+        return next(same, Server(named_after(url), url))
     if found := next((server for server in servers if server.name == word), None):
         return found
+    if not NAME.fullmatch(word):  # it may hold what nobody should read
+        raise Usage("that is neither the name of an MCP server nor an address", hint="aixtiv mcp list")
     near = difflib.get_close_matches(word, [server.name for server in servers], n=1)
-    hint = f"aixtiv mcp {near[0]}" if near else f"aixtiv mcp add {shlex.quote(word)} https://HOST/PATH"
+    hint = f"{command} {near[0]}" if near else otherwise or f"aixtiv mcp add {word} https://HOST/PATH"
     raise Usage(f"no MCP server is called {word!r}", hint=hint)
 
 
@@ -84,7 +120,7 @@ def signed_in_to(account: str, resource: str, client: Client, environ: Mapping[s
 
     Of an `[mcp.NAME]` the daemon knows by itself, and so it is asked for its config only where that is not enough.
     """
-    if not (resource or (account and _of_old_file(environ, account))):
+    if not (resource or (account and _is_in_old_file(account, environ))):
         return None
     servers = known(client.status().config, environ)
     if resource:
@@ -92,6 +128,8 @@ def signed_in_to(account: str, resource: str, client: Client, environ: Mapping[s
         found = next((server for server in servers if server.url == url and account in {"", server.whose}), None)
         return found or Server(account or named_after(url), url)
     found = next((server for server in servers if server.whose == account), None)
+    if found and found.wrong and found.old:
+        raise AixtivError(found.wrong, hint=found.mend)
     return found if found and not is_lent(found, client) else None
 
 
@@ -107,8 +145,28 @@ def terms(server: Server, environ: Mapping[str, str]) -> Found:
     given = ClientSettings(
         resource=server.url, client_id=server.client_id, client_id_metadata=server.client_id_metadata
     )
-    found = settings.found_for(environ, server.whose.partition("/")[0], server.whose)
+    provider = server.whose.partition("/")[0]
+    try:
+        found = settings.found_for(environ, provider, server.whose)
+    except AixtivError as failure:
+        if server.old:
+            raise
+        show.warning(f"{failure.sentence}; what it may say of {server.whose} is left out")
+        found = environment.client_settings(environ, provider)
     return Found(merged(given, found.settings), server.scopes or found.scopes, found.missing)
+
+
+def check_complete(server: Server, found: Found, client_id: str) -> None:
+    """Raises AixtivError where a file names the client by what is not set: as any other, nobody should be sent there.
+
+    `client_id`: the one that there is after all.
+    """
+    if not found.missing or client_id:
+        return
+    sentence = found.missing[0]
+    name = _UNSET.search(sentence)
+    hint = f"export {name[1]}=ID && {server.login}" if name else server.login
+    raise AixtivError(sentence, hint=hint)
 
 
 def checked(url: str) -> str:
@@ -120,7 +178,7 @@ def checked(url: str) -> str:
         sound = False
         parts = urlsplit("")
     if not sound or not all("!" <= letter <= "~" for letter in url):
-        raise Usage("that is no address of a server: expected https://HOST/PATH")
+        raise Usage("that is no address of a server: expected https://HOST/PATH, or http:// on this machine alone")
     if parts.username is not None:
         raise Usage("a user and password cannot stand in a server's address")
     return url
@@ -156,13 +214,42 @@ def _server(path: Path, name: str, table: Any) -> Server:
         checked(server.url)
     except (msgspec.ValidationError, TypeError, Usage):
         raise AixtivError(f"{path}: mcp.{name} cannot be understood", hint="aixtiv config check") from None
+    if name in WORDS:
+        return replace(server, wrong=f"{path}: mcp.{name}: {_TAKEN}", mend=filed.edit(str(path)))
     return server
 
 
-def _of_old_file(environ: Mapping[str, str], only: str = "") -> list[Server]:
-    """Raises AixtivError for what is wrong in any of them; `only`: in this one."""
-    found = []
-    for name, table in settings.servers(environ, only):
-        if (url := table.url("url").meant) and NAME.fullmatch(name):
-            found.append(Server(name, url, old=True))
-    return found
+def _is_in_old_file(name: str, environ: Mapping[str, str]) -> bool:
+    """As a server: one without an address may say all the same how the account is signed in to."""
+    table = settings.servers(environ)
+    return table is not None and name in table.tree and bool(table.below(name, table.tree[name]).find("url")[0])
+
+
+def _of_old_file(environ: Mapping[str, str]) -> list[Server]:
+    """Raises AixtivError where the file as a whole cannot be read."""
+    table = settings.servers(environ)
+    return [_old(table, name) for name in table.keys()] if table else []  # noqa: SIM118  # a Table's own
+
+
+def _old(table: Table, name: str) -> Server:
+    """One entry; what is wrong in it is its own affair."""
+    server = Server(name, "", file=table.file)
+    try:
+        return replace(server, url=_old_url(table.below(name, table.tree[name]), name))
+    except AixtivError as failure:
+        return replace(server, wrong=failure.sentence, mend=failure.hint)
+
+
+def _old_url(entry: Table, name: str) -> str:
+    """Raises AixtivError."""
+    if name in WORDS:
+        raise entry.wrong("", _TAKEN)
+    if not NAME.fullmatch(name):
+        raise entry.wrong("", "a server cannot be called that")
+    url = entry.url("url")
+    if not url.meant:
+        raise entry.wrong("url", "expected the server's address")
+    try:
+        return checked(url.meant)
+    except Usage as failure:
+        raise entry.wrong(url.keys[-1], failure.sentence) from None
