@@ -1,9 +1,20 @@
 """The daemon's tests: whatever blocks the loop inside the daemon's code fails the test."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
+
+from aixtivd import log
+
+
+@pytest.fixture(autouse=True)
+def no_log_of_another_test() -> Iterator[None]:
+    """A handler that `log.to_stderr` left would write asyncio's slow callbacks to a stderr that was another test's."""
+    yield
+    root = logging.getLogger()
+    root.handlers[:] = [one for one in root.handlers if not isinstance(one.formatter, log._Lines)]
 
 
 @pytest.fixture(autouse=True)
