@@ -4,7 +4,7 @@ import pytest
 
 from aixtiv.failures import Usage
 from aixtiv.mcp.servers import NAME, Server, checked, named_after
-from aixtiv.mcp.signing import challenge
+from aixtiv.mcp.signing import Challenge, challenge
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,8 @@ def test_an_address_is_taken_apart_as_it_stands() -> None:
         ("Bearer", "", ()),
         ('Basic realm="error=x"', "", ()),
         ('Bearer error_description="scope=\\"x\\"", error="e"', "e", ()),
+        ('Basic realm="a", Bearer error="insufficient_scope", scope="b"', "insufficient_scope", ("b",)),
+        ('Bearer error="e", error_description="you lack scope=evil"', "e", ()),
     ],
 )
 def test_a_challenge_is_read(value: str, error: str, scopes: tuple[str, ...]) -> None:
@@ -75,5 +77,5 @@ def test_a_challenge_is_read(value: str, error: str, scopes: tuple[str, ...]) ->
 
 def test_of_several_challenges_the_bearers_counts() -> None:
     headers = (("WWW-Authenticate", 'Basic realm="x"'), ("WWW-Authenticate", 'Bearer scope="a"'))
-    assert challenge(headers).scopes == ("a",)
+    assert challenge(headers) == Challenge('Bearer scope="a"', "", ("a",))
     assert challenge(()).text == ""

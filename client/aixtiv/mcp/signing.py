@@ -1,6 +1,5 @@
 """Signing in while a client waits: the browser opens as `aixtiv login` opens it, and stdout hears nothing of it."""
 
-import re
 import select
 import subprocess
 import threading
@@ -18,16 +17,17 @@ from aixtiv.mcp import servers
 from aixtiv.mcp.servers import Server
 from aixtiv.stream import Stream
 from aixtiv.words import span
+from aixtiv_protocol.challenge import read_challenge
 from aixtiv_protocol.replies import SignedIn, SignInStarted
 
-MOST: Final = 3  # sign-ins of one bridge that a person is asked for …
+MOST: Final = 3  # sign-ins of one bridge, whether a person is asked or the account needs none …
 _WITHIN: Final = 600.0  # … in so many seconds
 STEPS: Final = 2  # of them for a scope that was missing, in all of a bridge's life
 
 _TICK: Final = 0.5  # seconds between looks at the browser's child, while it lives
 _NEW: Final = 15.0  # seconds in which whoever began a sign-in has a browser open for it
 _LIFE: Final = 600.0  # of a sign-in, and a little more than that is waited
-_PARAMETER: Final = re.compile(r'(?:^|[\s,])(error|scope)\s*=\s*(?:"([^"]*)"|([^\s,"]+))', re.IGNORECASE)
+_LONGEST: Final = 4096  # characters of a challenge
 
 
 class Challenge(Struct, frozen=True):
@@ -40,10 +40,10 @@ class Challenge(Struct, frozen=True):
 
 def challenge(headers: tuple[tuple[str, str], ...]) -> Challenge:
     """Of an answer's headers, the first that speaks of a Bearer."""
-    found = [value for name, value in headers if name.lower() == "www-authenticate"]
-    text = next((value for value in found if value.lower().lstrip().startswith("bearer")), "")[:4096]
-    said = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(text)}
-    return Challenge(text, said.get("error", ""), tuple(said.get("scope", "").split()))
+    for name, value in headers:
+        if name.lower() == "www-authenticate" and (said := read_challenge(value[:_LONGEST])):
+            return Challenge(value[:_LONGEST], said.error, said.scope)
+    return Challenge()
 
 
 class SigningIn:
@@ -54,7 +54,7 @@ class SigningIn:
         self._environ = environ
         self._client = client
         self._turn = threading.Lock()
-        self._times: list[float] = []  # when a person was asked
+        self._times: list[float] = []  # when one was begun
         self._steps = 0
         self._asked: frozenset[str] = frozenset()  # scopes, by this bridge
         self.count = 0  # that succeeded
@@ -109,6 +109,7 @@ class SigningIn:
         if servers.is_lent(self._server, client):
             return client.login(self._server.whose, scopes=scopes)
         terms = servers.terms(self._server, self._environ)
+        servers.check_complete(self._server, terms, terms.settings.client_id)
         for sentence in terms.missing:
             show.note(sentence)
         return client.login(
@@ -120,11 +121,11 @@ class SigningIn:
 
     def _waited(self, stream: Stream[SignInStarted | SignedIn], place: surroundings.Surroundings) -> SignedIn:
         started = next(stream, None)
+        self._times.append(time.monotonic())
         if isinstance(started, SignedIn):  # nothing had to be asked of a person
             return started
         if started is None:
             raise SignInFailed(hint=self._server.login)
-        self._times.append(time.monotonic())
         show.note(
             f"to sign in to {self._server.name}, finish in the browser within {span(started.expires_in)}, or open"
         )
