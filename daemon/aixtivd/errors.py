@@ -106,6 +106,7 @@ class NoProvider(AixtivError):
     def __init__(self, sentence: str = "", *, options: str = "", hint: str | None = None) -> None:
         super().__init__(sentence, hint=hint)
         self.options = options  # of `aixtiv login`, as they have to be typed for it to succeed
+        self.hopeless = hint == ""  # whatever is typed
 
 
 class SignInNeeded(AixtivError):

@@ -62,7 +62,8 @@ def test_the_older_commands_file_has_servers_too_which_the_config_comes_before(m
     removed = machine.run("mcp", "remove", "ctt-mcp")
     assert (removed.code, "which is the older command's" in removed.err) == (64, True)
     assert machine.run("mcp", "add", "ctt-mcp", "https://newer.house.example/mcp").code == 0
-    (shown,) = machine.run("mcp", "list", "--json").json()["servers"]
+    shown, wrong = machine.run("mcp", "list", "--json").json()["servers"]
+    assert (wrong["name"], "expected the server's address" in wrong["wrong"]) == ("no-url", True)
     assert (shown["url"], shown["old"]) == ("https://newer.house.example/mcp", False)
 
 

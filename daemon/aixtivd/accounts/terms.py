@@ -44,7 +44,9 @@ class Terms:
             client = await self._client(name, provider, source, as_before, asked, _client_before(entry, asked))
         except NoProvider as error:
             there = name if provider in {name, self.provider(name)} else f"{provider}/{name}"  # as the commands would
-            hint = error.hint.replace("ACCOUNT", there) or login_command(told, name, error.options)
+            hint = error.hint.replace("ACCOUNT", there)
+            if not (hint or error.hopeless):
+                hint = login_command(told, name, error.options)
             raise NoProvider(error.sentence.replace("ACCOUNT", there), hint=hint) from None
         return Bound(
             provider=provider,

@@ -13,6 +13,8 @@ from aixtivd.oauth.web import Answer, Web, WebFailure, check_url
 _WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 _PATIENCE: Final = 10.0  # seconds for each question: a person waits
 _USUAL_PORT: Final = {"https": 443, "http": 80}
+_NOTHING: Final = frozenset({404, 410})
+_LIST: Final = "aixtiv mcp list"
 _ASK: Final = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 _PING: Final = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}'  # no session is begun by it (MCP)
 
@@ -33,6 +35,7 @@ class Resource(Struct, frozen=True, kw_only=True):
     known_scopes: tuple[str, ...] = ()  # all that it tells of
     issuer: str = ""  # who signs in there; empty: it names nobody, as before RFC 9728
     challenged: bool = False  # it was seen to turn away who shows nothing
+    missing: int = 0  # the status with which it said that there is nothing at all at its address
     elsewhere: str = ""  # a place at which it should have published that, and which redirects
 
 
@@ -43,11 +46,20 @@ async def resource_at(web: Web, url: str, challenge: str = "") -> Resource:
     must not be believed.
     """
     url = canonical(url)
-    said = read_challenge(challenge) or await _turned_away(web, url)
+    said, status = read_challenge(challenge), 0
+    if said is None:
+        said, status = await _turned_away(web, url)
     found = await _metadata(web, url, said.resource_metadata if said else "")
     wanted = said.scope if said else ()
     if not isinstance(found, Protected):
-        return Resource(url=url, scopes=wanted, known_scopes=wanted, challenged=said is not None, elsewhere=found)
+        return Resource(
+            url=url,
+            scopes=wanted,
+            known_scopes=wanted,
+            challenged=said is not None,
+            missing=status if status in _NOTHING else 0,
+            elsewhere=found,
+        )
     offered = fit_scopes(found.scopes_supported)
     issuer = next(iter(found.authorization_servers), "")
     if issuer:
@@ -67,13 +79,20 @@ async def server_of(web: Web, resource: Resource) -> Metadata:
     Raises as `resource_at` does, and SignInFailed where nobody need sign in.
     """
     if resource.issuer:
-        return await discover(web, resource.issuer, for_resource=True)
+        try:
+            return await discover(web, resource.issuer, for_resource=True)
+        except Unreachable as failure:
+            raise Unreachable(f"{failure.sentence}; that is where {resource.url} has its tokens from") from None
     here = origin(resource.url)
     try:
         return await discover(web, here, for_resource=True)
     except NothingPublished:
         if resource.elsewhere:
             raise NoProvider(f"{resource.elsewhere} leads elsewhere, and a redirect is not followed there") from None
+        if resource.missing:
+            raise SignInFailed(
+                f"{resource.url} answered {resource.missing}: the address may be wrong", hint=_LIST
+            ) from None
         if not resource.challenged:
             raise SignInFailed(f"{resource.url} asks nobody to sign in, and says nowhere who could", hint="") from None
     return Metadata(
@@ -114,8 +133,9 @@ def covers(resource: str, url: str) -> bool:
     return other.path.rstrip("/") == above or other.path.startswith(f"{above}/")
 
 
-async def _turned_away(web: Web, url: str) -> Challenge | None:
-    """What it says to who shows nothing. None: it says nothing of that kind; then the well-known places do."""
+async def _turned_away(web: Web, url: str) -> tuple[Challenge | None, int]:
+    """What it says to who shows nothing, and its status. None: nothing of that kind; then the well-known places do."""
+    status = 0
     for method, body in (("GET", None), ("POST", _PING)):
         try:
             answer = await web.send(method, url, headers=_ASK, body=body, timeout=_PATIENCE)
@@ -125,8 +145,8 @@ async def _turned_away(web: Web, url: str) -> Challenge | None:
                 raise
             status, headers = failure.status, failure.headers
         if status == 401:
-            return read_challenge(headers.get("www-authenticate", "")) or Challenge()
-    return None
+            return read_challenge(headers.get("www-authenticate", "")) or Challenge(), status
+    return None, status
 
 
 async def _metadata(web: Web, url: str, named: str) -> Protected | str:
@@ -170,7 +190,7 @@ def _checked(found: Protected, url: str, place: str, *, published: bool) -> Prot
     except Misconfigured:
         named = ""
     if not named or urlsplit(found.resource).fragment or not covers(named, url):
-        raise NoProvider(f"{place} speaks for another resource than {url}: {found.resource[:200]!r}")
+        raise NoProvider(f"{place} speaks for another resource than {url}: {found.resource[:200]!r}", hint="")
     if not (published or covers(url, named)):
-        raise NoProvider(f"{place} speaks for more than {url}, which only {_places(url)[1]} may: {named!r}")
+        raise NoProvider(f"{place} speaks for more than {url}, which only {_places(url)[1]} may: {named!r}", hint="")
     return found

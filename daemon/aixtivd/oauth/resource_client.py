@@ -121,8 +121,11 @@ async def _newcomer(
         return msgspec.structs.replace(
             client, registration_endpoint=found.registration_endpoint, client_auth=way_to_prove(found, host)
         )
+    why = (
+        "registers no clients by itself" if found else "is not asked to register a client where its endpoints are given"
+    )
     raise NoProvider(
-        f"{host} registers no clients by itself: the id of one that was made by hand is needed",
+        f"{host} {why}: the id of one that was made by hand is needed",
         options="--client-id ID",
     )
 

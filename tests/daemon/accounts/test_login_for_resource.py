@@ -275,8 +275,9 @@ async def test_a_server_from_before_that_registers_nobody_is_told_with_what_to_t
 async def test_metadata_for_another_resource_sends_nobody_anywhere(house: Opener) -> None:
     async with at_a_resource(house) as (h, at):
         at.publish(resource="https://evil.example/mcp")
-        with pytest.raises(NoProvider, match="speaks for another resource"):
+        with pytest.raises(NoProvider, match="speaks for another resource") as refused:
             await sign_in(h, ask(at))
+        assert refused.value.hint == ""  # the same command would be refused again
         assert not at.server.endpoints.clients.registered
         assert at.there.asked == ["/mcp", f"{METADATA}/mcp"]
 

@@ -278,6 +278,21 @@ async def test_where_nobody_need_sign_in_that_is_said(web: Web) -> None:
             await server_of(web, resource)
 
 
+async def test_of_who_signs_in_there_and_cannot_be_reached_it_is_told_whose_it_is(web: Web) -> None:
+    async with shelf() as there:
+        gone = there.url
+    with pytest.raises(Unreachable, match="that is where https://h/mcp has its tokens from"):
+        await server_of(web, Resource(url="https://h/mcp", issuer=gone))
+
+
+async def test_an_address_at_which_nothing_is_may_be_wrong(web: Web) -> None:
+    async with shelf() as there:
+        resource = await resource_at(web, f"{there.url}/mpc")
+        with pytest.raises(SignInFailed, match=r"/mpc answered 404: the address may be wrong") as refused:
+            await server_of(web, resource)
+        assert refused.value.hint == "aixtiv mcp list"
+
+
 @pytest.mark.parametrize("place", [f"{PLACE}/mcp", SERVER])
 async def test_redirects_are_followed_nowhere_and_told(web: Web, place: str) -> None:
     async with shelf() as there:

@@ -100,6 +100,12 @@ async def test_scopes_are_as_asked_for_or_as_challenged_or_as_published_or_none(
         assert (await found_at(web, at, scopes=asked)).scopes == scopes
 
 
+async def test_who_was_not_asked_is_not_said_to_register_nobody(web: Web) -> None:
+    async with guarded() as at:
+        with pytest.raises(NoProvider, match="is not asked to register a client where its endpoints are given"):
+            await found_at(web, at, authorization_endpoint="https://a.example/a", token_endpoint="https://a.example/t")
+
+
 async def test_what_a_person_says_of_the_server_is_asked_of_nobody(web: Web) -> None:
     async with guarded() as at:
         urls = {"authorization_endpoint": "https://a.example/a", "token_endpoint": "https://a.example/t"}
