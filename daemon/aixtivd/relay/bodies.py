@@ -118,8 +118,8 @@ class Kept:
     async def _read(self) -> None:
         """Takes the caller's next piece, for somebody who may be cancelled while it waits: the taking goes on.
 
-        aiohttp cancels who sends where an answer is whole before its request. The next one then waits for the same
-        piece; had the caller's generator been cancelled, it would look as if the body had ended there.
+        Who sends is cancelled where an answer is whole before its request (`Sent.finish`). The next one then waits for
+        the same piece; had the caller's generator been cancelled, it would look as if the body had ended there.
         """
         if self._taking is None or self._taking.done():
             self._taking = asyncio.ensure_future(self._take())  # ours, until `drop`

@@ -5,6 +5,7 @@ Nothing is added, nothing decoded, nothing sent twice. One timer for each looks 
 
 import asyncio
 import select
+import ssl
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from math import inf
 from typing import Final, cast
@@ -92,10 +93,15 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The API says no more, and so nothing that is still to be sent has an answer."""
-        self._end()
+        sent = self._sent
+        if sent is not None and sent.until_closed and self._said_to_be_the_end():
+            self._lasting = False
+            self._finish(sent)
+        else:
+            self.fail(End.CUT)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._end(error)
+    def connection_lost(self, _: Exception | None) -> None:
+        self.fail(End.CUT)
 
     def pause_writing(self) -> None:
         self._full = self._loop.create_future()
@@ -202,13 +208,15 @@ class Connection(asyncio.Protocol):
         self._deadline.check()
         self._kept(self)
 
-    def _end(self, error: Exception | None = None) -> None:
-        sent = self._sent
-        if sent is None or not (sent.until_closed and error is None):
-            self.fail(End.CUT)
-            return
-        self._lasting = False
-        self._finish(sent)
+    def _said_to_be_the_end(self) -> bool:
+        """With TLS that takes its word for it: anybody on the way can end a connection (RFC 9112 §9.8)."""
+        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        try:
+            return tls is None or not tls.read(1)
+        except ssl.SSLZeroReturnError:
+            return True
+        except ssl.SSLError:
+            return False
 
     def _leave(self) -> None:
         """Nobody waits for it any more, and it for nothing."""

@@ -91,7 +91,7 @@ async def _through(proxy: Place, place: Place, context: ssl.SSLContext, make: Ca
         _failed(place, "cannot be reached: TLS to the proxy fails")
     except OSError:
         _failed(place, "cannot be reached: the proxy does not answer")
-    if status != 200:
+    if not 200 <= status <= 299:
         transport.abort()
         _failed(place, f"cannot be reached: the proxy {f'answered {status}' if status else 'does not speak HTTP'}")
     connection = make()
@@ -163,8 +163,8 @@ class _Tunnel(asyncio.Protocol):
         self._status = 0 if status < 200 else status
 
     def on_body(self, _: bytes) -> None:
-        """Of a refusal; behind a 200 there is nothing before we have said something."""
-        if self._status == 200:
+        """Of a refusal; behind a 2xx there is nothing before we have said something."""
+        if 200 <= self._status <= 299:
             self._left = -1
 
     def data_received(self, data: bytes) -> None:

@@ -69,7 +69,7 @@ class Passage:
         before = task.cancelling()
         try:
             await passing
-        except asyncio.CancelledError:
+        except BaseException:  # what it ends with when it is cut need not be the CancelledError
             if self.cut_off is None or task.uncancel() > before:
                 raise
         finally:

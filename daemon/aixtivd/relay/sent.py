@@ -111,7 +111,8 @@ class Sent:
         if self.over:
             raise Strange
         self.bare = 0
-        self.received_now(piece)
+        self._pieces.append(piece)
+        self.held += len(piece)
 
     def on_message_complete(self) -> None:
         if self.begun:
@@ -122,10 +123,6 @@ class Sent:
                 raise Strange
             self.reason = ""
             self.raw_headers.clear()
-
-    def received_now(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self.held += len(piece)
 
     # ---- what the connection calls ----
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable
 from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import anyio
 import anyio.to_thread
@@ -24,7 +25,7 @@ class Upstream:
         self._network = network
         self._opening = anyio.Lock()
         self._line: Line | None = None
-        self._retired: list[Line] = []
+        self._retired: WeakSet[Line] = WeakSet()  # kept by their connections, which end by themselves when idle
 
     def configure(self, network: Network) -> None:
         """Other settings for what is sent from now on. What is under way ends on the line it began on."""
@@ -32,7 +33,7 @@ class Upstream:
             return
         self._network = network
         if self._line is not None:
-            self._retired.append(self._line)  # its idle connections end by themselves, so it may wait for `aclose`
+            self._retired.add(self._line)
             self._line = None
 
     async def send(
@@ -54,16 +55,19 @@ class Upstream:
     async def aclose(self) -> None:
         """Ends what is under way, too."""
         lines = [*self._retired, self._line]
-        self._retired, self._line = [], None
+        self._line = None
+        self._retired.clear()
         for line in lines:
             if line is not None:
                 await line.aclose()
 
     async def _opened(self) -> "Line":
         async with self._opening:
-            if self._line is None:
-                module, context = await anyio.to_thread.run_sync(_load, self._network.ca_file)
-                self._line = module.Line(context)
+            while self._line is None:
+                ca_file = self._network.ca_file
+                module, context = await anyio.to_thread.run_sync(_load, ca_file)
+                if ca_file == self._network.ca_file:  # else the config was read again meanwhile
+                    self._line = module.Line(context)
             return self._line
 
 

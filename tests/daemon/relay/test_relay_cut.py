@@ -11,6 +11,7 @@ import pytest
 from aixtivd.errors import AixtivError, Locked
 from aixtivd.relay import relay
 from aixtivd.relay.call import Answer
+from aixtivd.relay.passage import Passage
 from peers.claude import Claude, Weather
 from peers.relaying import STREAM, VERSION, Around, Pieces, called, hello, relaying
 
@@ -130,6 +131,24 @@ async def test_an_answer_that_had_come_whole_is_read_no_further(monkeypatch: pyt
     async with Claude() as claude, relaying(claude.url) as around:
         with pytest.raises(Locked, match=WHY):
             await late(around, claude)
+
+
+async def test_a_call_that_ends_otherwise_when_it_is_cut_is_ended_with_the_sentence_too() -> None:
+    """What a cancelled call raises is not ours alone to say."""
+    task = asyncio.current_task()
+    assert task is not None
+    passage = Passage(hello())
+
+    async def passing() -> None:
+        try:
+            asyncio.get_running_loop().call_soon(passage.cut, Locked(WHY))
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise OSError from None
+
+    with pytest.raises(Locked, match=WHY):
+        await passage.until_answered(passing())
+    assert task.cancelling() == 0
 
 
 async def test_the_next_call_goes_another_way() -> None:

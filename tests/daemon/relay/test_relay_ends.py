@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -211,6 +213,32 @@ async def test_an_answer_that_breaks_off_never_looks_whole(head: str, rest: byte
         with pytest.raises(UpstreamFailure, match=r"in the middle of its answer|not HTTP"):
             await read()
         assert around.ledger.last["ok"] is False
+
+
+@pytest.mark.parametrize("said", [True, False])
+async def test_over_tls_the_end_of_a_connection_ends_an_answer_only_where_the_api_says_so(
+    folder: Path, said: bool
+) -> None:
+    """Whoever is on the way can end a connection, too, and so cut an answer off (RFC 9112 §9.8)."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}]}")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nas much as there is")
+        await writer.drain()
+        if not said:
+            with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as under:
+                under.shutdown(socket.SHUT_WR)
+
+    context = certificate(folder)
+    async with raw(talk, ssl=context) as port:
+        network = Network(ca_file=str(folder / "cert.pem"))
+        async with relaying(f"https://127.0.0.1:{port}", network=network) as around:
+            if said:
+                assert (await around.get(hello())).body == b"as much as there is"
+            else:
+                with pytest.raises(UpstreamFailure, match="cut the connection in the middle of its answer"):
+                    await around.get(hello())
+            assert around.ledger.last["ok"] is said
 
 
 async def test_what_was_read_of_an_answer_that_breaks_off_comes_first() -> None:

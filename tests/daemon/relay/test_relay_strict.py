@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
+from math import inf
 
 import pytest
 
@@ -144,15 +145,17 @@ async def test_an_answer_that_ends_with_its_connection_is_whole_and_one_that_is_
             await read()
 
 
-async def test_a_caller_that_gives_its_body_slowly_is_not_taken_for_a_silent_api(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(connection, "SILENCE", 0.1)
+async def test_a_caller_that_gives_its_body_slowly_is_not_taken_for_a_silent_api() -> None:
+    due: list[float] = []  # of the connection, while the caller is waited for
 
     class Slow(Pieces):
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            for _ in range(3):
-                await asyncio.sleep(0.15)  # the time itself is what is tested
+            for number in range(3):
+                if number:  # it is asked for the first before a connection is opened
+                    await asyncio.sleep(0)
+                    line = around.relay._upstream._line
+                    assert line is not None
+                    due.extend(one._due() for one in line._open)
                 yield b"x"
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -163,6 +166,7 @@ async def test_a_caller_that_gives_its_body_slowly_is_not_taken_for_a_silent_api
     async with raw(talk) as port, relaying(f"http://127.0.0.1:{port}") as around:
         answer = await around.get(called("POST", "/v1/files", VERSION, body=Slow(length=None)))
         assert answer.body == b"ok"
+    assert due == [inf, inf]
 
 
 async def test_an_api_that_takes_nothing_more_of_a_body_and_says_nothing_is_given_up(

@@ -75,6 +75,12 @@ async def through(folder: Path, tunnel: Tunnel, *, secure: bool = False) -> Asyn
             yield around
 
 
+async def test_whatever_yes_a_proxy_says_opens_the_way(folder: Path) -> None:
+    tunnel = Tunnel(answer=b"HTTP/1.1 204 Yes\r\n\r\n")
+    async with through(folder, tunnel) as around:
+        assert (await around.get(hello())).body == b"ok"
+
+
 @pytest.mark.parametrize("secure", [False, True])
 async def test_the_proxy_hears_the_name_and_nothing_else_and_a_connection_is_kept(folder: Path, secure: bool) -> None:
     tunnel = Tunnel()
@@ -96,6 +102,7 @@ async def test_the_proxy_hears_the_name_and_nothing_else_and_a_connection_is_kep
         (b"HTTP/1.1 301 Go\r\nLocation: http://x/\r\n\r\n", "cannot be reached: the proxy answered 301"),
         (b"SSH-2.0-OpenSSH\r\n", "cannot be reached: the proxy does not speak HTTP"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, "cannot be reached: the proxy does not speak HTTP"),
+        (b"HTTP/1.1 299 OK\r\n\r\nno TLS at all", "cannot be reached: the proxy does not speak HTTP"),
         (b"HTTP/1.1 200 OK\r\n\r\nno TLS at all", "cannot be reached: the proxy does not speak HTTP"),
     ],
 )
