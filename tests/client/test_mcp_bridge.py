@@ -160,6 +160,32 @@ def test_a_greeting_that_is_never_answered_keeps_nobody_from_hearing_the_client(
         assert entrance.methods == ["initialize"]
 
 
+def test_a_request_that_follows_upon_the_greetings_answer_at_once_holds_up_no_other() -> None:
+    taken = threading.Event()
+
+    class Told(Answer):
+        """All of it is passed on, and the bridge has not noted that yet."""
+
+        def close(self) -> None:
+            assert taken.wait(PATIENCE)
+
+    def serve(method: str, headers: dict[str, str], message: Json) -> Answer:
+        if message["method"] == "initialize":
+            return Told(200, b'{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18"}}', JSON)
+        return endless() if message["id"] == 1 else result(message)
+
+    with between(serve) as (client, _, run):
+
+        def words() -> Iterator[Json]:
+            yield INIT
+            client.hears()
+            yield from (ask(1, "tools/call"), ask(2))
+            taken.set()
+            assert client.hears()["id"] == 2
+
+        run(words())
+
+
 def test_a_request_that_is_cancelled_before_it_was_sent_is_not_sent() -> None:
     known = threading.Event()
 

@@ -135,7 +135,7 @@ class Bridge:
 
     def _ask(self, turn: _Turn) -> None:
         try:
-            turn.ahead.wait()
+            self._wait(turn)
             if self._pipe.waits(turn.message.asks):  # else it was cancelled meanwhile
                 self._carry(turn.message)
         finally:
@@ -144,9 +144,15 @@ class Bridge:
 
     def _tell(self) -> None:
         while turn := self._line.get():
-            turn.ahead.wait()
+            self._wait(turn)
             self._carry(turn.message)
             turn.over.set()
+
+    def _wait(self, turn: _Turn) -> None:
+        """Only then is it certain what the server speaks: its answer is told before we have noted it."""
+        turn.ahead.wait()
+        if self._known and turn.message.method not in _GREETS:
+            turn.over.set()  # it holds up nobody
 
     def _carry(self, message: Message) -> None:
         try:
