@@ -1,6 +1,7 @@
 """Streamable HTTP (MCP 2025-03-26 to 2026-07-28): each message a POST, answered by one or by a stream of them."""
 
 import threading
+import time
 from contextlib import suppress
 from typing import Final
 
@@ -18,6 +19,7 @@ from aixtiv.relayed import Relayed
 RESUMED: Final = 5  # times in a row that a stream is taken up again and brings nothing
 RETRY: Final = 1.0  # seconds, where the server does not say
 SLOWEST: Final = 30.0  # seconds between looks for the server's own stream
+_LATER: Final = (408, 429, 502, 503, 504)  # answers that speak of now, and not of always
 FAREWELL: Final = 2.0  # seconds for the end of a session
 TAKEN: Final = 30.0  # seconds for a server to say that it has a message which asks nothing
 REFUSAL: Final = 64 * 1024  # bytes of a refusal that are read
@@ -114,12 +116,13 @@ class Streamable:
 
     def _follow(self, message: Message, answer: Relayed, *, quiet: bool) -> None:
         """A stream until it has the answer, wherever it breaks off in between."""
-        last, wait, barren = "", RETRY, 0
+        last, wait, barren, idle = "", RETRY, 0, 0
         stream: Relayed | None = answer
         while True:
             try:
                 for event in events(stream or ()):
                     last, wait, barren = last if event.id is None else event.id, event.retry or wait, 0
+                    idle = 0 if event.data else idle
                     if event.data and event.kind == "message":
                         self._pass_on(message, event.data, quiet=quiet)
                     if message.asks and not self._pipe.waits(message.asks):
@@ -134,7 +137,8 @@ class Streamable:
             barren += 1
             if not (last and self._pipe.waits(message.asks)) or barren > RESUMED:
                 return
-            self._over.wait(wait)
+            self._over.wait(_longer(wait, idle))
+            idle += 1
             stream = self._resumed(last, message.asks)
 
     def _resumed(self, last: str, asks: tuple[bytes, ...]) -> Relayed | None:
@@ -183,30 +187,34 @@ class Streamable:
 
     def _hear(self, session: str) -> None:
         """Until the server has no such stream, or the session is another one."""
-        last = ""
-        wait = pause = RETRY
+        last, wait, idle = "", RETRY, 0
         while session == self._session and not self._over.is_set():
             self._door.standing.wait()
             headers = (*self._headers(None, STREAM), *([("last-event-id", last)] if last else []))
+            began = time.monotonic()
             try:
                 with (
                     self._door.call("GET", self._door.server.path, headers, asks=False, again=True) as answer,
                     self._door.standing.held(answer),
                 ):
                     if answer.status != 200 or kind_of(answer) != "text/event-stream":
-                        if answer.status < 500:
+                        if not last and answer.status < 500 and answer.status not in _LATER:
                             return
+                        last = last if answer.status in _LATER else ""  # which may be all that it cannot take
                         raise Unreachable(said(answer, b""))  # as if it had not been reached
                     for event in events(answer):
-                        last = last if event.id is None else event.id
-                        wait = pause = event.retry or wait
+                        last, wait = last if event.id is None else event.id, event.retry or wait
+                        idle = 0 if event.data else idle
                         if event.data and event.kind == "message":
                             self._pipe.deliver(event.data)
             except AixtivError as failure:
                 if isinstance(failure, TooLarge):
                     show.note(sentence(failure))
-                pause = min(SLOWEST, pause * 2)
-            self._over.wait(pause)
+                last = "" if failure.code == "bad_request" else last
+            if time.monotonic() - began > SLOWEST:  # something between us ends what is silent
+                idle = 0
+            self._over.wait(_longer(wait, idle))
+            idle += 1
 
     # ---- ends
 
@@ -242,6 +250,11 @@ class Streamable:
 
 def _is_safe(message: Message) -> bool:
     return bool(message.methods) and SAFE.issuperset(message.methods)
+
+
+def _longer(wait: float, idle: int) -> float:
+    """What the server asks for, and more with each stream that brought nothing: it cannot have us call without end."""
+    return min(SLOWEST, wait * (1 << min(idle, 9)))
 
 
 def _header(answer: Relayed, name: str) -> str:
