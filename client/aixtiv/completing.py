@@ -37,6 +37,11 @@ def providers(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return _beginning(incomplete, [CompletionItem(name) for name in PROVIDERS])
 
 
+def operations(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Item]:  # noqa: ARG001  # click's signature
+    """Of a credential helper (gitcredentials(7))."""
+    return _beginning(incomplete, [CompletionItem(name) for name in ("get", "store", "erase")])
+
+
 def tickets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Item]:  # noqa: ARG001  # click's signature
     """Their ids, and the names that persons gave them."""
     return _beginning(incomplete, _told(_tickets))

@@ -154,6 +154,10 @@ def test_a_daemon_that_hangs_keeps_nobody_waiting(folder: Path) -> None:
     assert ran.stderr == ""
 
 
+def test_what_git_asks_a_helper_is_offered(folder: Path) -> None:
+    assert completed(folder, "aixtiv git-credential ").stdout.split() == ["plain,get", "plain,store", "plain,erase"]
+
+
 def test_what_was_typed_wrong_is_no_trouble_either(folder: Path) -> None:
     for words in ("aixtiv nonsense ", "aixtiv token sk-ant-api03-x ", "aixtiv token --wait x ", "aixtiv 'unclosed "):
         assert completed(folder, words).stderr == ""

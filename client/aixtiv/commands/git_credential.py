@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from aixtiv import show
+from aixtiv import completing, show
 from aixtiv.commands import options
 from aixtiv.failures import AixtivError, Locked, NoAccount, NoDaemon, Usage
 from aixtiv.integrations import git
@@ -13,7 +13,7 @@ LIFE = 60  # seconds a token must still have: what git may need until it is on i
 
 
 @click.command("git-credential")
-@click.argument("operation", metavar="get|store|erase")
+@click.argument("operation", metavar="get|store|erase", shell_complete=completing.operations)
 @options.account_to_be_typed
 @options.agents_id
 @options.no_start
