@@ -213,12 +213,13 @@ def test_why_the_daemon_found_nothing_is_said(here: Situation, failure: Any, wor
 @pytest.mark.parametrize(
     ("problem", "tables", "told"),
     [
-        ("", {}, []),
+        ("", {}, ["fine"]),
+        ("", {"account": 5}, ["fine"]),
         ("", {"account": {"work": {"publish": {"path": "/x"}}}}, ["fine"]),
         ("/x: others can write in that folder", {}, ["wrong"]),
     ],
 )
-def test_files_that_are_published_have_a_line_where_there_are_any(
+def test_files_that_are_published_have_a_line(
     here: Situation, problem: str, tables: dict[str, Any], told: list[str]
 ) -> None:
     situation = structs.replace(here, status=structs.replace(STATUS, publish_problem=problem), tables=tables)

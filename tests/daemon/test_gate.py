@@ -12,7 +12,7 @@ from aixtiv_protocol import replies, requests
 from aixtiv_protocol.requests import Request, Right
 from aixtiv_protocol.secret import Secret
 from aixtivd.access.rules import HIDDEN, RIGHTS
-from aixtivd.config import AccessConfig, Config, Rule, Who
+from aixtivd.config import AccessConfig, AccountConfig, Config, Rule, Who
 from aixtivd.errors import AixtivError, Locked, NoAccount, NotAllowed
 from peers.gated import SECRET, gate, items, me
 
@@ -372,3 +372,15 @@ async def test_explain_fits_into_one_answer_however_many_accounts_there_are(fold
         told = at.explaining.explain(requests.Explain(), me())
         assert len(told.decisions) == 100
         assert told.note == "of 121 accounts the first are told: name another"
+
+
+async def test_of_an_account_that_the_config_names_nothing_is_told_to_who_may_not_know_of_it(folder: Path) -> None:
+    named = {name: AccountConfig(hosts=("two.example",)) for name in ("hidden", "github")}
+    async with gate(folder, Rule(accounts=("hidden",), allow=()), default=RIGHTS, names=("github",)) as at:
+        at.house.accounts.reconfigure(at.house.config(account=named))
+        sentence = "two.example is in the hosts of github and hidden"
+        told = at.gate.failed(requests.HostToken(url="https://two.example"), me(), replies.Failure("refused", sentence))
+        assert "hidden" not in told.message, "nobody has signed in to it yet"
+        for url in ("https://two.example", "https://other.example"):
+            with pytest.raises(NotAllowed):
+                at.gate.admit(requests.HostToken(url=url, account="hidden"), me())

@@ -171,6 +171,10 @@ ELSEWHERE = [
     ("protocol=http", "host=PLACE@evil.example", "path=acme/x"),
     ("protocol=http", "host=evil.example?PLACE", "path=acme/x"),
     ("protocol=http", "host=PLACE", "path=acme/x", "username=somebody-else"),
+    ("protocol=http", "host=PLACE/acme/x?.evil.example"),
+    ("protocol=http", "host=PLACE/acme/@evil.example"),
+    ("protocol=http", "host=PLACE/acme/.evil.example", "path=x"),
+    ("protocol=http", "host=evil.example", "host=PLACE", "path=acme/x"),
 ]
 
 

@@ -73,14 +73,18 @@ def check_gateway(situation: Situation) -> Iterator[Finding]:
 
 
 def check_published(situation: Situation) -> Iterator[Finding]:
-    """The files in which tools find a token, where the config names any."""
+    """The files in which tools find a token."""
     status = situation.status
     tables = situation.tables.get("account")
     accounts = tables.values() if isinstance(tables, dict) else ()
     named = sum(isinstance(account, dict) and "publish" in account for account in accounts)
-    if status is not None and status.publish_problem:
+    if status is None:
+        yield skipped("published", NOT_ASKED)
+    elif status.publish_problem:
         yield wrong("published", status.publish_problem, "aixtiv reload")
-    elif status is not None and named:
+    elif not named:
+        yield fine("published", "the config names no file for tools to find a token in")
+    else:
         yield fine("published", f"every file that the config names is as it should be ({named})")
 
 

@@ -1,5 +1,6 @@
 """What git and a credential helper say to each other (git-credential(1), gitcredentials(7)). Pure."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,6 +11,9 @@ from aixtiv_protocol.secret import Secret
 
 USER: Final = "oauth2"
 """Beside a token where nobody says a name: GitLab's word for it; GitHub and others take any."""
+
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+_ONCE: Final = ("protocol", "host", "path", "username", "password", "credential")
 
 LONGEST: Final = 64 * 1024  # characters of what git says
 
@@ -24,7 +28,9 @@ class Wanted(Struct, frozen=True):
 
 
 def read(text: str) -> Wanted:
-    """Of lines it does not know git expects that they are passed over."""
+    """Of lines it does not know git expects that they are passed over. Where one says what another does not, no place
+    is meant.
+    """
     said: dict[str, list[str]] = {}
     for line in text.split("\n"):
         key, equals, value = line.partition("=")
@@ -34,10 +40,11 @@ def read(text: str) -> Wanted:
     def last(key: str) -> str:
         return said.get(key, [""])[-1]
 
+    plain = all(len(said.get(key, ())) < 2 for key in _ONCE)
     rejected = last("credential") or last("password")
     challenges = [challenge.lower() for challenge in said.get("wwwauth[]", [])]
     return Wanted(
-        url=_url(last("protocol"), last("host"), last("path")),
+        url=_url(last("protocol"), last("host"), last("path")) if plain else "",
         username=last("username"),
         rejected=Secret(rejected) if rejected else None,
         bearer="authtype" in said.get("capability[]", []) and _takes_bearer(challenges),
@@ -50,7 +57,9 @@ def _takes_bearer(challenges: Sequence[str]) -> bool:
 
 
 def _url(protocol: str, host: str, path: str) -> str:
-    return f"{protocol}://{host}/{path.lstrip('/')}" if protocol in {"http", "https"} and host else ""
+    """What is no host and port would be read as a part of something else."""
+    known = protocol in {"http", "https"} and _HOST.fullmatch(host)
+    return f"{protocol}://{host}/{path.lstrip('/')}" if known else ""
 
 
 def written(found: HostToken, wanted: Wanted) -> str:

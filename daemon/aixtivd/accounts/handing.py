@@ -18,7 +18,9 @@ from aixtivd.errors import Locked, NoAccount, Refused, SignInNeeded
 from aixtivd.oauth import federation
 
 ID_TOKEN: Final = "urn:ietf:params:oauth:token-type:id_token"  # RFC 8693 §3
-_APART: Final = 60.0  # seconds in which a token that replaced a rejected one is not replaced in its turn
+_APART: Final = 60.0
+"""Seconds in which what replaced a rejected token is not replaced in its turn: our own choice, about what a person
+takes to see that a host refuses that one, too."""
 _HINT: Final = "aixtiv config check"
 
 
@@ -37,6 +39,10 @@ class Handing:
         self._paying = paying
         self._clock = clock
         self._replaced: dict[str, tuple[int, float]] = {}  # account -> generation that came for a rejected token; until
+
+    def named(self, word: str) -> bool:
+        """Whether the config has a table for an account of that name."""
+        return word in self._paying.config.account
 
     def account(self, asked: HostToken) -> str:
         """Whose token it is. Raises NoAccount where none is for that host, Refused where several are."""

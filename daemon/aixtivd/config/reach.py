@@ -69,7 +69,11 @@ def names(entry: Reach, where: Target) -> bool:
 
 
 def _segments(path: str) -> tuple[str, ...] | None:
-    """None where a server may read another path than we do: `..`, an empty segment, `%2e`, a backslash."""
+    """None where a server may read another path than we do: `..`, `..;` (a parameter of a segment, RFC 3986 §3.3), an
+    empty segment, `%2e`, a backslash.
+    """
     segments = tuple(path.split("/")[1:])
-    plain = all(_SEGMENT.fullmatch(segment) and segment not in {".", ".."} for segment in segments)
+    plain = all(
+        _SEGMENT.fullmatch(segment) and segment.partition(";")[0] not in {"", ".", ".."} for segment in segments
+    )
     return segments if plain else None

@@ -58,6 +58,8 @@ class Gate:
             case requests.Token():
                 return self._about(asked, caller, "token")
             case requests.HostToken():
+                if asked.account:
+                    check(caller, "token", asked.account)  # before it is told what the config says of it
                 asked = replace(asked, account=self._accounts.handing.account(asked))
                 check(caller, "token", asked.account)
             case requests.Refresh() | requests.Verify():
@@ -298,6 +300,8 @@ class Gate:
         return replace(answer, **changed) if changed else answer
 
     def _is_name(self, word: str) -> bool:
+        if self._accounts.handing.named(word):  # by the config, perhaps before anybody signed in
+            return True
         try:
             return self._accounts.known(word) or self._accounts.signing_in(word)
         except Locked:
