@@ -79,12 +79,13 @@ class Exchanges:
 
     async def _serve(self, visitor: Visitor, request: Request, head: Head, caller: Caller, account: str) -> None:
         """It is cancelled when the caller hangs up."""
-        keep = False
         try:
-            keep = await self._relayed(visitor, request, head, caller, account)
+            visitor.end(keep=await self._relayed(visitor, request, head, caller, account))
         except ConnectionError:
             visitor.cut()  # nobody is there any more
-        visitor.end(keep=keep)
+        except Exception as error:  # noqa: BLE001  # a defect of ours: nobody would end it, for it has no deadline now
+            _defect(error)
+            visitor.cut()
 
     def _ended(self, _: "asyncio.Task[None]") -> None:
         self.open -= 1

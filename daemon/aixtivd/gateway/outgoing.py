@@ -54,8 +54,9 @@ class Outgoing:
             headers.append(_CHUNKED)
         if not keep:
             headers.append(_CLOSE)
+        head = head_of(answer.status, answer.reason, headers)
         self.begun = True
-        self._sink.write_soon(head_of(answer.status, answer.reason, headers))
+        self._sink.write_soon(head)
         if bodiless:
             return
         if length is None:

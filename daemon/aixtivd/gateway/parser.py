@@ -64,6 +64,11 @@ class Parser:
 
     # What llhttp calls
 
+    def on_message_begin(self) -> None:
+        """What came before is whole, whichever reading brought it."""
+        self._moved = False
+        self.size = 0
+
     def on_url(self, piece: bytes) -> None:
         self._target += piece
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import select
+import socket
 from math import inf
 from typing import Final, Protocol
 
 from aixtivd.gateway.bounds import Bounds
 from aixtivd.host.deadline import Deadline
 
-_GONE: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR | select.POLLNVAL
+_CLOSED: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL
+_GONE: Final = getattr(select, "POLLRDHUP", 0) | _CLOSED
 """POLLRDHUP is Linux's: elsewhere a caller that is not being read has left only when both ways are closed."""
 
 
@@ -99,13 +101,18 @@ class Patience:
             self._side.cut()
 
     def _look(self) -> None:
-        self.for_a_sign(wanted=False)
-        connection = self._transport.get_extra_info("socket")
-        if connection is None:
-            return
-        poll = select.poll()
-        poll.register(connection.fileno(), getattr(select, "POLLRDHUP", 0))
-        if any(events & _GONE for _, events in poll.poll(0)):
+        if self.gone():
+            self.for_a_sign(wanted=False)
             self._side.cut()
         else:
             self.for_a_sign(wanted=True)
+
+    def gone(self) -> bool:
+        """On a Unix socket the kernel tells a half-close from a hang-up; on a port both are the same."""
+        connection = self._transport.get_extra_info("socket")
+        if connection is None:
+            return True
+        poll = select.poll()
+        poll.register(connection.fileno(), getattr(select, "POLLRDHUP", 0))
+        signs = _CLOSED if connection.family == socket.AF_UNIX else _GONE
+        return any(events & signs for _, events in poll.poll(0))

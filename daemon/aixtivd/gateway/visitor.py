@@ -63,6 +63,7 @@ class Visitor(asyncio.Protocol):
         self._at = 0  # … from here on
         self._held = b""  # written in a moment
         self._reading = True
+        self._said_all = False  # it sends no more, and takes what it has asked for
         self._parting = False  # nothing more is answered, and what comes is thrown away
         self._room: asyncio.Future[None] | None = None
         self._patience: Patience | None = None  # while there is a transport
@@ -111,6 +112,8 @@ class Visitor(asyncio.Protocol):
         self._within(self._bounds.head if self._parser.size else self._bounds.idle)
         self._next()
         self.read_on()
+        if self._said_all and not self.busy:
+            self._part(whole=True)
 
     def break_off(self) -> None:
         """What came before goes out; no last chunk, or too few bytes, tell the caller that it was not all."""
@@ -143,6 +146,14 @@ class Visitor(asyncio.Protocol):
         self._rest = self._rest[self._at :] + data if self._at < len(self._rest) else data
         self._at = 0
         self.read_on()
+
+    def eof_received(self) -> bool:
+        """A half-close behind a whole request is not a hang-up, where the two can be told apart."""
+        patience = self._patience
+        self._said_all = patience is not None and self.busy and self._parser.filling is None and not patience.gone()
+        if patience is not None and self._said_all:
+            patience.for_a_sign(wanted=True)  # of its leaving
+        return self._said_all
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the reason changes nothing
         self._transport = None
@@ -218,7 +229,7 @@ class Visitor(asyncio.Protocol):
         else:
             self._transport.pause_reading()
         if self._patience is not None:
-            self._patience.for_a_sign(wanted=not wanted)
+            self._patience.for_a_sign(wanted=self._said_all or not wanted)
 
     def _within(self, seconds: float | None) -> None:
         """Until it is cut; None: whoever serves a request has its own."""

@@ -6,6 +6,7 @@ import errno
 import socket
 import subprocess
 import sys
+from math import inf
 from pathlib import Path
 
 import anyio
@@ -14,6 +15,7 @@ import pytest
 from aixtivd.gateway.bounds import Bounds
 from aixtivd.gateway.visitor import Visitor
 from peers.porch import PATIENCE, Porch, Said, bearer, get, porch, post
+from peers.waiting import until
 
 
 def visitor(side: Porch) -> Visitor:
@@ -115,7 +117,7 @@ async def test_a_caller_who_leaves_before_its_call_has_begun_leaves_nothing(fold
 
 
 async def test_a_caller_who_takes_its_answer_slowly_gets_all_of_it(folder: Path) -> None:
-    async with porch(folder, Bounds(unread=0.2)) as side:
+    async with porch(folder) as side:
         side.desk.said = Said(headers=(("content-length", "4000000"),), steps=(b"x" * 4_000_000,))
         taken = 0
         with socket.socket(socket.AF_UNIX) as slow:
@@ -126,7 +128,10 @@ async def test_a_caller_who_takes_its_answer_slowly_gets_all_of_it(folder: Path)
                 piece = await anyio.to_thread.run_sync(slow.recv, 300_000)
                 assert piece, "it was cut off"
                 taken += len(piece)
-                await asyncio.sleep(0.05)
+                here = visitor(side)._patience
+                if here is not None and here._unread_at < inf:  # it is waited for: as if no more than that were left
+                    here._unread_at = 0.0
+                    here._overdue()
 
 
 async def test_half_a_head_behind_a_call_has_to_become_whole_in_time(folder: Path) -> None:
@@ -142,6 +147,75 @@ async def test_half_a_head_behind_a_call_has_to_become_whole_in_time(folder: Pat
         assert (await wire.hear()).body == b"x"
         with anyio.fail_after(5):
             assert await wire.closed()
+
+
+async def test_also_where_it_came_in_one_reading_with_that_call(folder: Path) -> None:
+    async with porch(folder, Bounds(head=0.2, idle=30)) as side, await side.caller() as wire:
+        wire.say(get() + b"GET /v1/mod")
+        assert (await wire.hear()).status == 200
+        with anyio.fail_after(5):
+            assert await wire.closed()
+
+
+async def test_who_says_no_more_gets_its_answers_all_the_same_and_may_still_hang_up(folder: Path) -> None:
+    """As `nc -N` and `socat` do. Whoever closes both ways is gone: its call ends."""
+    async with porch(folder, Bounds(look=0.01)) as side:
+        go = anyio.Event()
+        side.desk.said = Said(headers=(), steps=(go.wait, b"x"))
+        async with await side.caller() as wire:
+            wire.say(get() + get())  # while the second waits nothing is read, not even that there is no more
+            wire.writer.write_eof()
+            await side.desk.begun.wait()
+            go.set()
+            assert [(await wire.hear()).body for _ in range(2)] == [b"x", b"x"]
+            assert await wire.closed()
+        side.desk.begun, side.desk.said = anyio.Event(), Said(headers=(), steps=(anyio.sleep_forever,))
+        wire = await side.caller()
+        wire.say(get())
+        wire.writer.write_eof()
+        await side.desk.begun.wait()
+        await asyncio.to_thread(until, lambda: visitor(side)._said_all or None, "its half-close is heard")
+        side.desk.ended = anyio.Event()
+        wire.writer.close()
+        with anyio.fail_after(PATIENCE):
+            await side.desk.ended.wait()
+        assert side.desk.cancelled == 1
+
+
+async def test_on_a_port_a_half_close_is_a_hang_up(folder: Path) -> None:
+    async with porch(folder) as side:
+        port = await side.gateway.open_port("t1")
+        side.desk.said = Said(headers=(), steps=(anyio.sleep_forever,))
+        async with await side.caller(port) as wire:
+            wire.say(get("/v1/models", bearer(), host=f"127.0.0.1:{port}"))
+            await side.desk.begun.wait()
+            wire.writer.write_eof()
+            with anyio.fail_after(PATIENCE):
+                await side.desk.ended.wait()
+
+
+async def test_a_defect_where_the_next_request_begins_hangs_nobody(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    async with porch(folder) as side, await side.caller() as wire:
+        monkeypatch.setattr(Visitor, "end", broken)
+        wire.say(get())
+        await side.desk.ended.wait()
+        with anyio.fail_after(PATIENCE):
+            while side.gateway.open:  # noqa: ASYNC110  # nobody says so
+                await asyncio.sleep(0)
+
+
+async def test_an_answer_whose_head_cannot_be_written_is_a_refusal_and_not_a_bare_close(folder: Path) -> None:
+    async with porch(folder) as side, await side.caller() as wire:
+        side.desk.said = Said(reason="OK\r\nX: y")
+        wire.say(get())
+        heard = await wire.hear()
+        assert (heard.status, heard.error[1]) == (503, "the answer's head is broken")
+        assert wire.reader.at_eof() is False
 
 
 async def test_a_chunked_body_may_be_waited_for_too(folder: Path) -> None:
