@@ -17,6 +17,9 @@ _SECRETS: Final = (
     *("TOKEN", "KEY", "SECRET", "PASS", "PWD", "AUTH", "CREDENTIAL", "TICKET"),
     *("COOKIE", "SESSION", "BEARER", "JWT", "PRIVATE", "DSN", "WEBHOOK"),
 )
+_SHORT_SECRETS: Final = frozenset({"PW", "PAT", "OTP", "SAS", "PIN", "CRED", "CREDS", "ACCESS", "UNSEAL", "SEED"})
+"""The same, as whole words between underscores: `PAT` stands in `PATH`, too."""
+
 _ADDRESSES: Final = re.compile(r"\w+_OAUTH_(TOKEN_ENDPOINT|AUTH_ENDPOINT|REDIRECT_URI|SCOPE)")  # of ours, and no secret
 
 _SHORT: Final = 3  # letters: a value of so few is taken out only where it is a word
@@ -153,7 +156,9 @@ def _expanded(value: str, variables: Mapping[str, str]) -> str:
 
 def _is_secret(name: str, value: str) -> bool:
     """By its name, or by what it holds: a key's beginning, an address with a password in it."""
-    if any(word in name.upper() for word in _SECRETS) and not _ADDRESSES.fullmatch(name):
+    upper = name.upper()
+    named = any(word in upper for word in _SECRETS) or not _SHORT_SECRETS.isdisjoint(upper.split("_"))
+    if named and not _ADDRESSES.fullmatch(name):
         return True
     return "@" in value or is_secret(value.strip())
 

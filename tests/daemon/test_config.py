@@ -164,7 +164,7 @@ def test_every_key_there_is_can_be_set(file: Path, folder: Path) -> None:
         (config.notices, NoticesConfig()),
         (config.hooks, HooksConfig()),
         (config.account["house"], AccountConfig()),
-        (config.account["house"].publish, Publish(path="")),
+        (config.account["house"].publish or Publish(path=""), Publish(path="")),
         (config.mcp["ctt-mcp"], McpConfig(url="")),
     ]:
         same = [name for name in table.__struct_fields__ if getattr(table, name) == getattr(ordinary, name)]
