@@ -14,9 +14,9 @@ import anyio.to_thread
 import pytest
 
 from aixtivd.access.denials import AT_ONCE
-from aixtivd.gateway import gateway
 from aixtivd.gateway.bounds import Bounds
 from aixtivd.gateway.incoming import LINES, LONGEST
+from aixtivd.host import loopback
 from peers.porch import Porch, Said, bearer, get, porch, post
 
 QUICK = Bounds(parting=0.2)
@@ -35,8 +35,8 @@ async def test_another_user_is_hung_up_on_before_a_byte_is_read_even_with_a_good
     async with porch(folder, QUICK) as side:
         port = await side.gateway.open_port("t1")
         with monkeypatch.context() as elsewhere:
-            elsewhere.setattr(gateway, "asked", lambda *_: 54321)
-            elsewhere.setattr(gateway, "is_ours", lambda *_: False)
+            elsewhere.setattr(loopback, "asked", lambda *_: 54321)
+            elsewhere.setattr(loopback, "is_ours", lambda *_: False)
             async with await side.caller(port) as wire:
                 wire.say(get("/v1/models", bearer(), host=f"127.0.0.1:{port}"))
                 assert await wire.closed()
