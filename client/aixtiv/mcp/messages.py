@@ -4,6 +4,7 @@ import base64
 import codecs
 import re
 import threading
+from math import inf
 from typing import Final, TypeVar
 
 import msgspec
@@ -63,7 +64,7 @@ _SUBJECT: Final[dict[str, type[_Named | _Placed]]] = {
 class _Room(threading.local):
     """Messages that what is being read may still have: counted as they are read."""
 
-    left = 0
+    left: float = inf  # as long as nothing is decoded
 
 
 _room: Final = _Room()
@@ -170,7 +171,10 @@ def _is_text(raw: bytes) -> bool:
 def _said(raw: bytes) -> list[_Said]:
     batch = raw.startswith(b"[")
     _room.left = MOST if batch else 1
-    return _many.decode(raw) if batch else [_one.decode(raw)]
+    try:
+        return _many.decode(raw) if batch else [_one.decode(raw)]
+    finally:
+        _room.left = inf
 
 
 def _mended(whole: bytes) -> list[_Said]:
