@@ -20,7 +20,7 @@ class Cluster:
         self.seen: list[str] = []
         self.folder = folder
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.server.socket = certificate(folder).wrap_socket(self.server.socket, server_side=True)
+        self.server.socket = certificate(folder, also="localhost").wrap_socket(self.server.socket, server_side=True)
         self.place = f"127.0.0.1:{self.server.server_port}"
 
     def kubeconfig(self, *arguments: str, cluster_info: bool = True, version: str = "v1") -> Path:
