@@ -1,6 +1,5 @@
 """A Kubernetes API server on loopback, as much of one as `kubectl get --raw` needs: it takes bearer tokens."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 
 from peers.certificates import certificate
+from peers.served import served
 
 
 class Cluster:
@@ -51,14 +51,8 @@ class Cluster:
 def cluster(folder: Path) -> Iterator[Cluster]:
     folder.mkdir(mode=0o700, exist_ok=True)
     made = Cluster(folder)
-    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with served(made.server):
         yield made
-    finally:
-        made.server.shutdown()
-        made.server.server_close()
-        thread.join()
 
 
 def _handler(made: Cluster) -> type[BaseHTTPRequestHandler]:

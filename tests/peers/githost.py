@@ -3,13 +3,14 @@
 import base64
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+
+from peers.served import served
 
 BACKEND: Final = "/usr/lib/git-core/git-http-backend"
 
@@ -53,14 +54,8 @@ def _environ() -> dict[str, str]:
 def git_host(folder: Path) -> Iterator[GitHost]:
     folder.mkdir(mode=0o700, exist_ok=True)
     host = GitHost(folder)
-    thread = threading.Thread(target=host.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with served(host.server):
         yield host
-    finally:
-        host.server.shutdown()
-        host.server.server_close()
-        thread.join()
 
 
 def _handler(host: GitHost) -> type[BaseHTTPRequestHandler]:
