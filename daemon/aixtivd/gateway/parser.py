@@ -53,8 +53,9 @@ class Parser:
             self._break()
 
     def close(self) -> None:
-        """Nothing more is read. (It and llhttp's would be kept by one another for the collector.)"""
+        """Nothing more is read, and nothing kept. (It and llhttp's would be held by one another for the collector.)"""
         self._llhttp = self.filling = None
+        self._target, self._raw = b"", []
 
     def _break(self) -> None:
         self.broken = True

@@ -102,7 +102,7 @@ async def test_heads_that_never_end_cost_little_memory(folder: Path) -> None:
         before = resident()
         with ExitStack() as callers:
             await anyio.to_thread.run_sync(crowd, callers, side.path, head)
-            assert resident() - before < 30_000_000
+            assert resident() - before < 10_000_000
         assert len(side.book.denied) == AT_ONCE
 
 
