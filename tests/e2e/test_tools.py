@@ -1,6 +1,7 @@
 """What other tools are given: real kubectl, keyring and pip, and Claude Code's headersHelper as it is documented."""
 
 import base64
+import importlib.metadata
 import json
 import os
 import shutil
@@ -167,7 +168,12 @@ def test_pip_gets_it_from_keyring(at: Bench) -> None:
     url = f"https://{place}"
     at.machine.configure(CONFIG.format(place=place))
     at.machine.run("reload")
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--isolated", "--keyring-provider", "import")
+    pip: tuple[str, ...] = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--isolated")
+    if tuple(map(int, importlib.metadata.version("pip").split(".")[:2])) >= (
+        23,
+        1,
+    ):  # before, pip asks whatever keyring there is
+        pip += ("--keyring-provider", "import")
     certificate = str(at.kubernetes.folder / "cert.pem")
     at.program(*pip, "--cert", certificate, "download", "--no-deps", "--retries", "0", "--index-url", url, "nothing")
 
